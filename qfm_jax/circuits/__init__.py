@@ -1,0 +1,20 @@
+"""Features and weights in, PennyLane operations out; no device, no gradient here.
+
+An *embedding* takes features in (Qiskit: feature map), *layers* take weights in
+(Qiskit: ansatz), *observables* are what is measured. All are frozen dataclasses, hence
+hashable and equal by value, and all are plain PennyLane quantum functions.
+"""
+
+from .circuit import Circuit as Circuit
+from .circuit import VariationalCircuit as VariationalCircuit
+from .circuit import build_circuit as build_circuit
+from .embeddings import EMBEDDINGS as EMBEDDINGS
+from .embeddings import AmplitudeEmbedding as AmplitudeEmbedding
+from .embeddings import AngleEmbedding as AngleEmbedding
+from .embeddings import Embedding as Embedding
+from .layers import LAYERS as LAYERS
+from .layers import EfficientSU2 as EfficientSU2
+from .layers import Layers as Layers
+from .layers import RealAmplitudes as RealAmplitudes
+from .layers import StronglyEntanglingLayers as StronglyEntanglingLayers
+from .reuploading import DataReuploading as DataReuploading
