@@ -1,0 +1,145 @@
+"""Images and their labels, and the reading of one image of a person's own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._checks import InputError, check_shape, input_error
+
+IMAGE_SHAPE = (28, 28)
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """Grey images and the class of each.
+
+    Raises:
+        InputError: if the shapes or types are others than those below.
+
+    Example:
+        >>> blank = Images(np.zeros((3, 28, 28), np.uint8), np.arange(3, dtype="i4"))
+        >>> len(blank), blank.take([2, 0]).labels
+        (3, array([2, 0], dtype=int32))
+    """
+
+    images: NDArray[np.uint8]
+    """uint8 (n, 28, 28), from 0, the background, to 255."""
+    labels: NDArray[np.int32]
+    """int32 (n,), from 0 to n_classes - 1."""
+
+    def __post_init__(self) -> None:
+        check_pixel_shape("images", self.images, ("n", *IMAGE_SHAPE))
+        check_shape("labels", self.labels.shape, (len(self.images),))
+        for name, kind in (("images", "uint8"), ("labels", "int32")):
+            dtype = getattr(self, name).dtype
+            if dtype != kind:
+                cure = f"Convert them with `.astype({kind!r})`."
+                raise input_error(name, f"be {kind}", f"is {dtype}", cure)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: Sequence[int] | NDArray[np.integer]) -> "Images":
+        """The images at `indices` (k,), in that order, as a copy."""
+        return Images(self.images[indices], self.labels[indices])
+
+
+def check_pixel_shape(
+    argument: str, pixels: np.ndarray, expected: tuple[int | str, ...]
+) -> None:
+    """Raises unless `pixels` has the expected shape; the cure is for images."""
+    cure = "Every image is grey, without a channel axis: resize it to 28 x 28."
+    check_shape(argument, pixels.shape, expected, cure)
+
+
+def to_pixels(argument: str, array: np.ndarray) -> NDArray[np.uint8]:
+    """Grey levels as uint8: whole numbers from 0 to 255, or floats in [0, 1]."""
+    is_whole, is_float = array.dtype.kind in "iu", array.dtype.kind == "f"
+    highest = 255 if is_whole else 1
+    must = "hold whole numbers from 0 to 255 or floats in [0, 1]"
+    if not (is_whole or is_float):
+        raise input_error(argument, must, f"has type {array.dtype}")
+    if not ((array >= 0) & (array <= highest)).all():  # NaN fails both
+        was = f"is {array.dtype} from {array.min()} to {array.max()}"
+        raise input_error(argument, must, was, "Rescale the values.")
+    scaled = array if is_whole else np.rint(array * 255)
+    return scaled.astype(np.uint8)
+
+
+def read_image(path: str | Path, *, resize: bool = False) -> NDArray[np.uint8]:
+    """Reads one image of a person's own, as `qfm predict` takes it.
+
+    Colours become grey levels and what is transparent becomes black, the background
+    of the training images.
+
+    Args:
+        path: a PNG or JPEG file of 8 bits a channel, or a NumPy file `.npy` that
+            holds whole numbers from 0 to 255 or floats in [0, 1].
+        resize: stretch an image of any size to 28 x 28 (Lanczos) instead of refusing
+            it. Crop it to a square around the object first.
+
+    Returns:
+        Grey levels, uint8 (28, 28).
+
+    Raises:
+        InputError: if the file is missing, damaged, of another type or another size.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "white.npy"
+        >>> np.save(path, np.ones((14, 14)))
+        >>> read_image(path, resize=True).min()
+        np.uint8(255)
+    """
+    path = Path(path)
+    if not path.is_file():
+        was = f"{path} is {'a folder' if path.is_dir() else 'not there'}"
+        raise input_error("path", "name a PNG, JPEG or .npy file", was)
+    read = _read_npy if path.suffix == ".npy" else _read_picture
+    try:
+        pixels = read(path)
+    except InputError:
+        raise
+    except Exception as error:  # decoders fail in many ways on damaged bytes
+        was = f"{path} cannot be read ({error})"
+        must = "name an intact PNG, JPEG or .npy file"
+        raise input_error("path", must, was, "Save the image again.") from error
+    if pixels.shape != IMAGE_SHAPE and not (resize and pixels.size):
+        was = f"{path} has {' x '.join(str(length) for length in pixels.shape)}"
+        cure = "Use `resize=True` (`--resize`), which stretches it to 28 x 28."
+        raise input_error("path", "name an image of 28 x 28 pixels", was, cure)
+    return _resized(pixels)
+
+
+def _read_npy(path: Path) -> NDArray[np.uint8]:
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    check_shape(str(path), array.shape, ("rows", "columns"), "Save one grey image.")
+    return to_pixels(str(path), array)
+
+
+def _read_picture(path: Path) -> NDArray[np.uint8]:
+    from PIL import Image, ImageOps
+
+    with Image.open(path, formats=("PNG", "JPEG")) as file:
+        if file.mode.startswith(("I", "F")):  # Pillow would cut these at 255
+            was = f"{path} has mode {file.mode}"
+            cure = "Save it with 8 bits."
+            raise input_error("path", "have 8 bits a channel", was, cure)
+        picture: Any = ImageOps.exif_transpose(file)
+    if picture.has_transparency_data:
+        black = Image.new("RGBA", picture.size, "black")
+        picture = Image.alpha_composite(black, picture.convert("RGBA"))
+    return np.asarray(picture.convert("L"))
+
+
+def _resized(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if pixels.shape == IMAGE_SHAPE:
+        return pixels
+    from PIL import Image
+
+    picture: Any = Image.fromarray(pixels)
+    return np.asarray(picture.resize(IMAGE_SHAPE[::-1], Image.Resampling.LANCZOS))
