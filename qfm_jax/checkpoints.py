@@ -1,0 +1,114 @@
+"""The state of a run on disk: the last checkpoint, and the best weights.
+
+Orbax writes into a temporary folder and renames it, so that a process that is killed
+leaves either the old checkpoint or the new one.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+
+from ._checks import InputError
+
+FORMAT = 1
+"""Version of what a checkpoint holds; another one is refused."""
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `directory/last` and `directory/best`.
+
+    Args:
+        directory: Folder of the checkpoints; made where it is missing.
+        description: What must be equal for a checkpoint to fit: plain JSON values
+            by name. Stored with each checkpoint and compared when one is read.
+
+    Example:
+        >>> import jax.numpy as jnp, tempfile
+        >>> checkpoints = Checkpoints(tempfile.mkdtemp(), {"model": "linear"})
+        >>> checkpoints.save("last", 10, {"weights": jnp.arange(3.0)})
+        >>> checkpoints.restore("last", {"weights": jnp.zeros(3)})["weights"].tolist()
+        [0.0, 1.0, 2.0]
+    """
+
+    def __init__(self, directory: Path | str, description: dict[str, Any]):
+        self.directory = Path(directory).absolute()
+        self.description = {"format": FORMAT, **description}
+
+    def save(self, name: str, step: int, state: Any) -> None:
+        """Writes `state` as checkpoint `name` and then removes the one before it."""
+        with self._manager(name, create=True) as manager:
+            # A run that resumed may come by a step again, with the very same state.
+            if step in manager.all_steps():
+                return
+            args = ocp.args.Composite(
+                state=ocp.args.StandardSave(state),
+                description=ocp.args.JsonSave(self.description),
+            )
+            manager.save(step, args=args)
+
+    def latest(self, name: str) -> Path | None:
+        """The folder of checkpoint `name`, or None where there is none."""
+        if not (self.directory / name).is_dir():
+            return None
+        with self._manager(name, create=False) as manager:
+            step = manager.latest_step()
+            return None if step is None else self.directory / name / str(step)
+
+    def restore(self, name: str, like: Any) -> Any:
+        """Reads checkpoint `name` into the structure, shapes and types of `like`.
+
+        Raises:
+            InputError: If there is none, it is damaged, or belongs to another
+                model, configuration or version.
+        """
+        if not (self.directory / name).is_dir():
+            raise self._missing(name)
+        with self._manager(name, create=False) as manager:
+            step = manager.latest_step()
+            if step is None:
+                raise self._missing(name)
+            try:
+                args = ocp.args.Composite(description=ocp.args.JsonRestore())
+                found = manager.restore(step, args=args).description
+                self._check_description(name, found)
+                abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+                args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+                return manager.restore(step, args=args).state
+            except InputError:
+                raise
+            except Exception as error:  # Orbax names no common class for damage.
+                raise InputError(
+                    f"The checkpoint {self.directory / name / str(step)} cannot be "
+                    f"read: {str(error).splitlines()[0]} It is damaged or was written "
+                    "by another version; start a new run."
+                ) from error
+
+    def _manager(self, name: str, *, create: bool) -> ocp.CheckpointManager:
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=1, create=create, enable_async_checkpointing=False
+        )
+        return ocp.CheckpointManager(self.directory / name, options=options)
+
+    def _missing(self, name: str) -> InputError:
+        return InputError(
+            f"{self.directory} holds no {name} checkpoint. Name a run that was "
+            "trained, or start a new one."
+        )
+
+    def _check_description(self, name: str, found: dict[str, Any]) -> None:
+        # Through JSON, since tuples come back as lists.
+        wanted = json.loads(json.dumps(self.description))
+        different = [
+            f"{entry} is {found.get(entry)!r} there and {wanted.get(entry)!r} here"
+            for entry in sorted(wanted.keys() | found.keys())
+            if found.get(entry) != wanted.get(entry)
+        ]
+        if different:
+            raise InputError(
+                f"The {name} checkpoint in {self.directory} belongs to another model, "
+                f"configuration or version: {'; '.join(different)}. Resume with the "
+                "same values, or start a new run."
+            )

@@ -1,0 +1,210 @@
+"""Where a circuit runs and how it is differentiated.
+
+The only home of QNode, `diff_method` and `shots`: everything above this file sees a
+pure JAX function from one sample's inputs and the weights to its expectations.
+"""
+
+import dataclasses
+import warnings
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pennylane as qml
+import psutil
+
+from ._checks import InputError, check_at_least, check_one_of, input_error
+from .circuits import VariationalCircuit
+
+JaxFunction = Callable[..., jax.Array]
+
+DIFF_METHODS = (
+    "best",
+    "backprop",
+    "adjoint",
+    "parameter-shift",
+    "hadamard",
+    "finite-diff",
+    "spsa",
+)
+
+# Simulators that JAX differentiates through; all others run behind a host callback.
+TRACED_DEVICES = ("default.qubit", "default.mixed")
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceConfig:
+    """Where a circuit runs: a PennyLane device by name, described and not yet built.
+
+    Example:
+        >>> DeviceConfig("lightning.qubit", diff_method="adjoint").shots is None
+        True
+
+    Raises:
+        InputError: For an unknown device or method (with the nearest names), `shots`
+            below 1, and `shots` together with backprop or adjoint.
+    """
+
+    name: str = "default.qubit"
+    """Short name of an installed PennyLane device, such as `qiskit.aer`."""
+
+    shots: int | None = None
+    """Measurements per circuit; None for exact expectations."""
+
+    diff_method: str = "best"
+    """How gradients are taken; `best` leaves the choice to PennyLane."""
+
+    seed: int | None = None
+    """Seed of the measurement outcomes, for devices that take one. The device
+    draws anew at each call, so one seed fixes the sequence and not a single call."""
+
+    options: Mapping[str, Hashable] | tuple[tuple[str, Hashable], ...] = ()
+    """Further keyword arguments of `qml.device`, such as `method` for Aer."""
+
+    def __post_init__(self) -> None:
+        # Sorted pairs make the configuration hashable, whatever way it was given.
+        options = tuple(sorted(dict(self.options).items()))
+        object.__setattr__(self, "options", options)
+        check_one_of("device", self.name, qml.plugin_devices)
+        check_one_of("diff_method", self.diff_method, DIFF_METHODS)
+        if self.shots is None:
+            return
+        check_at_least("shots", self.shots, 1, "Leave it out for exact expectations.")
+        if self.diff_method in ("backprop", "adjoint"):
+            raise input_error(
+                "diff_method",
+                "work on sampled expectations when `shots` is set",
+                f"is {self.diff_method!r} with shots={self.shots}",
+                "Use 'parameter-shift', or leave `shots` out.",
+            )
+
+
+def as_jax_function(
+    circuit: VariationalCircuit | qml.QNode, config: DeviceConfig | None = None
+) -> JaxFunction:
+    """Makes the pure function that runs a circuit on a device, for one sample.
+
+    Args:
+        circuit: A circuit of this project (or any object of that protocol), or a
+            user's QNode, which brings its own device.
+        config: Where the circuit runs; exact `default.qubit` where left out. Must be
+            left out for a QNode.
+
+    Returns:
+        A jitted `function(inputs, weights)` from inputs (n_features,) in radians (or
+        amplitudes) and weights of the circuit's `weights_shape` to all its results
+        in one vector: expectations (n_observables,) in [-1, 1]. For a QNode it takes
+        the QNode's own arguments. It holds under `jax.vmap`, `grad` and `jit`; the
+        caller adds the batch axis.
+
+    Raises:
+        InputError: For a device that cannot be built, with the reason it gave.
+
+    Example:
+        >>> from qfm_jax.circuits import AngleEmbedding, Circuit
+        >>> from qfm_jax.circuits import StronglyEntanglingLayers
+        >>> circuit = Circuit(AngleEmbedding(3), StronglyEntanglingLayers(3, 2))
+        >>> expectations = as_jax_function(circuit)
+        >>> inputs, weights = jnp.zeros((5, 3)), jnp.zeros(circuit.weights_shape)
+        >>> jax.vmap(expectations, (0, None))(inputs, weights).shape
+        (5, 3)
+    """
+    if isinstance(circuit, qml.QNode):
+        if config is not None:
+            raise input_error(
+                "config",
+                "be left out for a QNode, which brings its own device",
+                f"is {config!r}",
+                "Pass the quantum function itself to choose a device here.",
+            )
+        qnode = circuit
+    else:
+        qnode = build_qnode(circuit, config or DeviceConfig())
+
+    # The jit is not for speed alone: on callback devices vmap fails outside of it,
+    # and an unjitted QNode call takes 40 to 200 ms.
+    @jax.jit
+    def function(*args: jax.Array, **kwargs: jax.Array) -> jax.Array:
+        with warnings.catch_warnings():
+            silence_upstream()
+            return _flatten(qnode(*args, **kwargs))
+
+    return function
+
+
+def build_qnode(circuit: VariationalCircuit, config: DeviceConfig) -> qml.QNode:
+    """Builds the PennyLane device and the QNode of `circuit` on it.
+
+    Example:
+        >>> from qfm_jax.circuits import AngleEmbedding, Circuit
+        >>> from qfm_jax.circuits import StronglyEntanglingLayers
+        >>> circuit = Circuit(AngleEmbedding(3), StronglyEntanglingLayers(3, 1))
+        >>> build_qnode(circuit, DeviceConfig("lightning.qubit")).device.name
+        'lightning.qubit'
+    """
+    options = dict(config.options)
+    if config.seed is not None:
+        options["seed_simulator" if "qiskit" in config.name else "seed"] = config.seed
+    if config.name == "qiskit.aer" and config.shots is None:
+        # Aer's other methods answer `shots=None` with 1,024 shots.
+        options.setdefault("method", "statevector")
+    try:
+        device = qml.device(config.name, wires=circuit.n_qubits, **options)
+    except (AttributeError, ImportError, TypeError, qml.DeviceError) as error:
+        raise InputError(
+            f"Device {config.name!r} cannot be built with options {options}: {error} "
+            "Choose another device, or install what it names."
+        ) from error
+    qnode = qml.QNode(circuit, device, interface="jax", diff_method=config.diff_method)
+    return qml.set_shots(qnode, config.shots)
+
+
+def check_memory(n_qubits: int, batch: int, *, bytes_per_amplitude: int = 8) -> None:
+    """Raises before an allocation of state vectors that cannot succeed.
+
+    The estimate is 2^n_qubits x batch x bytes_per_amplitude: the states alone, once.
+
+    Args:
+        n_qubits: Qubits of one circuit.
+        batch: Circuits that run at the same time.
+        bytes_per_amplitude: 8 for complex64, 16 for complex128.
+
+    Raises:
+        InputError: Where the states do not fit the memory that is free now.
+
+    Example:
+        >>> check_memory(8, 128)
+        >>> check_memory(50, 128)
+        Traceback (most recent call last):
+        ...
+        qfm_jax._checks.InputError: Argument `n_qubits` must leave the ...
+    """
+    needed = 2**n_qubits * batch * bytes_per_amplitude
+    available = psutil.virtual_memory().available
+    if needed > available:
+        largest = (available // (batch * bytes_per_amplitude)).bit_length() - 1
+        cure = f"At most {largest} qubits fit" if largest > 0 else "Nothing fits"
+        raise input_error(
+            "n_qubits",
+            "leave the state vectors within the memory that is free",
+            f"is {n_qubits}: 2^{n_qubits} amplitudes x {batch} circuits x "
+            f"{bytes_per_amplitude} bytes = {needed / 2**30:,.1f} GiB, and "
+            f"{available / 2**30:,.1f} GiB are free",
+            f"{cure} with this batch; take fewer qubits or a smaller batch.",
+        )
+
+
+def silence_upstream() -> None:
+    """Filters warnings that PennyLane and its plugins raise and no user can act on."""
+    for message in (
+        r"jax\.core\.(is_concrete|concrete_or_error) is deprecated",
+        r"Explicitly requested dtype complex128",
+        r"Since backends now support running jobs",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _flatten(results: Any) -> jax.Array:
+    """One vector (n_outputs,) of a QNode's result: an array, or a nest of arrays."""
+    return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(results)])

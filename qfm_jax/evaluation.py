@@ -1,0 +1,113 @@
+"""Logits and labels of all test images -> Scores."""
+
+import dataclasses
+
+import numpy as np
+from scipy.special import log_softmax
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+from ._checks import check_at_least, check_shape, input_error
+
+N_BINS = 15
+"""Equal-width confidence bins of the calibration error (Guo et al., 2017)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """What a model reached on images that neither trained nor chose it."""
+
+    n_test: int
+    """Number of images scored."""
+    accuracy: float
+    """Share of them classified rightly, in [0, 1]."""
+    accuracy_interval: tuple[float, float]
+    """95 % Wilson score interval of the accuracy."""
+    log_loss: float
+    """Mean negative log-likelihood of the true class, in nats."""
+    calibration_error: float
+    """Expected calibration error, in [0, 1]."""
+    precision: tuple[float, ...]
+    """For each class: share of its predictions that are right; 0 without any."""
+    recall: tuple[float, ...]
+    """For each class: share of its images that are found."""
+    f1: tuple[float, ...]
+    """For each class: harmonic mean of precision and recall."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Images of true class (row) predicted as class (column)."""
+    calibration: tuple[tuple[float, float, int], ...]
+    """For each confidence bin: mean confidence, accuracy, number of images."""
+
+
+def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
+    """Scores the logits of a test set.
+
+    The calibration error is ECE = sum_b (n_b / n) |accuracy_b - confidence_b| over 15
+    bins of equal width (Guo et al., "On calibration of modern neural networks", 2017).
+
+    Args:
+        logits: (n, n_classes), finite.
+        labels: Whole numbers (n,) in [0, n_classes).
+
+    Raises:
+        InputError: For shapes that do not match, labels out of range, or logits that
+            are not finite.
+
+    Example:
+        >>> scores = score(np.eye(3) * 4, np.array([0, 1, 1]))
+        >>> round(scores.accuracy, 3), scores.confusion[1]
+        (0.667, (0, 1, 0))
+    """
+    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+    check_at_least("labels", len(labels), 1, "Pass at least one image.")
+    check_shape("logits", logits.shape, (len(labels), "n_classes"))
+    n, n_classes = logits.shape
+    if labels.min() < 0 or labels.max() >= n_classes:
+        raise input_error(
+            "labels",
+            f"lie in [0, {n_classes - 1}]",
+            f"has {labels.min()} to {labels.max()}",
+            "The model was built for another number of classes.",
+        )
+    if not np.isfinite(logits).all():
+        raise input_error("logits", "be finite", "has NaN or infinite values")
+    log_probabilities = log_softmax(logits, axis=1)
+    predictions = logits.argmax(axis=1)
+    n_right = int((predictions == labels).sum())
+    interval = binomtest(n_right, n).proportion_ci(method="wilson")
+    classes = np.arange(n_classes)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        labels, predictions, labels=classes, zero_division=0
+    )
+    confidence = np.exp(log_probabilities.max(axis=1))
+    calibration = _calibration(confidence, predictions == labels)
+    return Scores(
+        n_test=n,
+        accuracy=n_right / n,
+        accuracy_interval=(float(interval.low), float(interval.high)),
+        log_loss=float(-log_probabilities[np.arange(n), labels].mean()),
+        calibration_error=sum(k * abs(a - c) for c, a, k in calibration) / n,
+        precision=tuple(map(float, precision)),
+        recall=tuple(map(float, recall)),
+        f1=tuple(map(float, f1)),
+        confusion=tuple(
+            tuple(map(int, row))
+            for row in confusion_matrix(labels, predictions, labels=classes)
+        ),
+        calibration=calibration,
+    )
+
+
+def _calibration(
+    confidence: np.ndarray, right: np.ndarray
+) -> tuple[tuple[float, float, int], ...]:
+    """Mean confidence, accuracy and count of each bin that is not empty."""
+    bins = np.minimum((confidence * N_BINS).astype(int), N_BINS - 1)
+    return tuple(
+        (
+            float(confidence[bins == b].mean()),
+            float(right[bins == b].mean()),
+            int((bins == b).sum()),
+        )
+        for b in np.unique(bins)
+    )

@@ -1,0 +1,162 @@
+"""Images -> logits: one classifier whose variants are values of `ModelConfig`."""
+
+import dataclasses
+import math
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from .._checks import check_at_least, check_one_of, check_shape, input_error
+from ..circuits import EMBEDDINGS, LAYERS, build_circuit
+from ..devices import DeviceConfig
+from .convolution import ConvolutionPool
+from .quantum_layer import QuantumLayer, QuantumParam
+
+BLOCKS = ("circuit", "dense", "none")
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+    """A classifier as data; two models that differ in one value differ in that alone.
+
+    images -> convolutions -> hidden layers -> block of width n_qubits -> read-out
+
+    Example:
+        >>> hybrid = ModelConfig(channels=(8,), block="circuit", n_qubits=4)
+        >>> twin = dataclasses.replace(hybrid, block="dense")
+    """
+
+    channels: tuple[int, ...] = ()
+    """Output channels of each 3x3 convolution (with 2x2 max pooling and ReLU)."""
+
+    hidden: tuple[int, ...] = ()
+    """Widths of the dense ReLU layers that follow."""
+
+    block: Literal["circuit", "dense", "none"] = "none"
+    """What stands before the read-out: a circuit on `n_qubits` angles, a dense tanh
+    layer of the same width, or nothing."""
+
+    embedding: str = "angle"
+    """How the circuit takes its features in."""
+
+    layers: str = "strongly-entangling"
+    """The circuit's trainable layers."""
+
+    n_qubits: int = 8
+    """Qubits of the circuit; also the width of the dense block."""
+
+    n_layers: int = 2
+    """Trainable layers of the circuit."""
+
+    def __post_init__(self) -> None:
+        check_one_of("block", self.block, BLOCKS)
+        check_one_of("embedding", self.embedding, EMBEDDINGS)
+        check_one_of("layers", self.layers, LAYERS)
+        check_at_least("n_qubits", self.n_qubits, 1)
+        check_at_least("n_layers", self.n_layers, 1)
+        for width in self.channels:
+            check_at_least("channels", width, 1)
+        for width in self.hidden:
+            check_at_least("hidden", width, 1)
+
+
+class Classifier(nnx.Module):
+    """Maps images (batch, height, width) in [0, 1] to logits (batch, n_classes).
+
+    The features that enter the block are squashed to (-pi/2, pi/2) by a scaled tanh:
+    one branch of <Z> = cos(angle), so that a larger pre-activation never folds back.
+
+    Args:
+        config: The model as data.
+        image_shape: Height and width in pixels.
+        n_classes: Number of classes, at least 2.
+        device: Where the circuit runs; ignored without one.
+        rngs: Flax random number generators; the stream `params` starts the weights.
+
+    Example:
+        >>> config = ModelConfig(channels=(4, 8), block="circuit", n_qubits=4)
+        >>> model = Classifier(config, rngs=nnx.Rngs(0))
+        >>> model(jnp.zeros((5, 28, 28))).shape
+        (5, 10)
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        *,
+        image_shape: tuple[int, int] = (28, 28),
+        n_classes: int = 10,
+        device: DeviceConfig | None = None,
+        rngs: nnx.Rngs,
+    ):
+        check_at_least("n_classes", n_classes, 2)
+        self.image_shape = image_shape
+        height, width, c_in = *image_shape, 1
+        layers: list[Any] = []
+        for c_out in config.channels:
+            _check_can_halve(config, height, width)
+            layers.append(ConvolutionPool(c_in, c_out, rngs=rngs))
+            height, width, c_in = height // 2, width // 2, c_out
+        layers.append(_flatten)
+        n_features = height * width * c_in
+        for n_out in config.hidden:
+            layers += [nnx.Linear(n_features, n_out, rngs=rngs), jax.nn.relu]
+            n_features = n_out
+        if config.block == "circuit":
+            circuit = build_circuit(
+                config.embedding, config.layers, config.n_qubits, config.n_layers
+            )
+            reduce = nnx.Linear(n_features, circuit.n_features, rngs=rngs)
+            block = QuantumLayer(circuit, device=device, rngs=rngs)
+            layers += [reduce, _to_angles, block]
+            n_features = circuit.n_observables
+        elif config.block == "dense":
+            reduce = nnx.Linear(n_features, config.n_qubits, rngs=rngs)
+            dense = nnx.Linear(config.n_qubits, config.n_qubits, rngs=rngs)
+            layers += [reduce, _to_angles, dense, jnp.tanh]
+            n_features = config.n_qubits
+        layers.append(nnx.Linear(n_features, n_classes, rngs=rngs))
+        self.layers = nnx.Sequential(*layers)
+
+    def __call__(self, images: jax.Array) -> jax.Array:
+        """Classifies a batch of images."""
+        cure = "Pixels go in [0, 1], with a leading batch axis and no channel axis."
+        check_shape("images", images.shape, ("batch", *self.image_shape), cure)
+        # Centre and scale of Fashion-MNIST's training pixels; near enough for others.
+        return self.layers(((images - 0.286) / 0.353)[..., None])
+
+
+def _flatten(x: jax.Array) -> jax.Array:
+    return x.reshape(x.shape[0], -1)
+
+
+def _to_angles(x: jax.Array) -> jax.Array:
+    """Squashes to (-pi/2, pi/2), where a rotation is one to one in its angle."""
+    return jnp.pi / 2 * jnp.tanh(x)
+
+
+def _check_can_halve(config: ModelConfig, height: int, width: int) -> None:
+    if min(height, width) < 2:
+        raise input_error(
+            "channels",
+            "have fewer entries, since each halves the image",
+            f"is {config.channels}, and {height} x {width} pixels are left",
+        )
+
+
+def count_parameters(model: nnx.Module) -> tuple[int, int]:
+    """Counts the trainable numbers of a model: (quantum, classical).
+
+    Example:
+        >>> config = ModelConfig(block="circuit", n_qubits=3, n_layers=2)
+        >>> count_parameters(Classifier(config, rngs=nnx.Rngs(0)))
+        (18, 2395)
+    """
+    quantum = _count(nnx.state(model, QuantumParam))
+    return quantum, _count(nnx.state(model, nnx.Param)) - quantum
+
+
+def _count(state: nnx.State) -> int:
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(state))

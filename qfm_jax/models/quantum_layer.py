@@ -1,0 +1,193 @@
+"""A quantum circuit as a Flax layer: `QuantumLayer` (NNX) and its Linen counterpart."""
+
+import functools
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pennylane as qml
+from flax import linen, nnx
+
+from .._checks import check_shape, input_error
+from ..circuits import VariationalCircuit
+from ..devices import TRACED_DEVICES, DeviceConfig, as_jax_function, check_memory
+
+Shape = int | tuple[int, ...]
+Initializer = Callable[..., jax.Array]
+
+uniform_angles = nnx.initializers.uniform(2 * math.pi)
+"""Weights uniform in [0, 2 pi), as PennyLane's TorchLayer starts them."""
+
+
+class QuantumParam(nnx.Param):
+    """A trainable angle of a circuit; lets counts and optimisers tell it apart."""
+
+
+class QuantumLayer(nnx.Module):
+    """Maps features (..., n_features) to a circuit's results (..., n_outputs).
+
+    Takes a circuit of this project, or, as PennyLane's TorchLayer does, any QNode with
+    an argument `inputs` plus `weight_shapes` for all its other arguments. Leading batch
+    axes of any rank are mapped by `jax.vmap`, so a circuit is always written for one
+    sample. Works inside `nnx.jit`, `nnx.grad` and `nnx.vmap`.
+
+    Args:
+        circuit: A circuit (any object of that protocol) or a QNode.
+        weight_shapes: For a QNode only: the shape of each weight argument by name;
+            an int stands for (int,), and 1 or () for a scalar, as in TorchLayer.
+        device: For a circuit only: where it runs; a name stands for its defaults.
+        init_method: `initializer(key, shape, dtype)` of all weights, or one for each
+            name; uniform in [0, 2 pi) where left out.
+        rngs: Flax random number generators; the stream `params` starts the weights.
+
+    Raises:
+        InputError: For a QNode without `inputs`, `weight_shapes` that do not match its
+            arguments, features of the wrong length, states beyond the memory.
+
+    Example:
+        >>> from qfm_jax.circuits import AngleEmbedding, Circuit
+        >>> from qfm_jax.circuits import StronglyEntanglingLayers
+        >>> circuit = Circuit(AngleEmbedding(3), StronglyEntanglingLayers(3, 2))
+        >>> layer = QuantumLayer(circuit, rngs=nnx.Rngs(0))
+        >>> layer(jnp.zeros((4, 7, 3))).shape
+        (4, 7, 3)
+    """
+
+    def __init__(
+        self,
+        circuit: VariationalCircuit | qml.QNode,
+        weight_shapes: Mapping[str, Shape] | None = None,
+        *,
+        device: DeviceConfig | str | None = None,
+        init_method: Initializer | Mapping[str, Initializer] | None = None,
+        rngs: nnx.Rngs,
+    ):
+        if isinstance(device, str):
+            device = DeviceConfig(device)
+        self.circuit = circuit
+        self.device = device
+        self.function = as_jax_function(circuit, device)
+        shapes = _weight_shapes(circuit, weight_shapes)
+        inits = _initializers(init_method, shapes)
+        self.weights = nnx.Dict(
+            {
+                name: QuantumParam(inits[name](rngs.params(), shape, jnp.float32))
+                for name, shape in shapes.items()
+            }
+        )
+
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """Runs the circuit on each sample of `features`."""
+        weights = {name: weight[...] for name, weight in self.weights.items()}
+        return _run(self.function, self.circuit, self.device, features, weights)
+
+
+class LinenQuantumLayer(linen.Module):
+    """`QuantumLayer` for Flax Linen: same arguments as fields, same results.
+
+    Example:
+        >>> from qfm_jax.circuits import AngleEmbedding, Circuit
+        >>> from qfm_jax.circuits import StronglyEntanglingLayers
+        >>> circuit = Circuit(AngleEmbedding(3), StronglyEntanglingLayers(3, 2))
+        >>> layer = LinenQuantumLayer(circuit)
+        >>> expectations, variables = layer.init_with_output(
+        ...     jax.random.key(0), jnp.zeros((5, 3)))
+        >>> expectations.shape, variables["params"]["weights"].shape
+        ((5, 3), (2, 3, 3))
+    """
+
+    circuit: VariationalCircuit | qml.QNode
+    weight_shapes: Mapping[str, Shape] | None = None
+    device: DeviceConfig | str | None = None
+    init_method: Initializer | Mapping[str, Initializer] | None = None
+
+    @linen.compact
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """Runs the circuit on each sample of `features`."""
+        named = isinstance(self.device, str)
+        device = DeviceConfig(self.device) if named else self.device
+        shapes = _weight_shapes(self.circuit, self.weight_shapes)
+        inits = _initializers(self.init_method, shapes)
+        weights = {n: self.param(n, inits[n], shapes[n], jnp.float32) for n in shapes}
+        # Linen builds a module anew for each call; the function must not be.
+        function = _cached_jax_function(self.circuit, device)
+        return _run(function, self.circuit, device, features, weights)
+
+
+_cached_jax_function = functools.lru_cache(maxsize=128)(as_jax_function)
+
+
+def _run(
+    function: Callable[..., jax.Array],
+    circuit: VariationalCircuit | qml.QNode,
+    device: DeviceConfig | None,
+    features: jax.Array,
+    weights: dict[str, jax.Array],
+) -> jax.Array:
+    features = jnp.asarray(features)
+    length = features.shape[-1] if features.ndim else 0
+    batch_shape = features.shape[:-1]
+    if not isinstance(circuit, qml.QNode):
+        cure = "Let a layer before the circuit produce as many features as it takes."
+        expected = (*batch_shape, circuit.n_features)
+        check_shape("features", features.shape, expected, cure)
+        if device is None or device.name in TRACED_DEVICES:
+            check_memory(circuit.n_qubits, math.prod(batch_shape))
+    flat = features.reshape(-1, length)  # (batch, n_features)
+    results = jax.vmap(lambda sample: function(inputs=sample, **weights))(flat)
+    return results.reshape(*batch_shape, results.shape[-1])
+
+
+def _weight_shapes(
+    circuit: VariationalCircuit | qml.QNode, weight_shapes: Mapping[str, Shape] | None
+) -> dict[str, tuple[int, ...]]:
+    """The shape of every weight argument by name, checked against a QNode's own."""
+    if not isinstance(circuit, qml.QNode):
+        if weight_shapes is not None:
+            raise input_error(
+                "weight_shapes",
+                "be left out for a circuit, which publishes its own `weights_shape`",
+                f"is {dict(weight_shapes)}",
+            )
+        return {"weights": circuit.weights_shape}
+    arguments = list(inspect.signature(circuit.func).parameters)
+    if "inputs" not in arguments:
+        raise input_error(
+            "circuit",
+            "be a QNode with an argument named `inputs`",
+            f"has the arguments {arguments}",
+            "Rename the argument that takes the data.",
+        )
+    wanted = [name for name in arguments if name != "inputs"]
+    given = dict(weight_shapes or {})
+    if set(wanted) != set(given):
+        raise input_error(
+            "weight_shapes",
+            f"give a shape for each weight argument of the QNode, {wanted}",
+            f"has {sorted(given)}",
+        )
+    return {name: _as_shape(given[name]) for name in wanted}
+
+
+def _as_shape(shape: Shape) -> tuple[int, ...]:
+    if isinstance(shape, int):
+        return (shape,) if shape > 1 else ()
+    return tuple(shape)
+
+
+def _initializers(
+    init_method: Initializer | Mapping[str, Initializer] | None,
+    shapes: Mapping[str, Any],
+) -> dict[str, Initializer]:
+    if not isinstance(init_method, Mapping):
+        return dict.fromkeys(shapes, init_method or uniform_angles)
+    if set(init_method) != set(shapes):
+        raise input_error(
+            "init_method",
+            f"be one initializer, or one for each of {sorted(shapes)}",
+            f"names {sorted(init_method)}",
+        )
+    return dict(init_method)

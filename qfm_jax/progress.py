@@ -1,0 +1,97 @@
+"""Progress of a training run in the terminal."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Progress as RichProgress
+
+from .history import EpochRecord
+
+
+class Progress:
+    """A bar over all steps, and a line for each finished epoch.
+
+    Where the output is no terminal, only the lines appear.
+
+    Args:
+        epochs: Epochs of the run.
+        steps_per_epoch: Steps in each.
+        first_step: Steps done before, when a run is resumed.
+        enabled: Whether anything is shown.
+    """
+
+    def __init__(
+        self, epochs: int, steps_per_epoch: int, first_step: int, *, enabled: bool
+    ):
+        self.epochs = epochs
+        self.console = Console(stderr=True, quiet=not enabled)
+        self.bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            disable=not (enabled and self.console.is_terminal),
+        )
+        self.task = self.bar.add_task(
+            "starting", total=epochs * steps_per_epoch, completed=first_step, figures=""
+        )
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+
+    def say(self, words: str) -> None:
+        """Names what happens now, such as compiling."""
+        self.bar.update(self.task, description=words)
+        if not self.console.is_terminal:
+            self.console.print(words, style="dim")
+
+    def advance(
+        self,
+        *,
+        epoch: int,
+        step: int,
+        loss: float,
+        accuracy: float,
+        images_per_second: float,
+    ) -> None:
+        """Shows where the run is, with the running figures of the epoch."""
+        figures = (
+            f"loss {loss:.3f}  acc {accuracy:.1%}  {images_per_second:,.0f} images/s"
+        )
+        description = f"epoch {epoch}/{self.epochs}"
+        self.bar.update(
+            self.task, description=description, completed=step, figures=figures
+        )
+
+    def finish_epoch(self, record: EpochRecord, *, best: bool) -> None:
+        """Prints the line of a finished epoch."""
+        self.console.print(
+            f"epoch {record.epoch:>{len(str(self.epochs))}}/{self.epochs}"
+            f"  loss {record.train_loss:.4f}"
+            f"  validation {record.validation_loss:.4f}, "
+            f"{record.validation_accuracy:.2%}{' *' if best else '  '}"
+            f"  {record.seconds:.1f} s  {record.images_per_second:,.0f} images/s",
+            highlight=False,
+        )

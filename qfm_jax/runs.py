@@ -1,0 +1,279 @@
+"""A run directory: what was asked for, what came out, and everything in between.
+
+config.toml      RunConfig: all that repeats the run
+metrics.jsonl    one line for each epoch
+checkpoints/     the last state and the best weights
+scores.json      Result: the test scores and what they cost
+mistakes.npz     the most confident mistakes, with their images
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import cattrs
+import numpy as np
+import tomli_w
+
+from ._checks import InputError, check_at_least
+from .devices import DeviceConfig
+from .evaluation import Scores
+from .history import History, best_epoch, read_records
+from .models import ModelConfig
+from .training import TrainConfig
+
+FORMAT = 1
+"""Version of the files of a run directory."""
+
+PACKAGES = ("qfm_jax", "jax", "flax", "optax", "pennylane", "qiskit", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which images a run sees; the arguments of `load_dataset`."""
+
+    name: str = "auto"
+    """A data set's name."""
+    folder: str | None = None
+    """Folder of the files, searched first."""
+    train_size: int | None = None
+    """Training images, after the split; all where left out."""
+    test_size: int | None = None
+    """Test images; all where left out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """All that repeats a run."""
+
+    model: str
+    """Name of the model in tables and figures."""
+    network: ModelConfig
+    """The model as data."""
+    training: TrainConfig = TrainConfig()
+    """How it is trained."""
+    data: DataConfig = DataConfig()
+    """What it is trained on."""
+    device: DeviceConfig = DeviceConfig()
+    """Where its circuit runs."""
+    seed: int = 0
+    """Seed of the split, the start, the shuffling and the augmentation."""
+
+    def __post_init__(self) -> None:
+        check_at_least("seed", self.seed, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The test scores of a run and what they cost."""
+
+    model: str
+    """Name of the model."""
+    dataset: str
+    """Name of the data set, as it was resolved."""
+    device: str
+    """Device of the circuit; `classical` for a model without one."""
+    seed: int
+    """Seed of the run."""
+    class_names: tuple[str, ...]
+    """Name of each class."""
+    n_train: int
+    """Training images."""
+    n_validation: int
+    """Validation images."""
+    n_parameters: int
+    """Trainable numbers in all."""
+    n_parameters_quantum: int
+    """Those that are angles of the circuit."""
+    n_parameters_classical: int
+    """All others."""
+    best_epoch: int
+    """Epoch of the scored weights, chosen on the validation images."""
+    seconds_training: float
+    """Time of all training steps, without compilation, validation, checkpoints."""
+    seconds_compiling: float
+    """Time of the compilation of the training step; short with a warm cache."""
+    seconds_inference: float
+    """Time to classify all test images once, after compilation."""
+    peak_memory_bytes: int
+    """Largest resident memory of the process during the run."""
+    scores: Scores
+    """Scores on the test images."""
+    versions: dict[str, str]
+    """Versions of Python, this package and what it stands on; the machine."""
+    warning: str | None = None
+    """What a reader must know, such as a data set that was replaced."""
+    format: int = FORMAT
+    """Version of this file."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mistakes:
+    """The wrongly classified test images of which the model was most certain."""
+
+    images: np.ndarray
+    """uint8 (k, 28, 28), most certain first."""
+    labels: np.ndarray
+    """True classes, int32 (k,)."""
+    predictions: np.ndarray
+    """Predicted classes, int32 (k,)."""
+    confidence: np.ndarray
+    """Probability given to the prediction, float32 (k,)."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+    """A finished run, as read from its directory."""
+
+    directory: Path
+    config: RunConfig
+    history: History
+    result: Result
+    mistakes: Mistakes
+
+
+def write_config(directory: Path, config: RunConfig) -> None:
+    """Makes a run directory; the configuration is its first file.
+
+    Raises:
+        InputError: If the directory already holds a run, or cannot be written.
+    """
+    path = directory / "config.toml"
+    if path.exists():
+        raise InputError(
+            f"{directory} already holds a run, and nothing is overwritten. Choose "
+            "another directory with --out, or continue that run with --resume."
+        )
+    table = {"format": FORMAT, **_without_none(cattrs.unstructure(config))}
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _write_atomically(path, tomli_w.dumps(table).encode())
+    except OSError as error:
+        raise InputError(
+            f"The run directory {directory} cannot be written: {error.strerror}. "
+            "Choose another one with --out."
+        ) from error
+
+
+def read_config(directory: Path) -> RunConfig:
+    """Reads the configuration of a run.
+
+    Raises:
+        InputError: If there is none, or it is damaged or of another version.
+    """
+    path = directory / "config.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        _check_format(path, table.pop("format", None))
+        return _converter().structure(table, RunConfig)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{directory} holds no run: there is no config.toml. Name a directory "
+            "that `qfm train` or `qfm compare` wrote."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged: {error}. Restore it.") from error
+    except cattrs.BaseValidationError as error:
+        problems = "; ".join(cattrs.transform_error(error))
+        raise InputError(f"{path} does not describe a run: {problems}.") from error
+
+
+def write_result(directory: Path, result: Result, mistakes: Mistakes) -> None:
+    """Writes `scores.json`, with the scores beside the other figures, and mistakes."""
+    with (directory / "mistakes.npz").open("wb") as file:
+        np.savez_compressed(file, **vars(mistakes))
+    table = cattrs.unstructure(result)
+    table |= table.pop("scores")
+    text = json.dumps(table, indent=2, allow_nan=False)
+    _write_atomically(directory / "scores.json", f"{text}\n".encode())
+
+
+def read_run(directory: Path | str) -> Run:
+    """Reads a finished run.
+
+    Raises:
+        InputError: If it is not finished, damaged or of another version.
+    """
+    directory = Path(directory)
+    config = read_config(directory)
+    records = read_records(directory / "metrics.jsonl")
+    result = _read_result(directory)
+    try:
+        with np.load(directory / "mistakes.npz", allow_pickle=False) as arrays:
+            mistakes = Mistakes(**arrays)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{directory / 'mistakes.npz'} is damaged: {error}.") from error
+    history = History(records, best_epoch(records), result.seconds_compiling)
+    return Run(directory, config, history, result, mistakes)
+
+
+def machine_versions() -> dict[str, str]:
+    """Versions of what a result rests on.
+
+    Example:
+        >>> machine_versions()["python"].count(".")
+        2
+    """
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+    return {"python": platform.python_version(), "machine": system, **versions}
+
+
+def _read_result(directory: Path) -> Result:
+    path = directory / "scores.json"
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        _check_format(path, table.get("format"))
+        names = [field.name for field in dataclasses.fields(Scores)]
+        table["scores"] = {name: table.pop(name) for name in names}
+        return _converter().structure(table, Result)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{directory} holds no scores: the run is not finished. Continue it with "
+            f"--resume {directory}."
+        ) from error
+    except (ValueError, KeyError, AttributeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{path} is damaged: {error!r}. Restore it.") from error
+    except cattrs.BaseValidationError as error:
+        problems = "; ".join(cattrs.transform_error(error))
+        raise InputError(f"{path} does not hold scores: {problems}.") from error
+
+
+def _check_format(path: Path, found: Any) -> None:
+    if found != FORMAT:
+        raise InputError(
+            f"{path} has format {found!r}, and this version reads {FORMAT}. Read it "
+            "with the version that wrote it, or run again."
+        )
+
+
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    # Options of a device are plain values of any TOML type.
+    converter.register_structure_hook(DeviceConfig, _structure_device)
+    return converter
+
+
+def _structure_device(table: dict[str, Any], _: type) -> DeviceConfig:
+    options = tuple((name, value) for name, value in table.get("options", ()))
+    return DeviceConfig(**{**table, "options": options})
+
+
+def _without_none(table: Any) -> Any:
+    """TOML has no null: None is the default wherever it is allowed, so it is left."""
+    if not isinstance(table, dict):
+        return table
+    return {k: _without_none(v) for k, v in table.items() if v is not None}
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    new = path.with_name(f"{path.name}.tmp")
+    new.write_bytes(content)
+    new.replace(path)
