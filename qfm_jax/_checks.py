@@ -1,4 +1,4 @@
-"""One sentence form for every error: the argument, what it must be, what it was, the cure."""
+"""One sentence form for every error: the argument, what it must be, what it was."""
 
 import difflib
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ class InputError(ValueError):
 
 
 def input_error(argument: str, must: str, was: str, cure: str = "") -> InputError:
-    """Builds the error; the caller raises it, so that the traceback ends where it failed.
+    """Builds the error; the caller raises it, so that the traceback ends there.
 
     Example:
         >>> str(input_error("n_qubits", "be at least 1", "is 0", "Choose 2 to 12."))

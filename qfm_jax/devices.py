@@ -57,7 +57,8 @@ class DeviceConfig:
 
     seed: int | None = None
     """Seed of the measurement outcomes, for devices that take one. The device
-    draws anew at each call, so one seed fixes the sequence and not a single call."""
+    draws anew at each call, so one seed fixes the sequence and not a single call.
+    Aer has `seed_simulator` among its options instead, which repeats each call."""
 
     options: Mapping[str, Hashable] | tuple[tuple[str, Hashable], ...] = ()
     """Further keyword arguments of `qml.device`, such as `method` for Aer."""
@@ -68,6 +69,10 @@ class DeviceConfig:
         object.__setattr__(self, "options", options)
         check_one_of("device", self.name, qml.plugin_devices)
         check_one_of("diff_method", self.diff_method, DIFF_METHODS)
+        if self.seed is not None and self.name.startswith("qiskit."):
+            cure = "Put `seed_simulator` into `options`, which repeats every call."
+            must = "be left out for Qiskit's devices"
+            raise input_error("seed", must, f"is {self.seed}", cure)
         if self.shots is None:
             return
         check_at_least("shots", self.shots, 1, "Leave it out for exact expectations.")
@@ -145,7 +150,7 @@ def build_qnode(circuit: VariationalCircuit, config: DeviceConfig) -> qml.QNode:
     """
     options = dict(config.options)
     if config.seed is not None:
-        options["seed_simulator" if "qiskit" in config.name else "seed"] = config.seed
+        options["seed"] = config.seed
     if config.name == "qiskit.aer" and config.shots is None:
         # Aer's other methods answer `shots=None` with 1,024 shots.
         options.setdefault("method", "statevector")

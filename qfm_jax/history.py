@@ -101,6 +101,7 @@ def keep_records(path: Path, n_epochs: int) -> tuple[EpochRecord, ...]:
             f"{n_epochs}. Restore the file, or start a new run."
         )
     lines = [json.dumps(dataclasses.asdict(record)) + "\n" for record in records]
+    path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".tmp")
     new.write_text("".join(lines), encoding="utf-8")
     new.replace(path)

@@ -55,11 +55,11 @@ class RunConfig:
     """Name of the model in tables and figures."""
     network: ModelConfig
     """The model as data."""
-    training: TrainConfig = TrainConfig()
+    training: TrainConfig = dataclasses.field(default_factory=TrainConfig)
     """How it is trained."""
-    data: DataConfig = DataConfig()
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
     """What it is trained on."""
-    device: DeviceConfig = DeviceConfig()
+    device: DeviceConfig = dataclasses.field(default_factory=DeviceConfig)
     """Where its circuit runs."""
     seed: int = 0
     """Seed of the split, the start, the shuffling and the augmentation."""
@@ -189,8 +189,7 @@ def write_result(directory: Path, result: Result, mistakes: Mistakes) -> None:
         np.savez_compressed(file, **vars(mistakes))
     table = cattrs.unstructure(result)
     table |= table.pop("scores")
-    text = json.dumps(table, indent=2, allow_nan=False)
-    _write_atomically(directory / "scores.json", f"{text}\n".encode())
+    write_json(directory / "scores.json", table)
 
 
 def read_run(directory: Path | str) -> Run:
@@ -207,7 +206,8 @@ def read_run(directory: Path | str) -> Run:
         with np.load(directory / "mistakes.npz", allow_pickle=False) as arrays:
             mistakes = Mistakes(**arrays)
     except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{directory / 'mistakes.npz'} is damaged: {error}.") from error
+        path = directory / "mistakes.npz"
+        raise InputError(f"{path} is damaged: {error}. Run again.") from error
     history = History(records, best_epoch(records), result.seconds_compiling)
     return Run(directory, config, history, result, mistakes)
 
@@ -222,6 +222,20 @@ def machine_versions() -> dict[str, str]:
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return {"python": platform.python_version(), "machine": system, **versions}
+
+
+def write_json(path: Path, table: dict[str, Any]) -> None:
+    """Writes a JSON file that is either whole or not there.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "scores.json"
+        >>> write_json(path, {"accuracy": 0.5})
+        >>> json.loads(path.read_text())
+        {'accuracy': 0.5}
+    """
+    text = json.dumps(table, indent=2, allow_nan=False)
+    _write_atomically(path, f"{text}\n".encode())
 
 
 def _read_result(directory: Path) -> Result:

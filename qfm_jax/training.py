@@ -109,7 +109,8 @@ def fit(
         config: How to train.
         key: PRNG key of shuffling and augmentation.
         directory: Where checkpoints and `metrics.jsonl` go; nowhere where left out.
-        resume: Continue from the last checkpoint in `directory`.
+        resume: Continue from the last checkpoint in `directory`, or from the start
+            where none was written yet.
         progress: Show a progress bar.
 
     Returns:
@@ -139,11 +140,14 @@ def fit(
     records: tuple[EpochRecord, ...] = ()
     store = None
     if directory is not None:
-        store = _Store(Path(directory), trainer.description())
-        if resume:
+        description = description_of(model, config, len(train), len(validation))
+        store = _Store(Path(directory), description)
+        if not resume:
+            store.check_is_empty()
+        elif store.checkpoints.latest("last"):
             state = store.checkpoints.restore("last", state)
-            n_epochs = int(state.step) // trainer.steps_per_epoch
-            records = keep_records(store.metrics, n_epochs)
+        n_epochs = int(state.step) // trainer.steps_per_epoch
+        records = keep_records(store.metrics, n_epochs)
     first_step = int(state.step)
     bar = Progress(config.epochs, trainer.steps_per_epoch, first_step, enabled=progress)
     with bar, _deferred_interrupt() as interrupted:
@@ -178,6 +182,13 @@ class _Store(NamedTuple):
     directory: Path
     description: dict[str, Any]
 
+    def check_is_empty(self) -> None:
+        if self.metrics.exists() or self.checkpoints.latest("last"):
+            raise InputError(
+                f"{self.directory} already holds a run, and nothing is overwritten. "
+                "Name another directory, or resume that run."
+            )
+
     @property
     def metrics(self) -> Path:
         return self.directory / "metrics.jsonl"
@@ -203,11 +214,12 @@ class _Trainer:
         self.n_steps = config.epochs * self.steps_per_epoch
         self.schedule = _schedule(config, self.n_steps)
         self.optimizer = _optimizer(config, self.schedule)
-        self.graphdef, *_ = nnx.split(model, nnx.Param, ...)
+        self.graphdef = nnx.graphdef(model)
         self.advance = jax.jit(self._advance)
 
     def initial_state(self, key: jax.Array) -> _State:
-        _, params, others = nnx.split(self.model, nnx.Param, ...)
+        params = nnx.state(self.model, nnx.Param)
+        others = nnx.state(self.model, nnx.Not(nnx.Param))
         return _State(
             params=params,
             others=others,
@@ -220,18 +232,6 @@ class _Trainer:
             seconds=jnp.float32(0),
             best=(params, others),
         )
-
-    def description(self) -> dict[str, Any]:
-        """What a checkpoint must share with this run to continue it."""
-        params = nnx.to_flat_state(nnx.state(self.model, nnx.Param))
-        return {
-            "training": dataclasses.asdict(self.config),
-            "n_train": len(self.labels),
-            "n_validation": len(self.validation),
-            "weights": {
-                "/".join(map(str, path)): list(leaf.shape) for path, leaf in params
-            },
-        }
 
     def run(
         self,
@@ -259,7 +259,7 @@ class _Trainer:
         stop = int(state.step)
         advanced = self.advance(state, self.images, self.labels, order, stop)
         jax.block_until_ready(advanced)
-        predict_logits(self.model, self.validation.images)
+        predict_logits(self.model, self.validation.images[:1])
         return time.perf_counter() - start
 
     def _is_over(self, records: tuple[EpochRecord, ...]) -> bool:
@@ -326,7 +326,7 @@ class _Trainer:
             logits = model(to_unit(images))
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
             n_right = jnp.sum(logits.argmax(axis=1) == labels)
-            _, _, others = nnx.split(model, nnx.Param, ...)
+            others = nnx.state(model, nnx.Not(nnx.Param))
             return losses.mean(), (n_right, others)
 
         gradient_of = jax.value_and_grad(loss_of, has_aux=True)
@@ -370,8 +370,8 @@ class _Trainer:
     ) -> tuple[_State, EpochRecord]:
         """Validates, records, and saves: metrics first, since a checkpoint counts."""
         nnx.update(self.model, state.params, state.others)
+        labels = self.validation.labels
         logits = predict_logits(self.model, self.validation.images)
-        labels = jnp.asarray(self.validation.labels)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         n_images = self.steps_per_epoch * self.batch_size
         seconds = float(state.seconds)
@@ -398,7 +398,7 @@ class _Trainer:
         if store:
             append_record(store.metrics, record)
             if is_best:
-                store.checkpoints.save("best", record.step, best_weights(self.model))
+                store.checkpoints.save("best", record.step, nnx.state(self.model))
             store.checkpoints.save("last", record.step, state)
         return state, record
 
@@ -429,15 +429,23 @@ def _interruption(step: int, store: _Store | None) -> TrainingInterrupted:
     )
 
 
-def best_weights(model: nnx.Module) -> nnx.State:
-    """What the checkpoint `best` holds: all variables of the model.
+def description_of(
+    model: nnx.Module, config: TrainConfig, n_train: int, n_validation: int
+) -> dict[str, Any]:
+    """What a checkpoint must share with a run to belong to it.
 
     Example:
         >>> model = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
-        >>> sorted(best_weights(model))
-        ['bias', 'kernel']
+        >>> description_of(model, TrainConfig(), 100, 10)["weights"]
+        {'bias': [3], 'kernel': [2, 3]}
     """
-    return nnx.state(model)
+    weights = nnx.to_flat_state(nnx.state(model, nnx.Param))
+    return {
+        "training": dataclasses.asdict(config),
+        "n_train": n_train,
+        "n_validation": n_validation,
+        "weights": {"/".join(map(str, path)): list(w.shape) for path, w in weights},
+    }
 
 
 def _schedule(config: TrainConfig, n_steps: int) -> optax.Schedule:

@@ -65,8 +65,10 @@ class ModelConfig:
 class Classifier(nnx.Module):
     """Maps images (batch, height, width) in [0, 1] to logits (batch, n_classes).
 
-    The features that enter the block are squashed to (-pi/2, pi/2) by a scaled tanh:
-    one branch of <Z> = cos(angle), so that a larger pre-activation never folds back.
+    The features that enter the block are squashed to angles in (0, pi) by a tanh: there
+    <Z> = cos(angle) is one to one, and steepest where training starts, in the middle.
+    The read-out behind a block starts five times as large as usual: its inputs are
+    bounded by 1, and the expectations of a random circuit are small.
 
     Args:
         config: The model as data.
@@ -117,7 +119,10 @@ class Classifier(nnx.Module):
             dense = nnx.Linear(config.n_qubits, config.n_qubits, rngs=rngs)
             layers += [reduce, _to_angles, dense, jnp.tanh]
             n_features = config.n_qubits
-        layers.append(nnx.Linear(n_features, n_classes, rngs=rngs))
+        scale = 1.0 if config.block == "none" else 5.0**2
+        init = nnx.initializers.variance_scaling(scale, "fan_in", "truncated_normal")
+        readout = nnx.Linear(n_features, n_classes, kernel_init=init, rngs=rngs)
+        layers.append(readout)
         self.layers = nnx.Sequential(*layers)
 
     def __call__(self, images: jax.Array) -> jax.Array:
@@ -133,8 +138,8 @@ def _flatten(x: jax.Array) -> jax.Array:
 
 
 def _to_angles(x: jax.Array) -> jax.Array:
-    """Squashes to (-pi/2, pi/2), where a rotation is one to one in its angle."""
-    return jnp.pi / 2 * jnp.tanh(x)
+    """Squashes to (0, pi)."""
+    return jnp.pi / 2 * (1 + jnp.tanh(x))
 
 
 def _check_can_halve(config: ModelConfig, height: int, width: int) -> None:

@@ -38,12 +38,12 @@ class ConvolutionPool(nnx.Module):
         batch, height, width, c_in = x.shape
         h, w = height // 2, width // 2
         padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        patches = [
+        windows = [
             padded[:, i : i + 2 * h - 1 : 2, j : j + 2 * w - 1 : 2]
             for i in range(4)
             for j in range(4)
         ]
-        patches = jnp.concatenate(patches, axis=-1)  # (batch, h, w, 16 c_in)
+        patches = jnp.concatenate(windows, axis=-1)  # (batch, h, w, 16 c_in)
         kernel = self._placed_kernel()  # (16 c_in, 4 c_out)
         products = patches.reshape(-1, 16 * c_in) @ kernel
         pooled = products.reshape(batch, h, w, 4, -1).max(axis=3)

@@ -11,9 +11,12 @@ from .._checks import check_at_least
 
 
 def predict_logits(
-    model: nnx.Module, images: np.ndarray | jax.Array, *, batch_size: int = 250
-) -> jax.Array:
+    model: nnx.Module, images: np.ndarray, *, batch_size: int = 250
+) -> np.ndarray:
     """Applies a model to any number of images.
+
+    One program serves every call with the same model and batch size, since the last
+    batch is filled up.
 
     Args:
         model: Maps float images (batch, height, width) in [0, 1] to logits.
@@ -21,7 +24,7 @@ def predict_logits(
         batch_size: Images at once; bounds the memory, does not change the result.
 
     Returns:
-        Logits (n, n_classes).
+        Logits (n, n_classes), float32.
 
     Example:
         >>> from qfm_jax.models import Classifier, ModelConfig
@@ -30,26 +33,27 @@ def predict_logits(
         (7, 10)
     """
     check_at_least("batch_size", batch_size, 1)
-    n = len(images)
-    check_at_least("images", n, 1, "Pass at least one image.")
-    n_batches = -(-n // batch_size)
-    padding = n_batches * batch_size - n
-    padded = np.pad(np.asarray(images), ((0, padding), (0, 0), (0, 0)), mode="edge")
-    batches = padded.reshape(n_batches, batch_size, *padded.shape[1:])
+    check_at_least("len(images)", len(images), 1, "Pass at least one image.")
     graphdef, state = nnx.split(model)
-    logits = _logits(graphdef, state, jnp.asarray(batches))
-    return logits.reshape(n_batches * batch_size, -1)[:n]
+    starts = range(0, len(images), batch_size)
+    batches = [images[start : start + batch_size] for start in starts]
+    missing = batch_size - len(batches[-1])
+    batches[-1] = np.pad(batches[-1], ((0, missing), (0, 0), (0, 0)), mode="edge")
+    logits = [_logits(graphdef, state, batch) for batch in batches]
+    return np.concatenate(logits)[: len(images)]
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _logits(graphdef: nnx.GraphDef, state: nnx.State, batches: jax.Array) -> jax.Array:
-    def of_batch(batch: jax.Array) -> jax.Array:
-        model = nnx.merge(graphdef, state)
-        return model(to_unit(batch))
-
-    return jax.lax.map(of_batch, batches)
+def _logits(graphdef: nnx.GraphDef, state: nnx.State, images: jax.Array) -> jax.Array:
+    model = nnx.merge(graphdef, state)
+    return model(to_unit(images))
 
 
 def to_unit(images: jax.Array) -> jax.Array:
-    """Maps uint8 pixels to float32 in [0, 1]."""
+    """Maps uint8 pixels to float32 in [0, 1].
+
+    Example:
+        >>> float(to_unit(np.uint8(51)))
+        0.20000000298023224
+    """
     return images.astype(jnp.float32) / 255

@@ -65,11 +65,9 @@ class QuantumLayer(nnx.Module):
         init_method: Initializer | Mapping[str, Initializer] | None = None,
         rngs: nnx.Rngs,
     ):
-        if isinstance(device, str):
-            device = DeviceConfig(device)
         self.circuit = circuit
-        self.device = device
-        self.function = as_jax_function(circuit, device)
+        self.device = _as_config(device)
+        self.function = as_jax_function(circuit, self.device)
         shapes = _weight_shapes(circuit, weight_shapes)
         inits = _initializers(init_method, shapes)
         self.weights = nnx.Dict(
@@ -107,8 +105,7 @@ class LinenQuantumLayer(linen.Module):
     @linen.compact
     def __call__(self, features: jax.Array) -> jax.Array:
         """Runs the circuit on each sample of `features`."""
-        named = isinstance(self.device, str)
-        device = DeviceConfig(self.device) if named else self.device
+        device = _as_config(self.device)
         shapes = _weight_shapes(self.circuit, self.weight_shapes)
         inits = _initializers(self.init_method, shapes)
         weights = {n: self.param(n, inits[n], shapes[n], jnp.float32) for n in shapes}
@@ -117,7 +114,9 @@ class LinenQuantumLayer(linen.Module):
         return _run(function, self.circuit, device, features, weights)
 
 
-_cached_jax_function = functools.lru_cache(maxsize=128)(as_jax_function)
+_cached_jax_function: Callable[..., Callable[..., jax.Array]] = functools.lru_cache(
+    maxsize=128
+)(as_jax_function)
 
 
 def _run(
@@ -134,11 +133,16 @@ def _run(
         cure = "Let a layer before the circuit produce as many features as it takes."
         expected = (*batch_shape, circuit.n_features)
         check_shape("features", features.shape, expected, cure)
-        if device is None or device.name in TRACED_DEVICES:
-            check_memory(circuit.n_qubits, math.prod(batch_shape))
+        traced = device is None or device.name in TRACED_DEVICES
+        # Behind a host callback one sample runs after another.
+        check_memory(circuit.n_qubits, math.prod(batch_shape) if traced else 1)
     flat = features.reshape(-1, length)  # (batch, n_features)
     results = jax.vmap(lambda sample: function(inputs=sample, **weights))(flat)
     return results.reshape(*batch_shape, results.shape[-1])
+
+
+def _as_config(device: DeviceConfig | str | None) -> DeviceConfig | None:
+    return DeviceConfig(device) if isinstance(device, str) else device
 
 
 def _weight_shapes(

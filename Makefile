@@ -1,0 +1,71 @@
+# The README's two commands are `make demo` and `make test`; `make help` lists the rest.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+IN_RANGE := 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))'
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c $(IN_RANGE) 2>/dev/null && echo $$p && break; done)
+DATASET ?= auto
+OUT ?= runs/demo
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all test-pythons check lint format bench lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+
+demo: $(VENV)/core ## train hybrid and classical models, write a report (DATASET=, OUT=)
+	$(BIN)/qfm compare --preset demo --dataset $(DATASET) \
+	  $(if $(wildcard $(OUT)/.),--resume,--out) $(OUT)
+
+test: $(VENV)/dev ## run the tests
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
+
+test-all: $(VENV)/dev ## run the tests, the slow ones too
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m ""
+
+test-pythons: ## run the tests on each of Python 3.11 to 3.13 that is installed
+	@for version in 3.11 3.12 3.13; do \
+	  if python$$version -c '' 2>/dev/null; then \
+	    $(MAKE) test VENV=.venv-$$version PYTHON=python$$version || exit 1; \
+	  else echo "python$$version is not installed: skipped"; fi; done
+
+check: lint test ## what CI runs: linters, type checker, tests
+
+lint: $(VENV)/dev ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/dev ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/core ## measure what experiments/README.md claims (long)
+	$(BIN)/python experiments/bench_training.py
+
+lock: ## pin every transitive version again (needs uv)
+	uv pip compile --universal --python-version 3.11 --all-extras pyproject.toml \
+	  --custom-compile-command "make lock" -o constraints.txt
+
+clean: ## remove what was built and installed, but no run
+	rm -rf .venv .venv-3.* build dist *.egg-info .*_cache .hypothesis
+	find qfm_jax experiments tests -name __pycache__ -exec rm -rf {} +
+
+$(VENV)/core: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing qfm_jax and what it stands on into $(VENV) (a few minutes, once)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing qfm_jax with its test tools into $(VENV) (a few minutes, once)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { \
+	  echo "Python 3.11, 3.12 or 3.13 is needed; name one with PYTHON=..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)

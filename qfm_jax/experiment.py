@@ -1,0 +1,272 @@
+"""A configuration -> a finished run directory; a comparison -> several of them."""
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from scipy.special import softmax
+
+from ._checks import InputError
+from .checkpoints import Checkpoints
+from .data import Dataset, Images, load_dataset
+from .devices import DeviceConfig
+from .evaluation import Scores, score
+from .history import History
+from .models import Classifier, count_parameters
+from .models.prediction import predict_logits
+from .runs import (
+    Mistakes,
+    Result,
+    Run,
+    RunConfig,
+    machine_versions,
+    read_config,
+    read_run,
+    write_config,
+    write_result,
+)
+from .training import description_of, fit
+
+N_MISTAKES = 24
+
+
+def execute(
+    config: RunConfig,
+    directory: Path | str,
+    *,
+    resume: bool = False,
+    progress: bool = True,
+) -> Run:
+    """Trains a model, scores its best weights once on the test images, writes it all.
+
+    Args:
+        config: All that repeats the run.
+        directory: Its run directory.
+        resume: Continue the run in `directory`, whose configuration must be `config`.
+        progress: Show a progress bar.
+
+    Returns:
+        The finished run, as it stands in its directory.
+
+    Raises:
+        InputError: If the directory holds a run already (or none to resume), and for
+            all that `load_dataset`, `fit` and the circuit's device refuse.
+
+    Example:
+        >>> import tempfile
+        >>> from qfm_jax.presets import get_preset
+        >>> from qfm_jax.runs import DataConfig
+        >>> from qfm_jax.training import TrainConfig
+        >>> config = RunConfig("linear", get_preset("linear").network,
+        ...                    TrainConfig(epochs=1), DataConfig("digits"))
+        >>> run = execute(config, Path(tempfile.mkdtemp()) / "run", progress=False)
+        >>> run.result.n_parameters, run.result.scores.n_test
+        (7850, 360)
+    """
+    directory = Path(directory)
+    if resume:
+        check_same(config, read_config(directory), directory)
+        if (directory / "scores.json").exists():
+            return read_run(directory)
+    data = _load(config)
+    model = build_model(config, n_classes=data.n_classes)
+    _check_memory(model, config, data.image_shape)
+    if not resume:
+        write_config(directory, config)
+    _reset_peak_memory()
+    history = fit(
+        model,
+        data.train,
+        data.validation,
+        config.training,
+        jax.random.key(config.seed),
+        directory=directory,
+        resume=resume,
+        progress=progress,
+    )
+    scores, logits, seconds = score_model(model, data.test)
+    result = _result(config, data, model, history, scores, seconds)
+    write_result(directory, result, _mistakes(data.test, logits))
+    return read_run(directory)
+
+
+def build_model(
+    config: RunConfig, *, n_classes: int, device: DeviceConfig | None = None
+) -> Classifier:
+    """Builds the model of a run at its start; `device` replaces the run's own.
+
+    Every data set here has images of 28 x 28 pixels.
+
+    Example:
+        >>> from qfm_jax.presets import get_preset
+        >>> config = RunConfig("linear", get_preset("linear").network)
+        >>> count_parameters(build_model(config, n_classes=3))
+        (0, 2355)
+    """
+    return Classifier(
+        config.network,
+        n_classes=n_classes,
+        device=device or config.device,
+        rngs=nnx.Rngs(config.seed),
+    )
+
+
+def load_model(run: Run, *, device: DeviceConfig | None = None) -> Classifier:
+    """Builds the model of a finished run with its best weights.
+
+    Args:
+        run: The run.
+        device: Runs the circuit on another device than the run's own.
+
+    Raises:
+        InputError: If the checkpoint is missing, damaged or of another version.
+    """
+    n_classes = len(run.result.class_names)
+    model = build_model(run.config, n_classes=n_classes, device=device)
+    description = description_of(
+        model, run.config.training, run.result.n_train, run.result.n_validation
+    )
+    checkpoints = Checkpoints(run.directory / "checkpoints", description)
+    nnx.update(model, checkpoints.restore("best", nnx.state(model)))
+    return model
+
+
+def load_data(run: Run, *, test_size: int | None = None) -> Dataset:
+    """Loads the images of a run again, with the same split.
+
+    Args:
+        run: The run.
+        test_size: Number of test images; all where left out.
+    """
+    data = dataclasses.replace(run.config.data, test_size=test_size)
+    return _load(dataclasses.replace(run.config, data=data))
+
+
+def score_model(model: nnx.Module, test: Images) -> tuple[Scores, np.ndarray, float]:
+    """Scores a model: its scores, the logits (n, n_classes), and seconds of inference.
+
+    The time is that of classifying all images once, after compilation.
+    """
+    predict_logits(model, test.images[:1])
+    start = time.perf_counter()
+    logits = predict_logits(model, test.images)
+    seconds = time.perf_counter() - start
+    return score(logits, test.labels), logits, seconds
+
+
+def _check_memory(
+    model: nnx.Module, config: RunConfig, image_shape: tuple[int, ...]
+) -> None:
+    """Traces the model once, before anything is written: circuits check their size."""
+    batch = jax.ShapeDtypeStruct(
+        (config.training.batch_size, *image_shape), jnp.float32
+    )
+    nnx.eval_shape(lambda model, images: model(images), model, batch)
+
+
+def _load(config: RunConfig) -> Dataset:
+    return load_dataset(
+        config.data.name,
+        folder=config.data.folder,
+        train_size=config.data.train_size,
+        test_size=config.data.test_size,
+        seed=config.seed,
+    )
+
+
+def check_same(config: RunConfig, stored: RunConfig, directory: Path) -> None:
+    """Raises unless a resumed run has the configuration that it started with.
+
+    Raises:
+        InputError: Naming every difference.
+    """
+    here, there = _leaves(config), _leaves(stored)
+    different = [
+        f"{name} is {there[name]!r} there and {here[name]!r} here"
+        for name in here
+        if here[name] != there[name]
+    ]
+    if different:
+        raise InputError(
+            f"{directory} holds a run of another configuration: "
+            f"{'; '.join(different)}. Leave the options out when you resume, or start "
+            "a new run with --out."
+        )
+
+
+def _leaves(config: RunConfig) -> dict[str, Any]:
+    """Every value of a configuration by its dotted name."""
+    leaves: dict[str, Any] = {}
+    for name, value in vars(config).items():
+        inner = vars(value) if dataclasses.is_dataclass(value) else {"": value}
+        leaves |= {f"{name}.{key}".strip("."): item for key, item in inner.items()}
+    return leaves
+
+
+def _result(
+    config: RunConfig,
+    data: Dataset,
+    model: nnx.Module,
+    history: History,
+    scores: Scores,
+    seconds_inference: float,
+) -> Result:
+    quantum, classical = count_parameters(model)
+    return Result(
+        model=config.model,
+        dataset=data.name,
+        device=config.device.name if quantum else "classical",
+        seed=config.seed,
+        class_names=data.class_names,
+        n_train=len(data.train),
+        n_validation=len(data.validation),
+        n_parameters=quantum + classical,
+        n_parameters_quantum=quantum,
+        n_parameters_classical=classical,
+        best_epoch=history.best_epoch,
+        seconds_training=history.seconds_training,
+        seconds_compiling=history.seconds_compiling,
+        seconds_inference=seconds_inference,
+        peak_memory_bytes=_peak_memory(),
+        scores=scores,
+        versions=machine_versions(),
+        warning=data.warning,
+    )
+
+
+def _mistakes(test: Images, logits: np.ndarray) -> Mistakes:
+    """The mistakes of highest confidence, at most `N_MISTAKES`."""
+    predictions = logits.argmax(axis=1).astype(np.int32)
+    confidence = softmax(logits, axis=1).max(axis=1)
+    wrong = np.flatnonzero(predictions != test.labels)
+    order = wrong[np.argsort(-confidence[wrong], kind="stable")][:N_MISTAKES]
+    return Mistakes(
+        test.images[order], test.labels[order], predictions[order], confidence[order]
+    )
+
+
+def _reset_peak_memory() -> None:
+    """Forgets the peak of earlier runs in this process, where the system can."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+def _peak_memory() -> int:
+    """Largest resident memory in bytes: since the reset on Linux, else ever."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        import resource  # not on Windows
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if os.uname().sysname == "Darwin" else peak * 1024
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024

@@ -1,0 +1,290 @@
+"""Runs -> their figures on disk, and one self-contained HTML file."""
+
+import base64
+import dataclasses
+import math
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import cattrs
+import jinja2
+import tomli_w
+from matplotlib.figure import Figure
+
+from .._checks import InputError
+from ..circuits import build_circuit
+from ..models import ModelConfig
+from ..runs import Run, RunConfig
+from ..training import TrainConfig
+from . import comparison_figures, run_figures
+from .style import looks, render, save_figure
+from .summary import summarize
+from .tables import leaderboard, rank
+
+MOST_LAYERS_DRAWN = 2
+"""The layers of a circuit are alike: a drawing of the first ones is enough."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A figure inside the page."""
+
+    uri: str
+    """The SVG file as a `data:` address."""
+    alt: str
+    """What it shows, for those who do not see it."""
+    width: int
+    """Width in CSS pixels."""
+    height: int
+    """Height in CSS pixels."""
+
+
+def write_report(runs: Sequence[Run], path: Path | str) -> Path:
+    """Writes one HTML file that needs nothing else, and nothing but that file.
+
+    The same runs give the same bytes. An older report at `path` is replaced.
+
+    Args:
+        runs: Finished runs on one data set, in any order.
+        path: Where to, such as `runs/report.html`.
+
+    Returns:
+        `path`.
+
+    Raises:
+        InputError: If there are no runs, they are on different data sets, or `path`
+            cannot be written.
+
+    Example:
+        >>> from qfm_jax.runs import read_run
+        >>> write_report([read_run("runs/cnn")], "report.html")  # doctest: +SKIP
+    """
+    path = Path(path)
+    page = _environment().get_template("report.html.j2").render(_content(rank(runs)))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"The report {path} cannot be written: {error.strerror}. "
+            "Choose another path."
+        ) from error
+    return path
+
+
+def write_figures(run: Run) -> Path:
+    """Writes a run's figures, each as PNG and SVG, into its directory.
+
+    Returns:
+        The directory `figures` of the run.
+
+    Example:
+        >>> from qfm_jax.runs import read_run
+        >>> write_figures(read_run("runs/cnn"))  # doctest: +SKIP
+    """
+    directory = run.directory / "figures"
+    figures = {
+        "training_curves": comparison_figures.plot_training_curves([run]),
+        "class_scores": comparison_figures.plot_class_scores([run]),
+        "calibration": comparison_figures.plot_calibration([run]),
+        "confusion": run_figures.plot_confusion(run),
+        "mistakes": run_figures.plot_mistakes(run),
+    }
+    if run.config.network.block == "circuit":
+        figures["circuit"] = _circuit_figure(run.config.network)
+    for name, figure in figures.items():
+        save_figure(figure, directory / name)
+    return directory
+
+
+def repeat_command(run: Run) -> str:
+    """The command that trains the same model again.
+
+    Training options are named where they differ from the defaults.
+    """
+    config, name = run.config, run.config.model
+    options: dict[str, Any] = {
+        "dataset": run.result.dataset,
+        "train-size": config.data.train_size,
+        "test-size": config.data.test_size,
+        "epochs": config.training.epochs,
+        "seed": config.seed,
+        "device": config.device.name if config.network.block == "circuit" else None,
+        **dict(_changed(config.training)),
+        "out": run.directory.name,
+    }
+    words = ["qfm", "train", name]
+    for option, value in options.items():
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif value is not None:
+            words += [f"--{option}", str(value)]
+    return shlex.join(words)
+
+
+def _changed(config: TrainConfig) -> Iterator[tuple[str, Any]]:
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value != field.default:
+            yield field.name.replace("_", "-"), value
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        autoescape=True,
+        loader=jinja2.PackageLoader("qfm_jax.reporting", "."),
+        lstrip_blocks=True,
+        trim_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
+    return environment
+
+
+def _content(runs: Sequence[Run]) -> dict[str, Any]:
+    """All that the template shows; `runs` are ranked."""
+    first = runs[0].result
+    rows = leaderboard(runs)
+    return {
+        "dataset": first.dataset,
+        "class_names": first.class_names,
+        "guess_loss": math.log(len(first.class_names)),
+        "summary": summarize(runs),
+        "warnings": _warnings(runs),
+        "rows": rows,
+        "version": first.versions.get("qfm_jax", ""),
+        "accuracy": _picture(
+            comparison_figures.plot_leaderboard(runs),
+            "Test accuracy with 95 % interval: "
+            + "; ".join(f"{row.label} {100 * row.accuracy:.1f} %" for row in rows),
+        ),
+        "curves": _picture(
+            comparison_figures.plot_training_curves(runs),
+            "Loss and accuracy over the epochs, on training and validation images, of "
+            + ", ".join(row.label for row in rows),
+        ),
+        "class_scores": _picture(
+            comparison_figures.plot_class_scores(runs),
+            "Recall of each class with 95 % interval; the numbers stand in the tables "
+            "of the models",
+        ),
+        "calibration": _picture(
+            comparison_figures.plot_calibration(runs),
+            "Reliability diagrams. Expected calibration error: "
+            + "; ".join(
+                f"{row.label} {100 * row.calibration_error:.1f} %" for row in rows
+            ),
+        ),
+        "models": [
+            _model(run, look.label) for run, look in zip(runs, looks(runs), strict=True)
+        ],
+    }
+
+
+def _warnings(runs: Sequence[Run]) -> list[str]:
+    """Each warning once."""
+    warnings = (run.result.warning for run in runs)
+    return list(dict.fromkeys(warning for warning in warnings if warning))
+
+
+def _model(run: Run, label: str) -> dict[str, Any]:
+    scores, network = run.result.scores, run.config.network
+    n_right = sum(row[i] for i, row in enumerate(scores.confusion))
+    counts = [sum(row) for row in scores.confusion]
+    has_circuit = network.block == "circuit"
+    return {
+        "label": label,
+        "description": _description(network, len(run.result.class_names)),
+        "n_right": n_right,
+        "n_test": scores.n_test,
+        "best_epoch": run.result.best_epoch,
+        "n_epochs": len(run.history.epochs),
+        "seed": run.result.seed,
+        "classes": list(
+            zip(
+                run.result.class_names,
+                counts,
+                scores.precision,
+                scores.recall,
+                scores.f1,
+                strict=True,
+            )
+        ),
+        "confusion": _picture(
+            run_figures.plot_confusion(run),
+            f"Confusion matrix of {label}: {n_right:,} of {scores.n_test:,} images on "
+            "the diagonal",
+        ),
+        "mistakes": _picture(run_figures.plot_mistakes(run), _mistakes_alt(run, label)),
+        "circuit": _picture(
+            _circuit_figure(network),
+            f"Circuit of {label}: {network.embedding} embedding and {network.layers} "
+            f"layers on {network.n_qubits} qubits",
+        )
+        if has_circuit
+        else None,
+        "network": network,
+        "n_layers_drawn": min(network.n_layers, MOST_LAYERS_DRAWN),
+        "command": repeat_command(run),
+        "config": _as_toml(run.config),
+        "versions": run.result.versions,
+    }
+
+
+def _mistakes_alt(run: Run, label: str) -> str:
+    mistakes, names = run.mistakes, run.result.class_names
+    if not len(mistakes.labels):
+        return f"{label} made no mistakes"
+    return (
+        f"The most certain mistakes of {label}; the first is of class "
+        f"{names[mistakes.labels[0]]} and was taken for "
+        f"{names[mistakes.predictions[0]]} with {100 * mistakes.confidence[0]:.0f} % confidence"
+    )
+
+
+def _description(network: ModelConfig, n_classes: int) -> str:
+    """The network from pixels to logits, in words."""
+    parts = ["28 x 28 pixels"]
+    if network.channels:
+        widths = ", ".join(map(str, network.channels))
+        parts.append(f"3 x 3 convolutions to {widths} channels")
+    if network.hidden:
+        parts.append(f"dense layers of width {', '.join(map(str, network.hidden))}")
+    if network.block == "circuit":
+        parts.append(
+            f"circuit on {network.n_qubits} qubits ({network.embedding} embedding, "
+            f"{network.n_layers} {network.layers} layers)"
+        )
+    elif network.block == "dense":
+        parts.append(f"dense block of width {network.n_qubits}")
+    return " → ".join([*parts, f"{n_classes} logits"])
+
+
+def _circuit_figure(network: ModelConfig) -> Figure:
+    n_layers = min(network.n_layers, MOST_LAYERS_DRAWN)
+    circuit = build_circuit(
+        network.embedding, network.layers, network.n_qubits, n_layers
+    )
+    return run_figures.plot_circuit(circuit)
+
+
+def _picture(figure: Figure, alt: str) -> Picture:
+    content = base64.b64encode(render(figure, "svg")).decode()
+    width, height = (round(96 * inches) for inches in figure.get_size_inches())
+    return Picture(f"data:image/svg+xml;base64,{content}", alt, width, height)
+
+
+def _as_toml(config: RunConfig) -> str:
+    """The configuration without the path of the data, which is this machine's own."""
+    data = dataclasses.replace(config.data, folder=None)
+    table = cattrs.unstructure(dataclasses.replace(config, data=data))
+    return tomli_w.dumps(_without_none(table))
+
+
+def _without_none(table: Any) -> Any:
+    """TOML has no null: None is the default wherever it is allowed, so it is left."""
+    if not isinstance(table, dict):
+        return table
+    return {k: _without_none(v) for k, v in table.items() if v is not None}

@@ -1,0 +1,128 @@
+"""Runs -> the leaderboard, as rows and as a table for the terminal."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from .._checks import input_error
+from ..runs import Run
+from .style import looks
+
+
+@dataclass(frozen=True)
+class LeaderboardRow:
+    """The figures of one run that stand side by side."""
+
+    label: str
+    """The model's name, with the seed where one model ran several times."""
+    accuracy: float
+    """Share of the test images classified rightly, in [0, 1]."""
+    accuracy_interval: tuple[float, float]
+    """95 % Wilson interval of the accuracy."""
+    log_loss: float
+    """Mean negative log-likelihood of the true class, in nats."""
+    calibration_error: float
+    """Expected calibration error, in [0, 1]."""
+    f1: float
+    """Mean of the classes' F1 scores, in [0, 1]."""
+    n_parameters_quantum: int
+    """Trainable angles of the circuit."""
+    n_parameters_classical: int
+    """All other trainable numbers."""
+    n_train: int
+    """Training images."""
+    n_epochs: int
+    """Epochs done."""
+    seconds_training: float
+    """Time of all training steps."""
+    seconds_compiling: float
+    """Time of the compilation of the training step."""
+    images_per_second: float
+    """Test images classified in a second, after compilation."""
+    peak_mebibytes: float
+    """Largest resident memory of the process, in MiB."""
+    device: str
+    """Where the circuit ran."""
+
+
+def rank(runs: Sequence[Run]) -> list[Run]:
+    """Sorts by test accuracy, best first; of equals the one with fewer parameters.
+
+    Raises:
+        InputError: If there are no runs, or they are on different data sets.
+    """
+    looks(runs)  # refuses an empty list
+    datasets = {(run.result.dataset, run.result.class_names) for run in runs}
+    if len(datasets) > 1:
+        names = sorted({run.result.dataset for run in runs})
+        was = f"has {', '.join(names)} with different classes"
+        cure = "Write one report for each data set."
+        raise input_error("runs", "share one data set and its classes", was, cure)
+    return sorted(
+        runs, key=lambda run: (-run.result.scores.accuracy, run.result.n_parameters)
+    )
+
+
+def leaderboard(runs: Sequence[Run]) -> list[LeaderboardRow]:
+    """The rows of the leaderboard, best test accuracy first.
+
+    Raises:
+        InputError: If there are no runs, or they are on different data sets.
+    """
+    runs = rank(runs)
+    return [_row(look.label, run) for look, run in zip(looks(runs), runs, strict=True)]
+
+
+def leaderboard_table(runs: Sequence[Run]) -> Table:
+    """The leaderboard for a terminal of 80 columns.
+
+    Raises:
+        InputError: If there are no runs, or they are on different data sets.
+    """
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False
+    )
+    table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=18)
+    for name in (
+        "Accuracy, %\n95 % interval",
+        "Parameters\nquantum + other",
+        "Training\ns",
+        "Test\nimages/s",
+        "Peak\nMiB",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in leaderboard(runs):
+        low, high = row.accuracy_interval
+        table.add_row(
+            Text(row.label),
+            f"{100 * row.accuracy:.1f} ({100 * low:.1f}\u2013{100 * high:.1f})",
+            f"{row.n_parameters_quantum:,} + {row.n_parameters_classical:,}",
+            f"{row.seconds_training:,.1f}",
+            f"{row.images_per_second:,.0f}",
+            f"{row.peak_mebibytes:,.0f}",
+        )
+    return table
+
+
+def _row(label: str, run: Run) -> LeaderboardRow:
+    result, scores = run.result, run.result.scores
+    return LeaderboardRow(
+        label=label,
+        accuracy=scores.accuracy,
+        accuracy_interval=scores.accuracy_interval,
+        log_loss=scores.log_loss,
+        calibration_error=scores.calibration_error,
+        f1=sum(scores.f1) / len(scores.f1),
+        n_parameters_quantum=result.n_parameters_quantum,
+        n_parameters_classical=result.n_parameters_classical,
+        n_train=result.n_train,
+        n_epochs=len(run.history.epochs),
+        seconds_training=result.seconds_training,
+        seconds_compiling=result.seconds_compiling,
+        images_per_second=scores.n_test / max(result.seconds_inference, 1e-9),
+        peak_mebibytes=result.peak_memory_bytes / 2**20,
+        device=result.device,
+    )
