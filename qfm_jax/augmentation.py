@@ -3,6 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from ._checks import check_at_least
+
 
 def shift_and_flip(
     images: jax.Array, *, key: jax.Array, max_shift: int = 2
@@ -17,11 +19,15 @@ def shift_and_flip(
     Returns:
         Images of the same shape and type.
 
+    Raises:
+        InputError: For a negative `max_shift`.
+
     Example:
         >>> images = jnp.ones((5, 28, 28))
         >>> shift_and_flip(images, key=jax.random.key(0)).shape
         (5, 28, 28)
     """
+    check_at_least("max_shift", max_shift, 0)
     batch, height, width = images.shape
     shift_key, flip_key = jax.random.split(key)
     span = 2 * max_shift + 1

@@ -220,7 +220,9 @@ class Compare:
     def _config(self, name: str, comparison: Comparison) -> RunConfig:
         preset = get_preset(name)
         epochs = comparison.epochs if self.epochs is None else self.epochs
-        train_size = self.train_size or comparison.train_size
+        train_size = self.train_size
+        if train_size is None:
+            train_size = comparison.train_size
         return RunConfig(
             model=name,
             network=preset.network,
@@ -276,11 +278,13 @@ class Evaluate:
             )
         run = read_run(self.directory)
         device = run.config.device
-        if self.device or self.shots:
+        if self.device or self.shots is not None:
             name = self.device or device.name
             device = _device(name, self.shots, "best", self.seed)
         model = load_model(run, device=device)
-        test_size = self.test_size or run.config.data.test_size
+        test_size = self.test_size
+        if test_size is None:
+            test_size = run.config.data.test_size
         test = load_data(run, test_size=test_size).test
         scores, _, seconds = score_model(model, test)
         low, high = scores.accuracy_interval

@@ -104,7 +104,8 @@ def as_jax_function(
         caller adds the batch axis.
 
     Raises:
-        InputError: For a device that cannot be built, with the reason it gave.
+        InputError: For a device that cannot be built or not differentiated in the
+            configured way, with the reason it gave.
 
     Example:
         >>> from qfm_jax.circuits import AngleEmbedding, Circuit
@@ -156,12 +157,15 @@ def build_qnode(circuit: VariationalCircuit, config: DeviceConfig) -> qml.QNode:
         options.setdefault("method", "statevector")
     try:
         device = qml.device(config.name, wires=circuit.n_qubits, **options)
-    except (AttributeError, ImportError, TypeError, qml.DeviceError) as error:
+        qnode = qml.QNode(
+            circuit, device, interface="jax", diff_method=config.diff_method
+        )
+    except Exception as error:  # plugins raise what they like
         raise InputError(
-            f"Device {config.name!r} cannot be built with options {options}: {error} "
+            f"Device {config.name!r} cannot be built with options {options} and "
+            f"diff_method={config.diff_method!r}: {error} "
             "Choose another device, or install what it names."
         ) from error
-    qnode = qml.QNode(circuit, device, interface="jax", diff_method=config.diff_method)
     return qml.set_shots(qnode, config.shots)
 
 

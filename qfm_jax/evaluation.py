@@ -59,7 +59,10 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
         (0.667, (0, 1, 0))
     """
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+    check_shape("labels", labels.shape, ("n",))
     check_at_least("labels", len(labels), 1, "Pass at least one image.")
+    if labels.dtype.kind not in "iu":
+        raise input_error("labels", "be whole numbers", f"has type {labels.dtype}")
     check_shape("logits", logits.shape, (len(labels), "n_classes"))
     n, n_classes = logits.shape
     if labels.min() < 0 or labels.max() >= n_classes:

@@ -75,11 +75,14 @@ def read_records(path: Path) -> tuple[EpochRecord, ...]:
     """
     if not path.exists():
         return ()
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_bytes().split(b"\n")
     records = []
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            records.append(EpochRecord(**json.loads(line)))
+            record = EpochRecord(**json.loads(line))
+            if record.epoch != number:
+                raise ValueError(f"it is of epoch {record.epoch}")
+            records.append(record)
         except (TypeError, ValueError) as error:
             raise InputError(
                 f"Line {number} of {path} is not an epoch's record: {error}. "

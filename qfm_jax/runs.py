@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -149,15 +150,26 @@ def write_config(directory: Path, config: RunConfig) -> None:
             f"{directory} already holds a run, and nothing is overwritten. Choose "
             "another directory with --out, or continue that run with --resume."
         )
-    table = {"format": FORMAT, **_without_none(cattrs.unstructure(config))}
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, tomli_w.dumps(table).encode())
+        _write_atomically(path, to_toml(config).encode())
     except OSError as error:
         raise InputError(
             f"The run directory {directory} cannot be written: {error.strerror}. "
             "Choose another one with --out."
         ) from error
+
+
+def to_toml(config: RunConfig) -> str:
+    """The text of `config.toml`.
+
+    Example:
+        >>> text = to_toml(RunConfig("linear", ModelConfig()))
+        >>> text.splitlines()[:3]
+        ['format = 1', 'model = "linear"', 'seed = 0']
+    """
+    table = {"format": FORMAT, **_without_none(cattrs.unstructure(config))}
+    return tomli_w.dumps(table)
 
 
 def read_config(directory: Path) -> RunConfig:
@@ -171,7 +183,7 @@ def read_config(directory: Path) -> RunConfig:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         _check_format(path, table.pop("format", None))
         return _converter().structure(table, RunConfig)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{directory} holds no run: there is no config.toml. Name a directory "
             "that `qfm train` or `qfm compare` wrote."
@@ -179,7 +191,7 @@ def read_config(directory: Path) -> RunConfig:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is damaged: {error}. Restore it.") from error
     except cattrs.BaseValidationError as error:
-        problems = "; ".join(cattrs.transform_error(error))
+        problems = "; ".join(cattrs.transform_error(error, format_exception=_explain))
         raise InputError(f"{path} does not describe a run: {problems}.") from error
 
 
@@ -203,11 +215,16 @@ def read_run(directory: Path | str) -> Run:
     records = read_records(directory / "metrics.jsonl")
     result = _read_result(directory)
     try:
-        with np.load(directory / "mistakes.npz", allow_pickle=False) as arrays:
-            mistakes = Mistakes(**arrays)
-    except (OSError, ValueError, TypeError) as error:
+        with (directory / "mistakes.npz").open("rb") as file:
+            mistakes = Mistakes(**np.load(file, allow_pickle=False))
+    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
         path = directory / "mistakes.npz"
         raise InputError(f"{path} is damaged: {error}. Run again.") from error
+    if len(records) < result.best_epoch:
+        raise InputError(
+            f"{directory / 'metrics.jsonl'} holds {len(records)} epochs, and the "
+            f"scores are those of epoch {result.best_epoch}. Restore the file."
+        )
     history = History(records, best_epoch(records), result.seconds_compiling)
     return Run(directory, config, history, result, mistakes)
 
@@ -256,7 +273,7 @@ def _read_result(directory: Path) -> Result:
             raise
         raise InputError(f"{path} is damaged: {error!r}. Restore it.") from error
     except cattrs.BaseValidationError as error:
-        problems = "; ".join(cattrs.transform_error(error))
+        problems = "; ".join(cattrs.transform_error(error, format_exception=_explain))
         raise InputError(f"{path} does not hold scores: {problems}.") from error
 
 
@@ -273,6 +290,12 @@ def _converter() -> cattrs.Converter:
     # Options of a device are plain values of any TOML type.
     converter.register_structure_hook(DeviceConfig, _structure_device)
     return converter
+
+
+def _explain(error: BaseException, type_: type | None) -> str:
+    """A problem in words: our own sentence where there is one."""
+    is_ours = isinstance(error, InputError)
+    return str(error) if is_ours else cattrs.v.format_exception(error, type_)
 
 
 def _structure_device(table: dict[str, Any], _: type) -> DeviceConfig:

@@ -96,7 +96,7 @@ def fit(
     resume: bool = False,
     progress: bool = True,
 ) -> History:
-    """Trains a model in place and leaves it with its best weights.
+    """Trains a model in place; leaves it with its best weights, in evaluation mode.
 
     The loss is the mean cross-entropy of a batch. "Best" is the highest validation
     accuracy, and of equals the earliest. All randomness derives from `key` and the
@@ -117,7 +117,8 @@ def fit(
         One record for each epoch.
 
     Raises:
-        InputError: For too few images, or a checkpoint that does not fit.
+        InputError: For too few images, labels that the model has no class for, a
+            directory that already holds a run, or a checkpoint that does not fit.
         TrainingDiverged: When the loss is NaN or infinite.
         TrainingInterrupted: After Ctrl-C, when the checkpoint is written.
 
@@ -133,6 +134,7 @@ def fit(
     """
     check_at_least("train", len(train), 1, "Pass at least one training image.")
     check_at_least("validation", len(validation), 1, "Pass at least one image.")
+    _check_labels(model, train=train, validation=validation)
     if resume and directory is None:
         raise input_error("directory", "name the run to resume", "is None")
     trainer = _Trainer(model, train, validation, config)
@@ -214,7 +216,9 @@ class _Trainer:
         self.n_steps = config.epochs * self.steps_per_epoch
         self.schedule = _schedule(config, self.n_steps)
         self.optimizer = _optimizer(config, self.schedule)
+        model.train()  # the mode of the steps; validation and the result have the other
         self.graphdef = nnx.graphdef(model)
+        model.eval()
         self.advance = jax.jit(self._advance)
 
     def initial_state(self, key: jax.Array) -> _State:
@@ -248,6 +252,8 @@ class _Trainer:
             state, record = self._finish_epoch(epoch, state, records, store)
             records = (*records, record)
             bar.finish_epoch(record, best=best_epoch(records) == epoch)
+            if interrupted.is_set():
+                raise _interruption(record.step, store)
         nnx.update(self.model, *state.best)
         return History(records, best_epoch(records), seconds_compiling)
 
@@ -291,6 +297,8 @@ class _Trainer:
             self._check_finite(state, store)
             chunk = max(1, round((stop - first) / seconds))
             self._show(epoch, state, bar)
+            if stop == end:  # `_finish_epoch` saves the epoch as a whole
+                break
             late = time.monotonic() - saved > self.config.checkpoint_seconds
             if store and (late or interrupted.is_set()):
                 store.checkpoints.save("last", stop, state)
@@ -322,7 +330,7 @@ class _Trainer:
             images = shift_and_flip(images, key=key)
 
         def loss_of(params: nnx.State) -> tuple[jax.Array, Any]:
-            model = nnx.merge(self.graphdef, params, state.others)
+            model = nnx.merge(self.graphdef, params, state.others, copy=True)
             logits = model(to_unit(images))
             losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
             n_right = jnp.sum(logits.argmax(axis=1) == labels)
@@ -415,6 +423,24 @@ class _Trainer:
             f"{where}. Lower the learning rate (now {self.config.learning_rate:g}), or "
             "clip the gradient's norm."
         )
+
+
+def _check_labels(model: nnx.Module, **parts: Images) -> None:
+    """Raises unless the model has a class for every label; traces it once."""
+    graphdef, state = nnx.split(model)
+    image_shape = parts["train"].images.shape[1:]
+    batch = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+
+    def logits_of(state: nnx.State, images: jax.Array) -> jax.Array:
+        return nnx.merge(graphdef, state, copy=True)(images)
+
+    n_classes = jax.eval_shape(logits_of, state, batch).shape[-1]
+    for name, part in parts.items():
+        low, high = part.labels.min(), part.labels.max()
+        if low < 0 or high >= n_classes:
+            must = f"have labels in [0, {n_classes - 1}]"
+            cure = "Build the model with as many classes as the data have."
+            raise input_error(name, must, f"has {low} to {high}", cure)
 
 
 def _interruption(step: int, store: _Store | None) -> TrainingInterrupted:

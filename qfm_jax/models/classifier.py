@@ -16,6 +16,11 @@ from .quantum_layer import QuantumLayer, QuantumParam
 
 BLOCKS = ("circuit", "dense", "none")
 
+small_angles = nnx.initializers.normal(0.1)
+"""Starts a circuit near its CNOTs alone. From angles all over the circle its
+expectations hardly depend on the features, and many starts stay at chance (Zhang et
+al., "Escaping from the barren plateau via Gaussian initializations", 2022)."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
@@ -94,6 +99,8 @@ class Classifier(nnx.Module):
         rngs: nnx.Rngs,
     ):
         check_at_least("n_classes", n_classes, 2)
+        for side in image_shape:
+            check_at_least("image_shape", side, 1)
         self.image_shape = image_shape
         height, width, c_in = *image_shape, 1
         layers: list[Any] = []
@@ -111,7 +118,9 @@ class Classifier(nnx.Module):
                 config.embedding, config.layers, config.n_qubits, config.n_layers
             )
             reduce = nnx.Linear(n_features, circuit.n_features, rngs=rngs)
-            block = QuantumLayer(circuit, device=device, rngs=rngs)
+            block = QuantumLayer(
+                circuit, device=device, init_method=small_angles, rngs=rngs
+            )
             layers += [reduce, _to_angles, block]
             n_features = circuit.n_observables
         elif config.block == "dense":

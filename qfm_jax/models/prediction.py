@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from .._checks import check_at_least
+from .._checks import check_at_least, check_shape, input_error
 
 
 def predict_logits(
@@ -26,6 +26,9 @@ def predict_logits(
     Returns:
         Logits (n, n_classes), float32.
 
+    Raises:
+        InputError: For images of another type or rank, none, or a batch size below 1.
+
     Example:
         >>> from qfm_jax.models import Classifier, ModelConfig
         >>> model = Classifier(ModelConfig(), rngs=nnx.Rngs(0))
@@ -33,7 +36,11 @@ def predict_logits(
         (7, 10)
     """
     check_at_least("batch_size", batch_size, 1)
+    check_shape("images", images.shape, ("n", "height", "width"))
     check_at_least("len(images)", len(images), 1, "Pass at least one image.")
+    if images.dtype != np.uint8:
+        must = "hold pixels from 0 to 255 as uint8"
+        raise input_error("images", must, f"has type {images.dtype}")
     graphdef, state = nnx.split(model)
     starts = range(0, len(images), batch_size)
     batches = [images[start : start + batch_size] for start in starts]

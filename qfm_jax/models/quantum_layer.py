@@ -3,7 +3,7 @@
 import functools
 import inspect
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import pennylane as qml
 from flax import linen, nnx
 
-from .._checks import check_shape, input_error
+from .._checks import check_at_least, check_shape, input_error
 from ..circuits import VariationalCircuit
 from ..devices import TRACED_DEVICES, DeviceConfig, as_jax_function, check_memory
 
@@ -128,6 +128,9 @@ def _run(
 ) -> jax.Array:
     features = jnp.asarray(features)
     length = features.shape[-1] if features.ndim else 0
+    if length == 0:
+        must = "have a last axis of at least one feature"
+        raise input_error("features", must, f"has shape {features.shape}")
     batch_shape = features.shape[:-1]
     if not isinstance(circuit, qml.QNode):
         cure = "Let a layer before the circuit produce as many features as it takes."
@@ -157,7 +160,8 @@ def _weight_shapes(
                 f"is {dict(weight_shapes)}",
             )
         return {"weights": circuit.weights_shape}
-    arguments = list(inspect.signature(circuit.func).parameters)
+    parameters = inspect.signature(circuit.func).parameters
+    arguments = list(parameters)
     if "inputs" not in arguments:
         raise input_error(
             "circuit",
@@ -165,21 +169,24 @@ def _weight_shapes(
             f"has the arguments {arguments}",
             "Rename the argument that takes the data.",
         )
-    wanted = [name for name in arguments if name != "inputs"]
     given = dict(weight_shapes or {})
+    takes_any_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    names = given if takes_any_name else arguments
+    wanted = [name for name in names if name != "inputs"]
     if set(wanted) != set(given):
         raise input_error(
             "weight_shapes",
             f"give a shape for each weight argument of the QNode, {wanted}",
             f"has {sorted(given)}",
         )
-    return {name: _as_shape(given[name]) for name in wanted}
+    return {name: _as_shape(name, given[name]) for name in wanted}
 
 
-def _as_shape(shape: Shape) -> tuple[int, ...]:
-    if isinstance(shape, int):
-        return (shape,) if shape > 1 else ()
-    return tuple(shape)
+def _as_shape(name: str, shape: Shape) -> tuple[int, ...]:
+    lengths = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    for length in lengths:
+        check_at_least(f"weight_shapes[{name!r}]", length, 1)
+    return () if shape == 1 else lengths
 
 
 def _initializers(

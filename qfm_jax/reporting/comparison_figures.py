@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 
 from ..evaluation import N_BINS
 from ..runs import Run
-from .style import INK, MUTED, WIDE, Look, house_style, looks, short
+from .style import INK, MUTED, WIDE, Look, house_style, lay_out, looks, short
 
 
 def plot_leaderboard(runs: Sequence[Run]) -> Figure:
@@ -26,7 +26,7 @@ def plot_leaderboard(runs: Sequence[Run]) -> Figure:
     """
     with house_style():
         labels = [_name(look) for look in looks(runs)]
-        figure = Figure(figsize=(7.2, 0.8 + 0.4 * len(runs)), layout="constrained")
+        figure = Figure(figsize=(5.6, 0.8 + 0.4 * len(runs)), layout="constrained")
         axes = figure.subplots()
         for y, (look, run) in enumerate(zip(looks(runs), runs, strict=True)):
             accuracy = 100 * run.result.scores.accuracy
@@ -49,7 +49,7 @@ def plot_leaderboard(runs: Sequence[Run]) -> Figure:
         axes.margins(x=0.12)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("test accuracy (%), with 95 % interval")
-    return figure
+        return lay_out(figure)
 
 
 def plot_training_curves(runs: Sequence[Run]) -> Figure:
@@ -71,7 +71,7 @@ def plot_training_curves(runs: Sequence[Run]) -> Figure:
         handles = _curve_handles(looks(runs))
         columns = min(len(handles), 4 if len(runs) > 4 else 7)
         figure.legend(handles=handles, loc="outside upper left", ncols=columns)
-    return figure
+        return lay_out(figure)
 
 
 def plot_class_scores(runs: Sequence[Run]) -> Figure:
@@ -103,10 +103,10 @@ def plot_class_scores(runs: Sequence[Run]) -> Figure:
         axes.set_xticks(range(len(names)), names)
         axes.tick_params(axis="x", length=0, rotation=60 if len(names) > 10 else 0)
         axes.grid(visible=False, axis="x")
-        axes.set_ylim(0, 100)
+        axes.set_ylim(0, 101)
         axes.set(xlabel="true class", ylabel="recall (%), with 95 % interval")
         figure.legend(loc="outside upper left", ncols=min(len(runs), 4))
-    return figure
+        return lay_out(figure)
 
 
 def plot_calibration(runs: Sequence[Run]) -> Figure:
@@ -143,7 +143,7 @@ def plot_calibration(runs: Sequence[Run]) -> Figure:
         for i in range(len(runs), n_rows * n_columns):
             for axes in grid[2 * (i // n_columns) :, i % n_columns][:2]:
                 axes.remove()
-    return figure
+        return lay_out(figure)
 
 
 def _draw_curve(axes: Axes, look: Look, run: Run, name: str, *, unit: int) -> None:

@@ -3,22 +3,19 @@
 import base64
 import dataclasses
 import math
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cattrs
 import jinja2
-import tomli_w
 from matplotlib.figure import Figure
 
 from .._checks import InputError
 from ..circuits import build_circuit
 from ..models import ModelConfig
-from ..runs import Run, RunConfig
-from ..training import TrainConfig
+from ..runs import Run
 from . import comparison_figures, run_figures
+from .configuration import config_toml, repeat_command
 from .style import looks, render, save_figure
 from .summary import summarize
 from .tables import leaderboard, rank
@@ -61,11 +58,11 @@ def write_report(runs: Sequence[Run], path: Path | str) -> Path:
         >>> from qfm_jax.runs import read_run
         >>> write_report([read_run("runs/cnn")], "report.html")  # doctest: +SKIP
     """
-    path = Path(path)
-    page = _environment().get_template("report.html.j2").render(_content(rank(runs)))
+    path, runs = Path(path), rank(runs)
+    template = _environment().get_template("report.html.j2")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(page, encoding="utf-8")
+        path.write_text(template.render(_content(runs)), encoding="utf-8")
     except OSError as error:
         raise InputError(
             f"The report {path} cannot be written: {error.strerror}. "
@@ -97,38 +94,6 @@ def write_figures(run: Run) -> Path:
     for name, figure in figures.items():
         save_figure(figure, directory / name)
     return directory
-
-
-def repeat_command(run: Run) -> str:
-    """The command that trains the same model again.
-
-    Training options are named where they differ from the defaults.
-    """
-    config, name = run.config, run.config.model
-    options: dict[str, Any] = {
-        "dataset": run.result.dataset,
-        "train-size": config.data.train_size,
-        "test-size": config.data.test_size,
-        "epochs": config.training.epochs,
-        "seed": config.seed,
-        "device": config.device.name if config.network.block == "circuit" else None,
-        **dict(_changed(config.training)),
-        "out": run.directory.name,
-    }
-    words = ["qfm", "train", name]
-    for option, value in options.items():
-        if isinstance(value, bool):
-            words.append(f"--{option}" if value else f"--no-{option}")
-        elif value is not None:
-            words += [f"--{option}", str(value)]
-    return shlex.join(words)
-
-
-def _changed(config: TrainConfig) -> Iterator[tuple[str, Any]]:
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if value != field.default:
-            yield field.name.replace("_", "-"), value
 
 
 def _environment() -> jinja2.Environment:
@@ -228,7 +193,7 @@ def _model(run: Run, label: str) -> dict[str, Any]:
         "network": network,
         "n_layers_drawn": min(network.n_layers, MOST_LAYERS_DRAWN),
         "command": repeat_command(run),
-        "config": _as_toml(run.config),
+        "config": config_toml(run.config),
         "versions": run.result.versions,
     }
 
@@ -240,7 +205,8 @@ def _mistakes_alt(run: Run, label: str) -> str:
     return (
         f"The most certain mistakes of {label}; the first is of class "
         f"{names[mistakes.labels[0]]} and was taken for "
-        f"{names[mistakes.predictions[0]]} with {100 * mistakes.confidence[0]:.0f} % confidence"
+        f"{names[mistakes.predictions[0]]} with {100 * mistakes.confidence[0]:.0f} % "
+        "confidence"
     )
 
 
@@ -274,17 +240,3 @@ def _picture(figure: Figure, alt: str) -> Picture:
     content = base64.b64encode(render(figure, "svg")).decode()
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     return Picture(f"data:image/svg+xml;base64,{content}", alt, width, height)
-
-
-def _as_toml(config: RunConfig) -> str:
-    """The configuration without the path of the data, which is this machine's own."""
-    data = dataclasses.replace(config.data, folder=None)
-    table = cattrs.unstructure(dataclasses.replace(config, data=data))
-    return tomli_w.dumps(_without_none(table))
-
-
-def _without_none(table: Any) -> Any:
-    """TOML has no null: None is the default wherever it is allowed, so it is left."""
-    if not isinstance(table, dict):
-        return table
-    return {k: _without_none(v) for k, v in table.items() if v is not None}

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from .._checks import check_at_least
 from ..circuits import VariationalCircuit
 from ..runs import Run
-from .style import COLORS, HALF, INK, MUTED, house_style, short
+from .style import COLORS, HALF, INK, MUTED, house_style, lay_out, short
 
 
 def plot_confusion(run: Run) -> Figure:
@@ -40,8 +40,13 @@ def plot_confusion(run: Run) -> Figure:
                 ha="center",
                 va="center",
                 fontsize=7.5,
+                in_layout=False,
             )
-        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_xticks(range(len(names)), names)
+        if max(map(len, names)) > 3:
+            axes.tick_params(axis="x", rotation=45)
+            for tick in axes.get_xticklabels():
+                tick.set(ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(names)), names)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
@@ -52,7 +57,7 @@ def plot_confusion(run: Run) -> Figure:
         )
         bar.set_label("share of the true class (%)")
         bar.outline.set_visible(False)
-    return figure
+        return lay_out(figure)
 
 
 def plot_mistakes(run: Run, n_images: int = 12) -> Figure:
@@ -73,21 +78,26 @@ def plot_mistakes(run: Run, n_images: int = 12) -> Figure:
     n_rows = max(1, -(-n_shown // n_columns))
     names = [short(name) for name in run.result.class_names]
     with house_style():
-        figure = Figure(figsize=(HALF, 0.1 + 1.55 * n_rows), layout="constrained")
-        grid = figure.subplots(n_rows, n_columns, squeeze=False)
-        for axes in grid.flat:
-            axes.axis("off")
+        # Inches: each image has a place of HALF / 4 by 1.55, with its title on top.
+        figure = Figure(figsize=(HALF, 1.55 * n_rows))
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.axis("off")
         if not n_shown:
             figure.text(0.5, 0.5, "No mistakes", ha="center", va="center", color=MUTED)
-        for i, axes in enumerate(grid.flat[:n_shown]):
+        for i in range(n_shown):
+            x, y = HALF / n_columns * (i % n_columns + 0.5), 1.55 * (i // n_columns)
             # Dark on light prints well; without interpolation the pixels stay.
-            axes.imshow(mistakes.images[i], cmap="gray_r", interpolation="none")
+            axes.imshow(
+                mistakes.images[i],
+                cmap="gray_r",
+                interpolation="none",
+                extent=(x - 0.54, x + 0.54, y + 1.54, y + 0.46),
+            )
             true, predicted = mistakes.labels[i], mistakes.predictions[i]
             percent = f"{100 * mistakes.confidence[i]:.0f} %"
             title = f"{names[true]}\n\u2192 {names[predicted]}\n{percent}"
-            axes.set_title(
-                title, loc="center", fontsize=7.5, fontweight="normal", pad=3
-            )
+            axes.text(x, y + 0.42, title, ha="center", va="bottom", fontsize=7.5)
+        axes.set(xlim=(0, HALF), ylim=(1.55 * n_rows, 0))
     return figure
 
 

@@ -82,6 +82,15 @@ def house_style(**more: Any) -> AbstractContextManager[None]:
     return matplotlib.style.context(["default", {**STYLE, **more}])
 
 
+def lay_out(figure: Figure) -> Figure:
+    """Settles sizes, places and ticks in the style, once for all renderings."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    return figure
+
+
 def looks(runs: Sequence[Run]) -> list[Look]:
     """Gives each run its look, by position.
 

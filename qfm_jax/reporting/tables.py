@@ -85,7 +85,7 @@ def leaderboard_table(runs: Sequence[Run]) -> Table:
     table = Table(
         box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False
     )
-    table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=18)
+    table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=16)
     for name in (
         "Accuracy, %\n95 % interval",
         "Parameters\nquantum + other",
