@@ -239,7 +239,13 @@ class Compare:
             raise input_error("--out", "be left out with --resume", f"is {self.out}")
         out = self.out or Path("runs") / f"compare-{self.preset}-{self.dataset}"
         directory = self.resume or out
-        if self.resume is None and directory.exists() and any(directory.iterdir()):
+        if self.resume and not self.resume.is_dir():
+            was = f"{self.resume} is none"
+            raise input_error("--resume", "name the directory of a comparison", was)
+        is_used = directory.is_file() or (
+            directory.is_dir() and any(directory.iterdir())
+        )
+        if self.resume is None and is_used:
             raise InputError(
                 f"{directory} is not empty, and nothing is overwritten. Choose another "
                 "directory with --out, or continue a comparison with --resume."
@@ -272,10 +278,8 @@ class Evaluate:
 
     def run(self) -> None:
         """Prints the scores and writes them where asked."""
-        if self.out and self.out.exists():
-            raise InputError(
-                f"{self.out} exists, and nothing is overwritten. Name another --out."
-            )
+        if self.out:
+            _check_new_file(self.out)
         run = read_run(self.directory)
         device = run.config.device
         if self.device or self.shots is not None:
@@ -345,10 +349,7 @@ class Report:
         """Reads every run, then writes."""
         if not self.directories:
             raise input_error("RUNS", "name at least one run directory", "is empty")
-        if self.out.exists():
-            raise InputError(
-                f"{self.out} exists, and nothing is overwritten. Name another --out."
-            )
+        _check_new_file(self.out)
         runs = [read_run(directory) for directory in self.directories]
         print(f"Report: {write_report(runs, self.out)}")
 
@@ -400,7 +401,7 @@ def _train_default(arguments: Sequence[str]) -> Train:
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:
-    for argument, following in zip(arguments, [*arguments[1:], None], strict=True):
+    for argument, following in zip(arguments, [*arguments, None][1:], strict=True):
         if argument == option:
             return following
         if argument.startswith(f"{option}="):
@@ -412,6 +413,16 @@ def _device(name: str, shots: int | None, diff_method: str, seed: int) -> Device
     """The device that the options name; Aer has a seed of its own kind."""
     seeded = shots is not None and not name.startswith("qiskit.")
     return DeviceConfig(name, shots, diff_method, seed if seeded else None)
+
+
+def _check_new_file(path: Path) -> None:
+    if path.exists():
+        raise InputError(
+            f"{path} exists, and nothing is overwritten. Name another --out."
+        )
+    if not path.parent.is_dir():
+        must, was = "lie in a folder that exists", f"{path.parent} is none"
+        raise input_error("--out", must, was, "Make the folder first.")
 
 
 def _finish(config: RunConfig, directory: Path) -> Run:

@@ -1,0 +1,23 @@
+"""Fixtures that several files share."""
+
+import jax
+import pytest
+
+from qfm_jax.data import load_dataset
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compilation_cache(tmp_path_factory):
+    """Compiles each program once a session, and keeps out of the user's cache."""
+    folder = tmp_path_factory.mktemp("cache")
+    jax.config.update("jax_compilation_cache_dir", str(folder / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("QFM_CACHE_DIR", str(folder))  # of the command line, too
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The data set that needs no network: 1,318 / 119 / 360 images."""
+    return load_dataset("digits")

@@ -1,0 +1,70 @@
+"""Augmentation against all shifts and flips, listed by brute force."""
+
+from collections import Counter
+
+import jax
+import numpy as np
+import pytest
+
+from qfm_jax._checks import InputError
+from qfm_jax.augmentation import shift_and_flip
+
+augment = jax.jit(shift_and_flip, static_argnames="max_shift")
+
+
+def random_images(*shape, seed=0):
+    return np.random.default_rng(seed).integers(1, 256, shape, np.uint8)
+
+
+def variants(image, max_shift):
+    """Every image that shifting and flipping can give, as bytes, in a set."""
+    height, width = image.shape
+    result = set()
+    for down in range(-max_shift, max_shift + 1):
+        for right in range(-max_shift, max_shift + 1):
+            shifted = np.zeros_like(image)
+            for i in range(height):
+                for j in range(width):
+                    if 0 <= i - down < height and 0 <= j - right < width:
+                        shifted[i, j] = image[i - down, j - right]
+            result |= {shifted.tobytes(), shifted[:, ::-1].tobytes()}
+    return result
+
+
+@pytest.mark.parametrize("max_shift", [0, 1, 2])
+def test_every_variant_occurs_about_equally_often_and_nothing_else(max_shift):
+    image = random_images(6, 5)  # oblong, so that rows and columns cannot be swapped
+    expected = variants(image, max_shift)
+    assert len(expected) == 2 * (2 * max_shift + 1) ** 2
+    batch = np.tile(image, (100 * len(expected), 1, 1))
+    actual = augment(batch, key=jax.random.key(7), max_shift=max_shift)
+    counts = Counter(image.tobytes() for image in np.asarray(actual))
+    assert counts.keys() == expected
+    # 100 each on average, with a standard deviation of about 10.
+    assert 50 < min(counts.values()) <= max(counts.values()) < 150
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_each_image_gives_one_of_its_own_variants(dtype):
+    images = random_images(16, 5, 7).astype(dtype)
+    augmented = augment(images, key=jax.random.key(1))
+    assert augmented.dtype == dtype
+    assert augmented.shape == images.shape
+    for image, actual in zip(images, np.asarray(augmented), strict=True):
+        assert actual.tobytes() in variants(image, 2)
+
+
+def test_the_key_decides():
+    images = random_images(16, 5, 7)
+    first, again, other = (
+        np.asarray(augment(images, key=jax.random.key(seed))) for seed in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other)
+
+
+def test_a_negative_shift_is_refused():
+    with pytest.raises(
+        InputError, match=r"`max_shift` must be .* at least 0, but is -1"
+    ):
+        shift_and_flip(random_images(1, 5, 5), key=jax.random.key(0), max_shift=-1)

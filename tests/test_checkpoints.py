@@ -1,0 +1,141 @@
+"""Checkpoints come back bit for bit, and only where they belong."""
+
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from qfm_jax import checkpoints as module
+from qfm_jax._checks import InputError
+from qfm_jax.checkpoints import Checkpoints
+
+DESCRIPTION = {"training": {"epochs": 3, "sizes": (1, 2)}, "weights": {"kernel": [3]}}
+
+
+def state(scale=1.0):
+    """All kinds of leaves that a training state has."""
+    model = nnx.BatchNorm(4, rngs=nnx.Rngs(0))
+    return {
+        "params": nnx.state(model),
+        "tuple": (jnp.arange(3) / 7 * scale, (jnp.int32(5),)),
+        "key": jax.random.fold_in(jax.random.key(3), 1),
+    }
+
+
+def raw(tree):
+    keys_as_data = jax.tree.map(
+        lambda x: jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
+        else x,
+        tree,
+    )  # fmt: skip
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(keys_as_data)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with a last and a best checkpoint."""
+    checkpoints = Checkpoints(tmp_path, DESCRIPTION)
+    checkpoints.save("best", 10, state(scale=2.0))
+    checkpoints.save("last", 20, state())
+    return tmp_path
+
+
+def contents(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_state_comes_back_bit_for_bit(folder):
+    empty = jax.tree.map(lambda leaf: leaf, state(scale=0.0))
+    checkpoints = Checkpoints(folder, DESCRIPTION)
+    last, best = checkpoints.restore("last", empty), checkpoints.restore("best", empty)
+    assert raw(last) == raw(state()) != raw(best) == raw(state(scale=2.0))
+    assert jax.tree.structure(last) == jax.tree.structure(state())
+
+
+def test_a_new_checkpoint_replaces_the_one_before(folder):
+    checkpoints = Checkpoints(folder, DESCRIPTION)
+    checkpoints.save("last", 30, state(scale=3.0))
+    assert checkpoints.latest("last") == folder / "last" / "30"
+    assert [path.name for path in (folder / "last").iterdir()] == ["30"]
+    assert raw(checkpoints.restore("last", state())) == raw(state(scale=3.0))
+
+
+def test_a_step_that_comes_again_after_a_resume_is_kept(folder):
+    before = contents(folder / "best")
+    Checkpoints(folder, DESCRIPTION).save("best", 10, state(scale=2.0))
+    assert contents(folder / "best") == before
+
+
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_none(tmp_path, name):
+    checkpoints = Checkpoints(tmp_path / "nowhere", DESCRIPTION)
+    assert checkpoints.latest(name) is None
+    with pytest.raises(InputError, match=f"holds no {name} checkpoint. Name a run"):
+        checkpoints.restore(name, state())
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_write_that_was_cut_off_leaves_the_one_before(folder):
+    unfinished = folder / "last" / "30.orbax-checkpoint-tmp"
+    shutil.copytree(folder / "last" / "20", unfinished)
+    shutil.rmtree(unfinished / "description")
+    checkpoints = Checkpoints(folder, DESCRIPTION)
+    assert checkpoints.latest("last") == folder / "last" / "20"
+    assert raw(checkpoints.restore("last", state())) == raw(state())
+
+
+def test_a_first_write_that_was_cut_off_is_none(tmp_path):
+    (tmp_path / "last" / "1.orbax-checkpoint-tmp").mkdir(parents=True)
+    checkpoints = Checkpoints(tmp_path, DESCRIPTION)
+    assert checkpoints.latest("last") is None
+    with pytest.raises(InputError, match="holds no last checkpoint"):
+        checkpoints.restore("last", state())
+
+
+@pytest.mark.parametrize(
+    ("entry", "value", "sentence"),
+    [
+        (
+            "training",
+            {"epochs": 4, "sizes": [1, 2]},
+            r"training is .*3.* there and .*4",
+        ),
+        ("weights", {"kernel": [4]}, r"weights is .*\[3\].* there and .*\[4\].* here"),
+        ("new", 1, r"new is None there and 1 here"),
+    ],
+)
+def test_other_model_or_configuration(folder, entry, value, sentence):
+    before = contents(folder)
+    other = Checkpoints(folder, DESCRIPTION | {entry: value})
+    with pytest.raises(InputError, match=f"belongs to another model.*{sentence}"):
+        other.restore("last", state())
+    assert contents(folder) == before
+
+
+def test_other_format(folder, monkeypatch):
+    monkeypatch.setattr(module, "FORMAT", 99)
+    with pytest.raises(InputError, match=r"format is 1 there and 99 here. Resume with"):
+        Checkpoints(folder, DESCRIPTION).restore("last", state())
+
+
+def test_weights_of_another_shape_under_the_same_description(folder):
+    like = state() | {"tuple": (jnp.zeros(5), (jnp.int32(0),))}
+    with pytest.raises(InputError, match=r"last/20 cannot be read: .*start a new run"):
+        Checkpoints(folder, DESCRIPTION).restore("last", like)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "removed"])
+def test_damaged_file(folder, damage):
+    files = [path for path in (folder / "last").rglob("*") if path.is_file()]
+    data = [path for path in files if path.stat().st_size and "/d/" in str(path)]
+    assert data, "no array file was found"
+    for path in data:
+        if damage == "truncated":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        else:
+            path.unlink()
+    with pytest.raises(InputError, match=r"last/20 cannot be read: .* It is damaged"):
+        Checkpoints(folder, DESCRIPTION).restore("last", state())
