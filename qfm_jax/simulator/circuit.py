@@ -33,6 +33,10 @@ MAX_DENSE_WIRES = 10
 NO_EFFECT = {"Identity", "Barrier", "Snapshot", "WireCut"}
 
 
+NOTHING = "no value"
+"""Stands for None among the leaves: an optional part that is missing."""
+
+
 class NeedsValues(Exception):  # noqa: N818 - control flow, never seen by a user
     """A decomposition depends on its parameters' values in more than a linear way."""
 
@@ -48,14 +52,23 @@ class Leaf:
     static: Any = None
     """Integers (basis states) are part of the structure: nested tuples, else None."""
 
+    def probe(self, seed: int = 0) -> Any:
+        """A value of this shape; different seeds give different numbers."""
+        if self.static is not None:
+            return None if self.static == NOTHING else np.array(self.static)
+        values = np.random.default_rng([seed, *self.shape]).uniform(0.1, 1, self.shape)
+        if self.is_complex:
+            return values + 0j
+        return values if self.shape else float(values)
+
 
 @dataclass(frozen=True)
 class Structure:
     """All of a tape but the values of its parameters; hashable."""
 
     ops: tuple[tuple[Any, tuple[Leaf, ...]], ...]
-    measurements: tuple[tuple[Any, int], ...]
-    """PennyLane's structure and number of leaves of each measurement process."""
+    measurements: tuple[tuple[Any, tuple[Leaf, ...]], ...]
+    """PennyLane's structure and leaves of each measurement process."""
     wires: tuple[Any, ...]
     """Labels; the first is the most significant bit of a basis state's index."""
     batch: int | None = None
@@ -97,7 +110,8 @@ def read_tape(tape: Any, wires: Sequence[Any]) -> tuple[Structure, list[Any]]:
     measurements = []
     for process in tape.measurements:
         leaves, tree = pytrees.flatten(process)
-        measurements.append((tree, len(leaves)))
+        described = tuple(_describe(leaf, np.ndim(leaf)) for leaf in leaves)
+        measurements.append((tree, described))
         values += leaves
     structure = Structure(
         tuple(ops), tuple(measurements), tuple(wires), tape.batch_size
@@ -145,9 +159,11 @@ def _sample_dims(op: Any, leaves: Sequence[Any]) -> list[int]:
 
 
 def _describe(leaf: Any, sample_dims: int) -> Leaf:
+    if leaf is None:
+        return Leaf((), static=NOTHING)
     batched = np.ndim(leaf) > sample_dims
     shape = np.shape(leaf)[1:] if batched else np.shape(leaf)
-    dtype = np.result_type(leaf)
+    dtype = np.dtype(getattr(leaf, "dtype", type(leaf)))
     static = None
     if not qml.math.is_abstract(leaf) and dtype.kind in "biu" and not batched:
         static = _nested_tuple(np.asarray(leaf).tolist())
@@ -187,7 +203,7 @@ def _offset(read: Read, by: int) -> Read:
 def _gates_of(tree: Any, leaves: tuple[Leaf, ...]) -> tuple[Gate | Preparation, ...]:
     """The gates of one operation; their reads count from its first leaf."""
     try:
-        op = pytrees.unflatten([_probe(leaf, 0) for leaf in leaves], tree)
+        op = pytrees.unflatten([leaf.probe() for leaf in leaves], tree)
     except ValueError as refused:  # a Mottonen preparation checks its state's norm
         raise NeedsValues from refused
     if op.name in NO_EFFECT:
@@ -222,7 +238,7 @@ def _decompose(tree: Any, leaves: tuple[Leaf, ...]) -> tuple[Gate | Preparation,
     """Runs a decomposition on four sets of random numbers and explains its output."""
     if any(leaf.is_complex for leaf in leaves):
         raise NeedsValues
-    probes = [[_probe(leaf, seed) for leaf in leaves] for seed in range(4)]
+    probes = [[leaf.probe(seed) for leaf in leaves] for seed in range(4)]
     with qml.QueuingManager.stop_recording():
         try:
             runs = [pytrees.unflatten(p, tree).decomposition() for p in probes]
@@ -244,14 +260,6 @@ def _decompose(tree: Any, leaves: tuple[Leaf, ...]) -> tuple[Gate | Preparation,
             through = tuple(_compose(read, reads) for read in item.reads)
             found.append(replace(item, reads=through))
     return tuple(found)
-
-
-def _probe(leaf: Leaf, seed: int) -> Any:
-    if leaf.static is not None:
-        return np.array(leaf.static)
-    rng = np.random.default_rng([seed, *leaf.shape])
-    values = rng.uniform(0.1, 1.0, leaf.shape)
-    return values + 0j if leaf.is_complex else (values if leaf.shape else float(values))
 
 
 def _whole(i: int, leaf: Leaf) -> Read:

@@ -8,7 +8,7 @@ moves them for nothing, so each one already brings the next block's wires to the
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,10 @@ class Program:
     """Order of the final state's bits: wires, first the most significant."""
     relabel: affine.Map
     """The last permutation, which a read-out of |amplitude|^2 follows for nothing."""
+    wires: tuple[int, ...]
+    """The circuit's wires that are simulated; all other numbers count in this."""
+    projects: bool
+    """Whether a projection (post-selection) leaves the norm below 1."""
 
 
 def compile_circuit(
@@ -60,8 +64,10 @@ def compile_circuit(
         measured: wires that are read.
         diagonal: whether only |amplitude|^2 is read.
     """
-    n = circuit.n_wires
     gates = fusion.light_cone(circuit.gates, measured, diagonal)
+    projects = any(fusion.projects(gate) for gate in gates)
+    circuit, wires = _restrict(circuit, gates, measured)
+    n, gates = circuit.n_wires, list(circuit.gates)
     prepared = [w for p in circuit.preparations for w in p.wires]
     first, rest = fusion.product_prefix(gates, prepared)
     pools = Pools(circuit.leaves)
@@ -79,8 +85,35 @@ def compile_circuit(
         stages.append(stage)
     banks = assembly.finished_banks()
     return Program(
-        n, beginning, tuple(stages), banks, circuit.leaves, layout, relabel
+        n,
+        beginning,
+        tuple(stages),
+        banks,
+        circuit.leaves,
+        layout,
+        relabel,
+        wires,
+        projects,
     )
+
+
+def _restrict(
+    circuit: Circuit, gates: Sequence[Gate], measured: Iterable[int]
+) -> tuple[Circuit, tuple[int, ...]]:
+    """Leaves out wires that no gate and no measurement touches."""
+    used = set(measured).union(*(gate.wires for gate in gates))
+    kept = [p for p in circuit.preparations if used & set(p.wires)]
+    used = used.union(*(p.wires for p in kept))
+    wires = tuple(sorted(used))
+    number = {wire: i for i, wire in enumerate(wires)}
+    place = lambda part: replace(part, wires=tuple(number[w] for w in part.wires))  # noqa: E731
+    small = Circuit(
+        len(wires),
+        tuple(map(place, kept)),
+        tuple(map(place, gates)),
+        circuit.leaves,
+    )
+    return small, wires
 
 
 def _cheapest(gates: Sequence[Gate], pools: "Pools", n: int) -> list[Item]:

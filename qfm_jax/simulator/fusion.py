@@ -81,7 +81,7 @@ def light_cone(
         wires = set(gate.wires)
         is_diagonal = gate.kind.spectrum is not None and gate.kind.spectrum.basis is None
         unseen = not wires & seen
-        if (unseen and _unitary(gate)) or (
+        if (unseen and not projects(gate)) or (
             diagonal and is_diagonal and not wires & mixed
         ):
             continue
@@ -92,9 +92,9 @@ def light_cone(
     return kept[::-1]
 
 
-def _unitary(gate: Gate) -> bool:
-    """A projector (post-selection) acts on wires that nobody reads, too."""
-    return "Projector" not in str(gate.tree)
+def projects(gate: Gate) -> bool:
+    """Whether it is a projector: post-selection acts on what nobody reads, too."""
+    return not isinstance(gate.tree, np.ndarray) and "Projector" in str(gate.tree)
 
 
 def product_prefix(

@@ -16,7 +16,6 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 Array = Any
-HALVES = 2
 
 
 def namespace(*arrays: Array) -> Any:
@@ -85,6 +84,11 @@ def multiply_phases(state: Array, factors: Sequence[tuple[Array, Array]]) -> Arr
         re, im = re.reshape(rows, -1, batch), im.reshape(rows, -1, batch)
         re, im = re * c - im * s, re * s + im * c
     return xp.stack([re, im]).reshape(state.shape)
+
+
+def norms(state: Array) -> Array:
+    """The norm of each state, shape (batch,)."""
+    return (state**2).sum((0, 1)) ** 0.5
 
 
 def signs(masks: Array, n_bits: int, xp: Any, dtype: Any) -> Array:
