@@ -52,11 +52,11 @@ class Leaf:
     static: Any = None
     """Integers (basis states) are part of the structure: nested tuples, else None."""
 
-    def probe(self, seed: int = 0) -> Any:
+    def probe(self, *seed: int) -> Any:
         """A value of this shape; different seeds give different numbers."""
         if self.static is not None:
             return None if self.static == NOTHING else np.array(self.static)
-        values = np.random.default_rng([seed, *self.shape]).uniform(0.1, 1, self.shape)
+        values = np.random.default_rng([1, *seed]).uniform(0.1, 1, self.shape)
         if self.is_complex:
             return values + 0j
         return values if self.shape else float(values)
@@ -238,7 +238,7 @@ def _decompose(tree: Any, leaves: tuple[Leaf, ...]) -> tuple[Gate | Preparation,
     """Runs a decomposition on four sets of random numbers and explains its output."""
     if any(leaf.is_complex for leaf in leaves):
         raise NeedsValues
-    probes = [[leaf.probe(seed) for leaf in leaves] for seed in range(4)]
+    probes = [[leaf.probe(seed, i) for i, leaf in enumerate(leaves)] for seed in range(4)]
     with qml.QueuingManager.stop_recording():
         try:
             runs = [pytrees.unflatten(p, tree).decomposition() for p in probes]

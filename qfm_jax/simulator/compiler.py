@@ -354,7 +354,7 @@ def _walsh(gate: Gate) -> np.ndarray:
     assert gate.kind.spectrum is not None
     values = gate.kind.spectrum.eigenvalues.astype(float)
     j = np.arange(len(values))
-    sign = 1 - 2 * (np.bitwise_count(j[:, None] & j[None]) & 1)
+    sign = 1 - 2 * (np.bitwise_count(j[:, None] & j[None]) & 1).astype(int)
     return sign @ values / len(values)
 
 

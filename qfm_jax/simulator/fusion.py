@@ -80,7 +80,7 @@ def light_cone(
     for gate in reversed(gates):
         wires = set(gate.wires)
         is_diagonal = gate.kind.spectrum is not None and gate.kind.spectrum.basis is None
-        unseen = not wires & seen
+        unseen = bool(wires) and not wires & seen
         if (unseen and not projects(gate)) or (
             diagonal and is_diagonal and not wires & mixed
         ):
