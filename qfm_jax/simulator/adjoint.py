@@ -96,7 +96,9 @@ def _backward(final: Array, cotangent: Array, stages: Any, tables: Any) -> Any:
     return cotangent, jax.tree.leaves(found[::-1])
 
 
-def _transpose(cotangent: Array, *arrays: Any, stages: Any, tree: Any, rest: Any) -> Any:
+def _transpose(
+    cotangent: Array, *arrays: Any, stages: Any, tree: Any, rest: Any
+) -> Any:
     half = len(arrays) // 2
     nothing = [None] * half
     if type(cotangent) is ad.Zero:

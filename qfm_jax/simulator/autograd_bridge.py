@@ -29,13 +29,21 @@ def simulate(task: Task, values: Sequence[Any]) -> tuple[Any, ...]:
     shapes = tuple(np.shape(value) for value in moving)
     vector = anp.concatenate([anp.ravel(value) for value in moving])
     results = _shapes_of_results(task, followed, shapes, fixed)
-    size = sum(int(np.prod(result.shape)) for result in results)
-    flat = _lifted(task, followed, shapes, size, 0)(vector, *fixed)
-    ends = np.cumsum([int(np.prod(result.shape)) for result in results])
-    return tuple(
-        anp.reshape(flat[end - int(np.prod(r.shape)) : end], r.shape)
-        for end, r in zip(ends, results, strict=True)
+    size = sum(
+        int(np.prod(result.shape)) * (1 + (result.dtype.kind == "c"))
+        for result in results
     )
+    flat = _lifted(task, followed, shapes, size, 0)(vector, *fixed)
+    found, start = [], 0
+    for result in results:
+        n = int(np.prod(result.shape))
+        value = flat[start : start + n]
+        start += n
+        if result.dtype.kind == "c":  # its imaginary part follows its real part
+            value = value + 1j * flat[start : start + n]
+            start += n
+        found.append(anp.reshape(value, result.shape))
+    return tuple(found)
 
 
 def _is_box(value: Any) -> bool:
@@ -58,9 +66,14 @@ def _pack(task: Task, followed: tuple, shapes: tuple) -> Callable[..., Any]:
             else:
                 values.append(next(rest))
         results = simulation.simulate(task, [jnp.asarray(v) for v in values])
-        return jnp.concatenate([jnp.ravel(result) for result in results])
+        return jnp.concatenate([part for r in results for part in _real_parts(r)])
 
     return run
+
+
+def _real_parts(result: Any) -> list[Any]:
+    flat = jnp.ravel(result)
+    return [flat.real, flat.imag] if flat.dtype.kind == "c" else [flat]
 
 
 def _shapes_of_results(task: Task, followed: tuple, shapes: tuple, fixed: list) -> Any:

@@ -15,6 +15,7 @@ import numpy as np
 import pennylane as qml
 from pennylane import pytrees
 from pennylane.operation import StatePrepBase
+from scipy import sparse
 
 from qfm_jax._checks import input_error
 from qfm_jax.simulator.gates import (
@@ -33,8 +34,14 @@ MAX_DENSE_WIRES = 10
 NO_EFFECT = {"Identity", "Barrier", "Snapshot", "WireCut"}
 
 
-NOTHING = "no value"
-"""Stands for None among the leaves: an optional part that is missing."""
+@dataclass(frozen=True, eq=False)
+class Held:
+    """A leaf that is no array: a sparse matrix, or None for a missing part."""
+
+    value: Any
+
+
+NOTHING = Held(None)
 
 
 class NeedsValues(Exception):  # noqa: N818 - control flow, never seen by a user
@@ -54,8 +61,10 @@ class Leaf:
 
     def probe(self, *seed: int) -> Any:
         """A value of this shape; different seeds give different numbers."""
+        if isinstance(self.static, Held):
+            return self.static.value
         if self.static is not None:
-            return None if self.static == NOTHING else np.array(self.static)
+            return np.array(self.static)
         values = np.random.default_rng([1, *seed]).uniform(0.1, 1, self.shape)
         if self.is_complex:
             return values + 0j
@@ -159,8 +168,8 @@ def _sample_dims(op: Any, leaves: Sequence[Any]) -> list[int]:
 
 
 def _describe(leaf: Any, sample_dims: int) -> Leaf:
-    if leaf is None:
-        return Leaf((), static=NOTHING)
+    if leaf is None or sparse.issparse(leaf):
+        return Leaf((), static=NOTHING if leaf is None else Held(leaf))
     batched = np.ndim(leaf) > sample_dims
     shape = np.shape(leaf)[1:] if batched else np.shape(leaf)
     dtype = np.dtype(getattr(leaf, "dtype", type(leaf)))
@@ -238,7 +247,9 @@ def _decompose(tree: Any, leaves: tuple[Leaf, ...]) -> tuple[Gate | Preparation,
     """Runs a decomposition on four sets of random numbers and explains its output."""
     if any(leaf.is_complex for leaf in leaves):
         raise NeedsValues
-    probes = [[leaf.probe(seed, i) for i, leaf in enumerate(leaves)] for seed in range(4)]
+    probes = [
+        [leaf.probe(seed, i) for i, leaf in enumerate(leaves)] for seed in range(4)
+    ]
     with qml.QueuingManager.stop_recording():
         try:
             runs = [pytrees.unflatten(p, tree).decomposition() for p in probes]

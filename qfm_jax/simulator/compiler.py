@@ -9,7 +9,6 @@ moves them for nothing, so each one already brings the next block's wires to the
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -101,7 +100,7 @@ def _restrict(
     circuit: Circuit, gates: Sequence[Gate], measured: Iterable[int]
 ) -> tuple[Circuit, tuple[int, ...]]:
     """Leaves out wires that no gate and no measurement touches."""
-    used = set(measured).union(*(gate.wires for gate in gates))
+    used = set(measured).union(*(gate.wires for gate in gates)) or {0}
     kept = [p for p in circuit.preparations if used & set(p.wires)]
     used = used.union(*(p.wires for p in kept))
     wires = tuple(sorted(used))
@@ -129,9 +128,7 @@ def _cheapest(gates: Sequence[Gate], pools: "Pools", n: int) -> list[Item]:
 def _cost(items: Sequence[Item]) -> float:
     """Passes over the state, and a little for every step that is compiled."""
     price = {SHUFFLE: 1.5, PHASE: 1.0}
-    run = sum(
-        price.get(item.kind, 1.0 + 2.0 ** len(item.wires) / 16) for item in items
-    )
+    run = sum(price.get(item.kind, 1.0 + 2.0 ** len(item.wires) / 16) for item in items)
     return run + 0.1 * sum(len(roll.items[0]) for roll in fusion.roll(items))
 
 
@@ -167,7 +164,9 @@ class Pools:
             read.positions + at if read.leaf >= 0 else np.zeros_like(read.positions)
             for at, read in zip(first, reads, strict=True)
         ]
-        scale, shift = ([getattr(r, name) for r in reads] for name in ("scale", "shift"))
+        scale, shift = (
+            [getattr(r, name) for r in reads] for name in ("scale", "shift")
+        )
         pool = self._pool(reads[0])
         return Stack(np.stack(positions), np.stack(scale), np.stack(shift), pool)
 
@@ -193,7 +192,9 @@ class Assembly:
         bank = self.banks.setdefault(key, [])
         rows = []
         for gate in gates:
-            if isinstance(gate.tree, np.ndarray) and bank or not gate.reads and bank:
+            if (isinstance(gate.tree, np.ndarray) and bank) or (
+                not gate.reads and bank
+            ):
                 rows.append(0)
                 continue
             rows.append(len(bank))
@@ -398,5 +399,3 @@ def with_batch(leaves: Sequence[Leaf], flags: Sequence[bool]) -> tuple[Leaf, ...
         Leaf(leaf.shape, flag, leaf.is_complex, leaf.static)
         for leaf, flag in zip(leaves, flags, strict=True)
     )
-
-

@@ -50,8 +50,8 @@ class StateVectorDevice(Device):
         wires: number of wires or their labels, most significant first; None takes
             them from each circuit.
         c_dtype: "complex64" or "complex128" (which, on JAX arrays, needs
-            `jax.config.update("jax_enable_x64", True)`). None computes JAX arrays in
-            complex64 and NumPy arrays in complex128.
+            `jax.config.update("jax_enable_x64", True)`). None follows the parameters:
+            complex64 for float32 arrays, complex128 for float64 ones and for NumPy.
         batch_memory: bytes that the states of a batch may take; larger batches run in
             chunks. None: half of what the machine has left.
         seed: an integer or a JAX PRNG key that makes samples reproducible. Every call
@@ -225,12 +225,16 @@ class StateVectorDevice(Device):
         values = [leaves[i] for i in dynamic]
         in_jax = any(isinstance(value, jax.Array) for value in values)
         in_jax |= config.interface in JAX
+        c_dtype = self._c_dtype or _precision(values, in_jax)
+        if in_jax and c_dtype == "complex128" and not jax.config.jax_enable_x64:
+            must, cure = "be complex64 while x64 is off", "Set jax_enable_x64."
+            raise input_error("c_dtype", must, "is complex128", cure)
         task = Task(
             structure,
             tuple(described[i].batched for i in dynamic),
-            self._c_dtype or ("complex64" if in_jax else "complex128"),
+            c_dtype,
             bool(config.device_options.get("reversible", False)),
-            self._budget(structure, in_jax),
+            self._budget(structure, c_dtype),
             normalise,
         )
         if in_jax:
@@ -245,9 +249,8 @@ class StateVectorDevice(Device):
         used = set(tape.wires)
         return [wire for wire in self.wires if wire in used]
 
-    def _budget(self, structure: Structure, in_jax: bool) -> int:
+    def _budget(self, structure: Structure, c_dtype: str) -> int:
         available = memory.available_bytes()
-        c_dtype = self._c_dtype or ("complex64" if in_jax else "complex128")
         memory.check_fits(len(structure.wires), c_dtype, available)
         if self._batch_memory is not None:
             return self._batch_memory
@@ -268,6 +271,15 @@ class StateVectorDevice(Device):
         return shots.measure(
             tape, state, self._rng, self._key, config.mcm_config.postselect_mode
         )
+
+
+def _precision(values: Sequence[Any], in_jax: bool) -> str:
+    """The precision of the parameters; Python numbers take that of their library."""
+    arrays = [v.dtype for v in values if hasattr(v, "dtype") and v.dtype.kind in "fc"]
+    if not in_jax or (not arrays and jax.config.jax_enable_x64):
+        return "complex128"
+    wide = any(dtype in (np.float64, np.complex128) for dtype in arrays)
+    return "complex128" if wide and jax.config.jax_enable_x64 else "complex64"
 
 
 def _seed_numbers(seed: Any) -> Any:

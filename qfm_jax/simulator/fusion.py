@@ -79,7 +79,9 @@ def light_cone(
     seen, mixed, kept = set(measured), set(), []
     for gate in reversed(gates):
         wires = set(gate.wires)
-        is_diagonal = gate.kind.spectrum is not None and gate.kind.spectrum.basis is None
+        is_diagonal = (
+            gate.kind.spectrum is not None and gate.kind.spectrum.basis is None
+        )
         unseen = bool(wires) and not wires & seen
         if (unseen and not projects(gate)) or (
             diagonal and is_diagonal and not wires & mixed

@@ -36,7 +36,8 @@ class Stack:
         pool = pools[self.pool]
         tail = (1,) * (pool.ndim - 1)
         scale, shift = (
-            a.astype(pool.dtype).reshape(a.shape + tail) for a in (self.scale, self.shift)
+            a.astype(pool.dtype).reshape(a.shape + tail)
+            for a in (self.scale, self.shift)
         )
         flat, xp = self.positions.ravel(), namespace(pool)
         if np.array_equal(flat, np.arange(flat[0], flat[0] + flat.size)):
@@ -68,7 +69,9 @@ class Bank:
             return self.tree[None].astype(dtype)
         real = np.finfo(dtype).dtype
         complex_pool = lambda s: "complex" in s.pool  # noqa: E731
-        values = [s.read(pools, dtype if complex_pool(s) else real) for s in self.stacks]
+        values = [
+            s.read(pools, dtype if complex_pool(s) else real) for s in self.stacks
+        ]
         one = lambda *leaves: matrix(self.tree, leaves)  # noqa: E731
         if not values:
             return np.asarray(one())[None].astype(dtype)
@@ -182,7 +185,7 @@ def _same(a: Array, b: Array) -> tuple[Array, Array]:
 def _apply_local(
     whole: Array, gate: Array, wires: tuple[int, ...], n: int, tail: str
 ) -> Array:
-    """gate (on `wires`) @ whole, by contraction over the gate's bits only."""
+    """Gate (on `wires`) @ whole, by contraction over the gate's bits only."""
     whole, gate = _same(whole, gate)
     xp, k = namespace(whole, gate), len(wires)
     lead, end = whole.shape[0], whole.shape[3:]

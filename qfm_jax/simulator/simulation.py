@@ -179,10 +179,12 @@ def _pools(planned: Plan, arguments: Sequence[Array], dtype: Any) -> dict[str, A
 
 def _stage_tables(stage: Stage, banks: Sequence[Array], pools: dict) -> tuple:
     """Each step's table, with one row a repetition."""
-    grow = lambda a: (  # noqa: E731
-        a
-        if len(a) == stage.count
-        else namespace(a).broadcast_to(a, (stage.count, *a.shape[1:]))
+    grow = (
+        lambda a: (  # noqa: E731
+            a
+            if len(a) == stage.count
+            else namespace(a).broadcast_to(a, (stage.count, *a.shape[1:]))
+        )
     )
     return tuple(jax.tree.map(grow, step.table(banks, pools)) for step in stage.steps)
 
