@@ -77,9 +77,8 @@ def _real_parts(result: Any) -> list[Any]:
 
 
 def _shapes_of_results(task: Task, followed: tuple, shapes: tuple, fixed: list) -> Any:
-    values, rest, own = [], iter(fixed), iter(shapes)
-    for is_followed in followed:
-        values.append(jnp.zeros(next(own)) if is_followed else next(rest))
+    rest, own = iter(fixed), iter(shapes)
+    values = [jnp.zeros(next(own)) if follows else next(rest) for follows in followed]
     return jax.eval_shape(lambda *v: simulation.simulate(task, list(v)), *values)
 
 

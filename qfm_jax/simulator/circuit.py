@@ -105,6 +105,7 @@ def read_tape(tape: Any, wires: Sequence[Any]) -> tuple[Structure, list[Any]]:
         measurements. A leaf of a broadcast operation keeps its leading batch axis.
 
     Example:
+        >>> import pennylane as qml
         >>> tape = qml.tape.QuantumScript([qml.RX(0.1, 0)], [qml.expval(qml.Z(0))])
         >>> structure, leaves = read_tape(tape, [0])
         >>> leaves, structure.batch
@@ -187,7 +188,9 @@ def _nested_tuple(value: Any) -> Any:
 def analyse(structure: Structure) -> Circuit:
     """All gates of a structure, on numbered wires, reading from the tape's leaves."""
     number = {label: i for i, label in enumerate(structure.wires)}
-    preparations, gates, leaves = [], [], []
+    preparations: list[Any] = []
+    gates: list[Any] = []
+    leaves: list[Leaf] = []
     for tree, described in structure.ops:
         for item in _gates_of(tree, described):
             placed = replace(
@@ -262,7 +265,9 @@ def _decompose(tree: Any, leaves: tuple[Leaf, ...]) -> tuple[Gate | Preparation,
     if any([tree for _, tree in run] != trees for run in flat[1:]):
         raise NeedsValues
     values = [[value for leaves, _ in run for value in leaves] for run in flat]
-    explained = iter(_explain(list(map(list, zip(*values))), probes, leaves))
+    explained = iter(
+        _explain(list(map(list, zip(*values, strict=True))), probes, leaves)
+    )
     found: list[Gate | Preparation] = []
     for own, tree in flat[0]:
         reads = [next(explained) for _ in own]

@@ -207,7 +207,8 @@ class Assembly:
 
     def _bank(self, gates: list[Gate]) -> Bank:
         stacks = tuple(
-            self.pools.stack(reads) for reads in zip(*(gate.reads for gate in gates))
+            self.pools.stack(reads)
+            for reads in zip(*(gate.reads for gate in gates), strict=True)
         )
         batched = fusion.is_batched(self.pools.of(gates[0]))
         return Bank(gates[0].tree, stacks, 1 << len(gates[0].wires), batched)

@@ -182,7 +182,7 @@ class StateVectorDevice(Device):
     def preprocess_transforms(
         self, execution_config: ExecutionConfig | None = None
     ) -> CompilePipeline:
-        """Defers mid-circuit measurements and validates; circuits are not decomposed."""
+        """Defers mid-circuit measurements and validates; decomposes nothing."""
         config = execution_config or ExecutionConfig()
         pipeline = CompilePipeline()
         pipeline.add_transform(defer_measurements, allow_postselect=True)
@@ -226,7 +226,7 @@ class StateVectorDevice(Device):
         in_jax = any(isinstance(value, jax.Array) for value in values)
         in_jax |= config.interface in JAX
         c_dtype = self._c_dtype or _precision(values, in_jax)
-        if in_jax and c_dtype == "complex128" and not jax.config.jax_enable_x64:
+        if in_jax and c_dtype == "complex128" and not _x64():
             must, cure = "be complex64 while x64 is off", "Set jax_enable_x64."
             raise input_error("c_dtype", must, "is complex128", cure)
         task = Task(
@@ -276,10 +276,15 @@ class StateVectorDevice(Device):
 def _precision(values: Sequence[Any], in_jax: bool) -> str:
     """The precision of the parameters; Python numbers take that of their library."""
     arrays = [v.dtype for v in values if hasattr(v, "dtype") and v.dtype.kind in "fc"]
-    if not in_jax or (not arrays and jax.config.jax_enable_x64):
+    if not in_jax or (not arrays and _x64()):
         return "complex128"
     wide = any(dtype in (np.float64, np.complex128) for dtype in arrays)
-    return "complex128" if wide and jax.config.jax_enable_x64 else "complex64"
+    return "complex128" if wide and _x64() else "complex64"
+
+
+def _x64() -> bool:
+    """Whether JAX has double precision at all."""
+    return jax.dtypes.canonicalize_dtype(np.float64) == np.float64
 
 
 def _seed_numbers(seed: Any) -> Any:

@@ -76,7 +76,8 @@ def light_cone(
     Returns:
         the gates that matter, in order.
     """
-    seen, mixed, kept = set(measured), set(), []
+    seen, kept = set(measured), []
+    mixed: set[int] = set()
     for gate in reversed(gates):
         wires = set(gate.wires)
         is_diagonal = (
@@ -191,9 +192,7 @@ def _place(
 
 
 def _item_kind(gate: Gate, batched: bool) -> str:
-    spectrum = gate.kind.spectrum
-    diagonal = spectrum is not None and spectrum.basis is None
-    if diagonal and (batched or len(gate.wires) != 1):
+    if gate.kind.diagonal and (batched or len(gate.wires) != 1):
         return PHASE
     if gate.kind.columns is not None and len(gate.wires) > 1:
         return SHUFFLE

@@ -1,4 +1,4 @@
-"""What a gate is to the simulator: where it acts, where its numbers come from, its kind.
+"""What a gate is to the simulator: its wires, where its numbers come from, its kind.
 
 Kinds are found numerically from the matrix that PennyLane gives, not from a list of
 names, so that a user's own operation is treated as well as a built-in one.
@@ -54,6 +54,11 @@ class Kind:
     spectrum: Spectrum | None = None
     """Of a gate with a single angle, or (angle 1) of a constant diagonal gate."""
 
+    @property
+    def diagonal(self) -> bool:
+        """Whether the gate only multiplies amplitudes by phases."""
+        return self.spectrum is not None and self.spectrum.basis is None
+
 
 @dataclass(frozen=True, eq=False)
 class Gate:
@@ -78,7 +83,9 @@ class Preparation:
 
 def canonical(op: Any) -> tuple[Any, list[Any]]:
     """PennyLane's structure of `op` on wires 0, 1, ..., and its leaves."""
-    leaves, tree = pytrees.flatten(op.map_wires(dict(zip(op.wires, range(99)))))
+    leaves, tree = pytrees.flatten(
+        op.map_wires({wire: i for i, wire in enumerate(op.wires)})
+    )
     return tree, leaves
 
 

@@ -124,14 +124,16 @@ def _gather(state: Array, index: Array, inverse: Array) -> Array:
     return state.at[:, index].get(mode="promise_in_bounds", unique_indices=True)
 
 
-def _permute_transpose(cotangent: Array, state: Any, index: Array, inverse: Array):
+def _permute_transpose(
+    cotangent: Array, state: Any, index: Array, inverse: Array
+) -> list[Any]:
     del state
     if type(cotangent) is ad.Zero:
         return [None, None, None]
     return [permute_p.bind(cotangent, inverse, index), None, None]
 
 
-def _permute_batch(args, dims):
+def _permute_batch(args: Any, dims: Any) -> tuple[Array, int]:
     mapped = jax.vmap(_gather, in_axes=dims)
     state, index, inverse = args
     if dims[1] is None and dims[2] is None:  # fold the new axis into the batch
@@ -141,11 +143,11 @@ def _permute_batch(args, dims):
     return mapped(*args), 0
 
 
-def _permute_jvp(primals, tangents):
+def _permute_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
     state, index, inverse = primals
     out = permute_p.bind(state, index, inverse)
     if type(tangents[0]) is ad.Zero:
-        return out, ad.Zero.from_primal_value(out)
+        return out, jnp.zeros_like(out)
     return out, permute_p.bind(tangents[0], index, inverse)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from pennylane import pytrees
 
 from qfm_jax.simulator import kernels
 from qfm_jax.simulator.gates import matrix
@@ -78,8 +79,10 @@ class Bank:
         xp = namespace(*values)
         if self.batched:
             batch = max(v.shape[-1] for v in values)
-            values = [_widen(v, s, batch, xp) for v, s in zip(values, self.stacks)]
-            values = [xp.moveaxis(v, -1, 1) for v in values]  # (G, batch, ...)
+            values = [
+                xp.moveaxis(_widen(v, s, batch, xp), -1, 1)  # (G, batch, ...)
+                for v, s in zip(values, self.stacks, strict=True)
+            ]
             flat = [v.reshape(-1, *v.shape[2:]) for v in values]
             found = _map(one, flat, xp).reshape(-1, batch, self.size, self.size)
             return xp.moveaxis(found, 1, -1).astype(dtype)
@@ -95,7 +98,7 @@ def _widen(values: Array, stack: Stack, batch: int, xp: Any) -> Array:
 
 def _map(function: Any, values: Sequence[Array], xp: Any) -> Array:
     if xp is np:
-        return np.stack([function(*row) for row in zip(*values)])
+        return np.stack([function(*row) for row in zip(*values, strict=True)])
     return jax.vmap(function)(*values)
 
 
@@ -370,12 +373,7 @@ class Beginning:
     ) -> Array:
         """Shape (2, 2^n, batch)."""
         vectors = self._vectors(banks, pools, dtype)
-        parts = []
-        for wire in self.layout:
-            if wire in vectors:
-                parts.append(vectors[wire])
-        if not parts:
-            parts = [np.ones((1, 1), dtype)]
+        parts = [vectors[wire] for wire in self.layout if wire in vectors]
         half = _halfway(parts)
         a, b = _chain(parts[:half], dtype), _chain(parts[half:], dtype)
         a, b = a[:, None], b[None]
@@ -393,7 +391,7 @@ class Beginning:
         """First wire of each factor of the product to its vector (2^k, batch or 1)."""
         found = {w: np.array([[1], [0]], dtype) for w in self.layout}
         for wires, factors in self.runs:
-            vector = None
+            vector: Any = None
             for factor in factors:
                 gate = _take(banks[factor.bank], factor.rows)
                 gate = gate if gate.ndim == 4 else gate[..., None]  # (wires, 2, 2, z)
@@ -442,7 +440,7 @@ def _prepare(
         if xp is np:
             batch = max(v.shape[-1] for v in values)
             rows = [
-                [v[..., i] if a else v for v, a in zip(values, axes)]
+                [v[..., i] if a else v for v, a in zip(values, axes, strict=True)]
                 for i in range(batch)
             ]
             return np.stack([one(*row) for row in rows], -1).astype(dtype)
@@ -451,8 +449,6 @@ def _prepare(
 
 
 def _vector(tree: Any, leaves: Sequence[Array]) -> Array:
-    from pennylane import pytrees
-
     op = pytrees.unflatten(list(leaves), tree)
     return op.state_vector(wire_order=op.wires).reshape(-1)
 

@@ -179,13 +179,13 @@ def _pools(planned: Plan, arguments: Sequence[Array], dtype: Any) -> dict[str, A
 
 def _stage_tables(stage: Stage, banks: Sequence[Array], pools: dict) -> tuple:
     """Each step's table, with one row a repetition."""
-    grow = (
-        lambda a: (  # noqa: E731
-            a
-            if len(a) == stage.count
-            else namespace(a).broadcast_to(a, (stage.count, *a.shape[1:]))
-        )
-    )
+
+    def grow(table: Array) -> Array:
+        if len(table) == stage.count:
+            return table
+        shape = (stage.count, *table.shape[1:])
+        return namespace(table).broadcast_to(table, shape)
+
     return tuple(jax.tree.map(grow, step.table(banks, pools)) for step in stage.steps)
 
 
