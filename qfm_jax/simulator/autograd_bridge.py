@@ -79,7 +79,8 @@ def _real_parts(result: Any) -> list[Any]:
 def _shapes_of_results(task: Task, followed: tuple, shapes: tuple, fixed: list) -> Any:
     rest, own = iter(fixed), iter(shapes)
     values = [jnp.zeros(next(own)) if follows else next(rest) for follows in followed]
-    return jax.eval_shape(lambda *v: simulation.simulate(task, list(v)), *values)
+    with jax.enable_x64(True):
+        return jax.eval_shape(lambda *v: simulation.simulate(task, list(v)), *values)
 
 
 @lru_cache(maxsize=256)

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 import pennylane as qml
 from pennylane import pytrees
+from pennylane.exceptions import DeviceError
 from pennylane.operation import StatePrepBase
 from scipy import sparse
 
-from qfm_jax._checks import input_error
+from qfm_jax._checks import InputError, input_error
 from qfm_jax.simulator.gates import (
     Gate,
     Kind,
@@ -36,12 +37,16 @@ NO_EFFECT = {"Identity", "Barrier", "Snapshot", "WireCut"}
 
 @dataclass(frozen=True, eq=False)
 class Held:
-    """A leaf that is no array: a sparse matrix, or None for a missing part."""
+    """A leaf that is no array: a sparse matrix, a mid-circuit outcome, nothing."""
 
     value: Any
 
 
 NOTHING = Held(None)
+
+
+class UnsupportedOperationError(InputError, DeviceError):
+    """PennyLane expects its DeviceError, this package's users an InputError."""
 
 
 class NeedsValues(Exception):  # noqa: N818 - control flow, never seen by a user
@@ -169,8 +174,12 @@ def _sample_dims(op: Any, leaves: Sequence[Any]) -> list[int]:
 
 
 def _describe(leaf: Any, sample_dims: int) -> Leaf:
-    if leaf is None or sparse.issparse(leaf):
-        return Leaf((), static=NOTHING if leaf is None else Held(leaf))
+    if leaf is None:
+        return Leaf((), static=NOTHING)
+    if not isinstance(leaf, int | float | complex | list | tuple) and (
+        sparse.issparse(leaf) or not hasattr(leaf, "dtype")
+    ):
+        return Leaf((), static=Held(leaf))
     batched = np.ndim(leaf) > sample_dims
     shape = np.shape(leaf)[1:] if batched else np.shape(leaf)
     dtype = np.dtype(getattr(leaf, "dtype", type(leaf)))
@@ -240,7 +249,8 @@ def _takes_matrix(op: Any, leaves: tuple[Leaf, ...]) -> bool:
         if op.has_matrix and n <= MAX_DENSE_WIRES:
             return True
         must = "have a matrix or a decomposition"
-        raise input_error("operation", must, f"{op.name} on {n} wires has neither")
+        was = f"{op.name} on {n} wires has neither"
+        raise UnsupportedOperationError(str(input_error("operation", must, was)))
     # A gate with several parameters from the data is cheap only as rotations.
     several = len(leaves) > 1 and any(leaf.batched for leaf in leaves)
     return op.has_matrix and n <= MAX_MATRIX_WIRES and not several
@@ -256,7 +266,7 @@ def _decompose(tree: Any, leaves: tuple[Leaf, ...]) -> tuple[Gate | Preparation,
     with qml.QueuingManager.stop_recording():
         try:
             runs = [pytrees.unflatten(p, tree).decomposition() for p in probes]
-        except ValueError as refused:
+        except Exception as refused:  # any template may check its values its own way
             raise NeedsValues from refused
     if len({len(run) for run in runs}) > 1:
         raise NeedsValues

@@ -173,7 +173,7 @@ def _place(
         meets = bool(item.wires & wires)
         joins_block = item.kind == BLOCK and not batched
         if joins_block and kind != BLOCK:
-            joins_block = absorb and wires <= item.wires
+            joins_block = absorb and bool(wires) and wires <= item.wires
         if kind == item.kind and kind in (SHUFFLE, PHASE) and batched == item.batched:
             home = item
             break
