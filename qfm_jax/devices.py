@@ -29,8 +29,9 @@ DIFF_METHODS = (
     "spsa",
 )
 
-# Simulators that JAX differentiates through; all others run behind a host callback.
-TRACED_DEVICES = ("default.qubit", "default.mixed")
+# Simulators that hold the states of a whole batch at once. Ours splits the batch, and
+# behind a host callback one sample runs after another.
+WHOLE_BATCH_DEVICES = ("default.qubit", "default.mixed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ class DeviceConfig:
             below 1, and `shots` together with backprop or adjoint.
     """
 
-    name: str = "default.qubit"
+    name: str = "qfm.statevector"
     """Short name of an installed PennyLane device, such as `qiskit.aer`."""
 
     shots: int | None = None
@@ -93,7 +94,7 @@ def as_jax_function(
     Args:
         circuit: A circuit of this project (or any object of that protocol), or a
             user's QNode, which brings its own device.
-        config: Where the circuit runs; exact `default.qubit` where left out. Must be
+        config: Where the circuit runs; exact `qfm.statevector` where left out. Must be
             left out for a QNode.
 
     Returns:
@@ -160,6 +161,8 @@ def build_qnode(circuit: VariationalCircuit, config: DeviceConfig) -> qml.QNode:
         qnode = qml.QNode(
             circuit, device, interface="jax", diff_method=config.diff_method
         )
+    except InputError:
+        raise
     except Exception as error:  # plugins raise what they like
         raise InputError(
             f"Device {config.name!r} cannot be built with options {options} and "

@@ -13,7 +13,7 @@ from flax import linen, nnx
 
 from .._checks import check_at_least, check_shape, input_error
 from ..circuits import VariationalCircuit
-from ..devices import TRACED_DEVICES, DeviceConfig, as_jax_function, check_memory
+from ..devices import WHOLE_BATCH_DEVICES, DeviceConfig, as_jax_function, check_memory
 
 Shape = int | tuple[int, ...]
 Initializer = Callable[..., jax.Array]
@@ -136,9 +136,8 @@ def _run(
         cure = "Let a layer before the circuit produce as many features as it takes."
         expected = (*batch_shape, circuit.n_features)
         check_shape("features", features.shape, expected, cure)
-        traced = device is None or device.name in TRACED_DEVICES
-        # Behind a host callback one sample runs after another.
-        check_memory(circuit.n_qubits, math.prod(batch_shape) if traced else 1)
+        whole = device is not None and device.name in WHOLE_BATCH_DEVICES
+        check_memory(circuit.n_qubits, math.prod(batch_shape) if whole else 1)
     flat = features.reshape(-1, length)  # (batch, n_features)
     results = jax.vmap(lambda sample: function(inputs=sample, **weights))(flat)
     return results.reshape(*batch_shape, results.shape[-1])

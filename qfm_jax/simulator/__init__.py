@@ -1,0 +1,11 @@
+"""`qfm.statevector`: a batched, fused, differentiable state-vector simulator in JAX.
+
+    tape -circuit-> gates -fusion, compiler-> program -simulation-> state -readout->
+    results, or samples (shots)
+
+`gates` and `affine` say what gates are, `kernels` how a pass over the states runs,
+`adjoint` how the backward pass undoes it, `memory` what fits, `device` what PennyLane
+sees of all this.
+"""
+
+from .device import StateVectorDevice as StateVectorDevice

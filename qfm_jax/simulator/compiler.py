@@ -1,0 +1,402 @@
+"""From a circuit and its measurements to a program.
+
+    gates -light cone-> gates -prefix-> product state + gates -lower, fuse-> items
+          -roll-> repetitions -lay out-> stages of steps
+
+The order of a state's bits (the layout) changes as blocks move to the front; a shuffle
+moves them for nothing, so each one already brings the next block's wires to the front.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from . import affine, fusion
+from .circuit import Circuit, Leaf
+from .fusion import BLOCK, PHASE, SAMPLE, SHUFFLE, Item, Roll
+from .gates import Gate, Read
+from .program import (
+    Bank,
+    Beginning,
+    Block,
+    Factor,
+    Move,
+    Phase,
+    Shuffle,
+    Stack,
+    Stage,
+    Step,
+    Transpose,
+)
+
+WIDTHS = (4, 5)
+"""Widths of a block that are tried, in wires."""
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """What runs: a product state, stages, and how the final bits are to be read."""
+
+    n_wires: int
+    beginning: Beginning
+    stages: tuple[Stage, ...]
+    banks: tuple[Bank, ...]
+    leaves: tuple[Leaf, ...]
+    layout: tuple[int, ...]
+    """Order of the final state's bits: wires, first the most significant."""
+    relabel: affine.Map
+    """The last permutation, which a read-out of |amplitude|^2 follows for nothing."""
+    wires: tuple[int, ...]
+    """The circuit's wires that are simulated; all other numbers count in this."""
+    projects: bool
+    """Whether a projection (post-selection) leaves the norm below 1."""
+
+
+def compile_circuit(
+    circuit: Circuit, measured: Iterable[int], diagonal: bool
+) -> Program:
+    """Plans how a circuit runs.
+
+    Args:
+        circuit: gates, and which of its leaves differ from sample to sample.
+        measured: wires that are read.
+        diagonal: whether only |amplitude|^2 is read.
+    """
+    gates = fusion.light_cone(circuit.gates, measured, diagonal)
+    projects = any(fusion.projects(gate) for gate in gates)
+    circuit, wires = _restrict(circuit, gates, measured)
+    n, gates = circuit.n_wires, list(circuit.gates)
+    prepared = [w for p in circuit.preparations for w in p.wires]
+    first, rest = fusion.product_prefix(gates, prepared)
+    pools = Pools(circuit.leaves)
+    items = _cheapest(fusion.lower(rest, pools.of), pools, n)
+    relabel = affine.identity(n)
+    if diagonal and items and items[-1].kind == SHUFFLE:
+        relabel = _shuffle_map(items.pop(), n)
+    assembly = Assembly(n, pools)
+    beginning = assembly.beginning(first, circuit.preparations)
+    layout, stages = beginning.layout, []
+    rolls = fusion.roll(items)
+    for i, roll in enumerate(rolls):
+        after = rolls[i + 1].items[0][0] if i + 1 < len(rolls) else None
+        stage, layout = assembly.stage(roll, layout, after)
+        stages.append(stage)
+    banks = assembly.finished_banks()
+    return Program(
+        n,
+        beginning,
+        tuple(stages),
+        banks,
+        circuit.leaves,
+        layout,
+        relabel,
+        wires,
+        projects,
+    )
+
+
+def _restrict(
+    circuit: Circuit, gates: Sequence[Gate], measured: Iterable[int]
+) -> tuple[Circuit, tuple[int, ...]]:
+    """Leaves out wires that no gate and no measurement touches."""
+    used = set(measured).union(*(gate.wires for gate in gates)) or {0}
+    kept = [p for p in circuit.preparations if used & set(p.wires)]
+    used = used.union(*(p.wires for p in kept))
+    wires = tuple(sorted(used))
+    number = {wire: i for i, wire in enumerate(wires)}
+    place = lambda part: replace(part, wires=tuple(number[w] for w in part.wires))  # noqa: E731
+    small = Circuit(
+        len(wires),
+        tuple(map(place, kept)),
+        tuple(map(place, gates)),
+        circuit.leaves,
+    )
+    return small, wires
+
+
+def _cheapest(gates: Sequence[Gate], pools: "Pools", n: int) -> list[Item]:
+    """The cheapest of several ways to fuse."""
+    ways = [
+        fusion.fuse(gates, pools.of, -(-n // -(-n // width)), absorb)
+        for width in WIDTHS
+        for absorb in (False, True)
+    ]
+    return min(ways, key=_cost)
+
+
+def _cost(items: Sequence[Item]) -> float:
+    """Passes over the state, and a little for every step that is compiled."""
+    price = {SHUFFLE: 1.5, PHASE: 1.0}
+    run = sum(price.get(item.kind, 1.0 + 2.0 ** len(item.wires) / 16) for item in items)
+    return run + 0.1 * sum(len(roll.items[0]) for roll in fusion.roll(items))
+
+
+def _shuffle_map(item: Item, n: int) -> affine.Map:
+    whole = affine.identity(n)
+    for gate in item.gates:
+        assert gate.kind.columns is not None
+        whole = affine.compose(affine.on_wires(gate.kind.columns, gate.wires, n), whole)
+    return whole
+
+
+class Pools:
+    """Where each leaf lies in the concatenation of all leaves of its sort."""
+
+    def __init__(self, leaves: Sequence[Leaf]) -> None:
+        self.names = [pool_name(leaf) for leaf in leaves]
+        self.starts, ends = [], {"shared": 1}  # shared[0] is 0: constants read it
+        for name, leaf in zip(self.names, leaves, strict=True):
+            self.starts.append(ends.get(name, 0))
+            ends[name] = self.starts[-1] + int(np.prod(leaf.shape))
+
+    def of(self, gate: Gate) -> tuple[str, ...]:
+        """The pool of each of a gate's parameters."""
+        return tuple(self._pool(read) for read in gate.reads)
+
+    def _pool(self, read: Read) -> str:
+        return self.names[read.leaf] if read.leaf >= 0 else "shared"
+
+    def stack(self, reads: Sequence[Read]) -> Stack:
+        """Reads from one pool as one read with a leading axis."""
+        first = [self.starts[read.leaf] if read.leaf >= 0 else 0 for read in reads]
+        positions = [
+            read.positions + at if read.leaf >= 0 else np.zeros_like(read.positions)
+            for at, read in zip(first, reads, strict=True)
+        ]
+        scale, shift = (
+            [getattr(r, name) for r in reads] for name in ("scale", "shift")
+        )
+        pool = self._pool(reads[0])
+        return Stack(np.stack(positions), np.stack(scale), np.stack(shift), pool)
+
+
+def pool_name(leaf: Leaf) -> str:
+    """The pool that a leaf's values are read from."""
+    sort = ("complex " if leaf.is_complex else "") + (
+        "batched" if leaf.batched else "shared"
+    )
+    return "static" if leaf.static is not None else sort
+
+
+class Assembly:
+    """Collects banks while items become steps."""
+
+    def __init__(self, n: int, pools: Pools) -> None:
+        self.n, self.pools = n, pools
+        self.banks: dict[tuple, list[Gate]] = {}
+
+    def factor(self, gates: Sequence[Gate], wires: Sequence[int]) -> Factor:
+        """The same gate of every repetition, on local wires."""
+        key = fusion.matrix_key(gates[0], self.pools.of(gates[0]))
+        bank = self.banks.setdefault(key, [])
+        rows = []
+        for gate in gates:
+            if (isinstance(gate.tree, np.ndarray) and bank) or (
+                not gate.reads and bank
+            ):
+                rows.append(0)
+                continue
+            rows.append(len(bank))
+            bank.append(gate)
+        return Factor(list(self.banks).index(key), np.array(rows), tuple(wires))
+
+    def finished_banks(self) -> tuple[Bank, ...]:
+        """All matrices that the program needs."""
+        return tuple(map(self._bank, self.banks.values()))
+
+    def _bank(self, gates: list[Gate]) -> Bank:
+        stacks = tuple(
+            self.pools.stack(reads)
+            for reads in zip(*(gate.reads for gate in gates), strict=True)
+        )
+        batched = fusion.is_batched(self.pools.of(gates[0]))
+        return Bank(gates[0].tree, stacks, 1 << len(gates[0].wires), batched)
+
+    def beginning(self, first: dict[int, list[Gate]], prepared: Sequence) -> Beginning:
+        """The product state of the first one-wire gates and all preparations."""
+        alike: dict[tuple, list[int]] = {}
+        for wire, gates in sorted(first.items()):
+            key = tuple(fusion.matrix_key(g, self.pools.of(g)) for g in gates)
+            alike.setdefault(key, []).append(wire)
+        runs = []
+        for wires in alike.values():
+            rows = zip(*(first[wire] for wire in wires), strict=True)
+            runs.append((tuple(wires), tuple(self.factor(row, (0,)) for row in rows)))
+        inside = {w: p.wires for p in prepared for w in p.wires}
+        layout: list[int] = []
+        for wire in range(self.n):
+            if wire not in layout:
+                layout += inside.get(wire, (wire,))
+        states = tuple(
+            (p.wires, p.tree, tuple(self._static_or_pool(r) for r in p.reads))
+            for p in prepared
+        )
+        return Beginning(tuple(runs), states, tuple(layout))
+
+    def _static_or_pool(self, read: Read) -> Stack:
+        if read.leaf < 0:
+            return Stack(read.positions, read.scale, read.shift, "")
+        stack = self.pools.stack([read])
+        return Stack(stack.positions[0], stack.scale[0], stack.shift[0], stack.pool)
+
+    def stage(
+        self, roll: Roll, layout: tuple[int, ...], after: Item | None
+    ) -> tuple[Stage, tuple[int, ...]]:
+        """Steps of one repetition, their tables stacked over all of them.
+
+        Returns:
+            the stage and the layout behind it.
+        """
+        turns = roll.items
+        if roll.count == 1:
+            steps, layout = self._steps(turns, layout, [layout], after)
+            return Stage(tuple(steps), 1), layout
+        if turns[0][0].kind == SHUFFLE:  # it may start from any layout
+            _, end = self._dry_run(turns[0], layout)
+            entries = [layout] + [end] * (roll.count - 1)
+            steps, layout = self._steps(turns, layout, entries, None)
+            return Stage(tuple(steps), roll.count), layout
+        back_to = layout if turns[0][-1].kind == SHUFFLE else None
+        entries = [layout] * roll.count
+        steps, end = self._steps(turns, layout, entries, None, back_to)
+        if end != layout:
+            steps.append(Transpose(_move(end, layout)))
+        return Stage(tuple(steps), roll.count), layout
+
+    def _dry_run(self, items: Sequence[Item], layout: tuple[int, ...]) -> tuple:
+        for i, item in enumerate(items):
+            layout = self._layout_after(item, layout, _next(items, i, None))
+        return items, layout
+
+    def _layout_after(
+        self, item: Item, layout: tuple[int, ...], after: Item | None
+    ) -> tuple[int, ...]:
+        if item.kind == SHUFFLE:
+            return _fronted(tuple(range(self.n)), after)
+        return layout if item.kind == PHASE else _fronted(layout, item)
+
+    def _steps(
+        self,
+        turns: Sequence[Sequence[Item]],
+        layout: tuple[int, ...],
+        entries: Sequence[tuple[int, ...]],
+        after: Item | None,
+        back_to: tuple[int, ...] | None = None,
+    ) -> tuple[list[Step], tuple[int, ...]]:
+        steps: list[Step] = []
+        for i, column in enumerate(zip(*turns, strict=True)):
+            item, last = column[0], i + 1 == len(turns[0])
+            follows = _next(turns[0], i, after)
+            end = self._layout_after(item, layout, follows)
+            if last and back_to and item.kind == SHUFFLE:
+                end = back_to
+            if item.kind == SHUFFLE:
+                starts = entries if i == 0 else [layout] * len(column)
+                steps.append(self._shuffle(column, starts, end))
+            elif item.kind == PHASE:
+                steps.append(self._phase(column, layout))
+            else:
+                steps.append(self._block(column, layout, end))
+            layout = end
+        return steps, layout
+
+    def _shuffle(
+        self, items: Sequence[Item], starts: Sequence, end: tuple[int, ...]
+    ) -> Shuffle:
+        columns, inverses = [], []
+        for item, start in zip(items, starts, strict=True):
+            undo = affine.invert(_shuffle_map(item, self.n))
+            to_wires = affine.compose(undo, affine.from_layout(end))
+            index = affine.compose(affine.invert(affine.from_layout(start)), to_wires)
+            columns.append(index)
+            inverses.append(affine.invert(index))
+        return Shuffle(np.array(columns, np.int32), np.array(inverses, np.int32))
+
+    def _block(
+        self, items: Sequence[Item], layout: tuple[int, ...], end: tuple[int, ...]
+    ) -> Block:
+        place = {wire: i for i, wire in enumerate(end)}
+        factors = tuple(
+            self.factor(gates, [place[w] for w in gates[0].wires])
+            for gates in zip(*(item.gates for item in items), strict=True)
+        )
+        move = None if end == layout else _move(layout, end)
+        return Block(move, factors, len(items[0].wires), items[0].batched)
+
+    def _phase(self, items: Sequence[Item], layout: tuple[int, ...]) -> Phase:
+        place = {wire: self.n - 1 - i for i, wire in enumerate(layout)}
+        terms: dict[int, dict[int, float]] = {}
+        stacks = []
+        for g, gates in enumerate(zip(*(item.gates for item in items), strict=True)):
+            stacks.append(self._angles(gates))
+            for local, weight in enumerate(_walsh(gates[0])):
+                mask = sum(
+                    1 << place[wire]
+                    for i, wire in enumerate(reversed(gates[0].wires))
+                    if local >> i & 1
+                )
+                if abs(weight) > 1e-12:
+                    row = terms.setdefault(mask, {})
+                    row[g] = row.get(g, 0.0) + weight
+        mixing = np.zeros((len(terms), len(stacks)))
+        for m, row in enumerate(terms.values()):
+            mixing[m, list(row)] = list(row.values())
+        return Phase(self.n, np.array(list(terms), int), mixing, tuple(stacks))
+
+    def _angles(self, gates: Sequence[Gate]) -> Stack:
+        if gates[0].reads:
+            return self.pools.stack([gate.reads[0] for gate in gates])
+        one = np.ones(len(gates))
+        return Stack(one.astype(int), one, one, "")
+
+
+def _walsh(gate: Gate) -> np.ndarray:
+    """Coefficients c with eigenvalues[b] = sum_s c[s] (-1)^(bits of b in s)."""
+    assert gate.kind.spectrum is not None
+    values = gate.kind.spectrum.eigenvalues.astype(float)
+    j = np.arange(len(values))
+    sign = 1 - 2 * (np.bitwise_count(j[:, None] & j[None]) & 1).astype(int)
+    return sign @ values / len(values)
+
+
+def _next(items: Sequence[Item], i: int, after: Item | None) -> Item | None:
+    return items[i + 1] if i + 1 < len(items) else after
+
+
+def _fronted(layout: tuple[int, ...], item: Item | None) -> tuple[int, ...]:
+    """The layout with a block's wires in front; unchanged where they are already."""
+    if item is None or item.kind not in (BLOCK, SAMPLE):
+        return layout
+    k = len(item.wires)
+    if set(layout[:k]) == item.wires:
+        return layout
+    inner = tuple(w for w in layout if w in item.wires)
+    return inner + tuple(w for w in layout if w not in item.wires)
+
+
+def _move(start: tuple[int, ...], end: tuple[int, ...]) -> Move:
+    """The transposition from one layout to another, in as few axes as possible."""
+    runs: list[list[int]] = []
+    position = {wire: i for i, wire in enumerate(end)}
+    for wire in start:
+        if runs and position[wire] == position[runs[-1][-1]] + 1:
+            runs[-1].append(wire)
+        else:
+            runs.append([wire])
+    order = sorted(range(len(runs)), key=lambda r: position[runs[r][0]])
+    return Move(tuple(1 << len(run) for run in runs), tuple(order))
+
+
+def final_move(layout: Sequence[int]) -> Move | None:
+    """Back to wires in order."""
+    end = tuple(sorted(layout))
+    return None if tuple(layout) == end else _move(tuple(layout), end)
+
+
+def with_batch(leaves: Sequence[Leaf], flags: Sequence[bool]) -> tuple[Leaf, ...]:
+    """The leaves, of which those flagged differ from sample to sample."""
+    return tuple(
+        Leaf(leaf.shape, flag, leaf.is_complex, leaf.static)
+        for leaf, flag in zip(leaves, flags, strict=True)
+    )

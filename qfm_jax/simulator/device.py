@@ -1,0 +1,332 @@
+"""The PennyLane device `qfm.statevector`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+from pennylane import math
+from pennylane.devices import Device, ExecutionConfig
+from pennylane.devices.modifiers import simulator_tracking, single_tape_support
+from pennylane.devices.preprocess import (
+    device_resolve_dynamic_wires,
+    validate_device_wires,
+    validate_measurements,
+)
+from pennylane.measurements import (
+    ClassicalShadowMP,
+    CountsMP,
+    MeasurementProcess,
+    SampleMeasurement,
+    ShadowExpvalMP,
+    StateMeasurement,
+    StateMP,
+)
+from pennylane.tape import QuantumScript
+from pennylane.transforms import broadcast_expand, defer_measurements
+from pennylane.transforms.core import CompilePipeline, transform
+
+from .._checks import check_at_least, check_one_of, input_error
+from . import autograd_bridge, memory, shots
+from .circuit import Structure, read_tape
+from .simulation import (
+    Task,
+    all_leaves,
+    dynamic_leaves,
+    simulate,
+)
+
+JAX = {math.Interface.JAX, math.Interface.JAX_JIT}
+
+
+@simulator_tracking
+@single_tape_support
+class StateVectorDevice(Device):
+    """A batched, fused, differentiable state-vector simulator in JAX.
+
+    Args:
+        wires: number of wires or their labels, most significant first; None takes
+            them from each circuit.
+        c_dtype: "complex64" or "complex128" (which, on JAX arrays, needs
+            `jax.config.update("jax_enable_x64", True)`). None follows the parameters:
+            complex64 for float32 arrays, complex128 for float64 ones and for NumPy.
+        batch_memory: bytes that the states of a batch may take; larger batches run in
+            chunks. None: half of what the machine has left.
+        seed: an integer or a JAX PRNG key that makes samples reproducible. Every call
+            draws new samples; under `jit`, give a key for each call to
+            `sampling_key`.
+        shots: number of samples of each circuit, or None for exact results.
+
+    Differentiation: "backprop" keeps the state of every pass, "adjoint" undoes the
+    passes and its memory does not grow with depth; both support every order in JAX.
+
+    Example:
+        >>> import jax.numpy as jnp, pennylane as qml
+        >>> device = StateVectorDevice(wires=2)
+        >>> @qml.qnode(device)
+        ... def circuit(x):
+        ...     qml.RX(x, wires=0)
+        ...     qml.CNOT(wires=[0, 1])
+        ...     return qml.expval(qml.Z(1))
+        >>> print(jax.jit(jax.vmap(circuit))(jnp.array([0.0, jnp.pi])))
+        [ 1. -1.]
+    """
+
+    def __init__(
+        self,
+        wires: Any = None,
+        *,
+        c_dtype: Any = None,
+        batch_memory: int | None = None,
+        seed: Any = None,
+        shots: Any = None,
+    ) -> None:
+        super().__init__(wires=wires, shots=shots)
+        if c_dtype is not None:
+            c_dtype = np.dtype(c_dtype).name
+            check_one_of("c_dtype", c_dtype, ["complex64", "complex128"])
+        if batch_memory is not None:
+            check_at_least("batch_memory", batch_memory, 1)
+        self._c_dtype = c_dtype
+        self._batch_memory = batch_memory
+        self._rng = np.random.default_rng(_seed_numbers(seed))
+        self._key: Any = None
+        if self.wires is not None:
+            available = memory.available_bytes()
+            memory.check_fits(len(self.wires), c_dtype or "complex64", available)
+
+    @property
+    def name(self) -> str:
+        """The name under which PennyLane finds the device."""
+        return "qfm.statevector"
+
+    @contextmanager
+    def sampling_key(self, key: Any) -> Iterator[None]:
+        """Draws the samples of the calls inside from this JAX PRNG key.
+
+        Under `jit`, a key that is an argument gives new samples at every call.
+
+        Example:
+            >>> import pennylane as qml
+            >>> device = StateVectorDevice(wires=1)
+            >>> @qml.set_shots(5)
+            ... @qml.qnode(device)
+            ... def circuit(x):
+            ...     qml.RX(x, wires=0)
+            ...     return qml.sample(qml.Z(0))
+            >>> @jax.jit
+            ... def draw(x, key):
+            ...     with device.sampling_key(key):
+            ...         return circuit(x)
+            >>> draw(0.0, jax.random.key(1)).shape
+            (5,)
+        """
+        before, self._key = self._key, key
+        try:
+            yield
+        finally:
+            self._key = before
+
+    def supports_derivatives(
+        self,
+        execution_config: ExecutionConfig | None = None,
+        circuit: QuantumScript | None = None,
+    ) -> bool:
+        """Whether the device differentiates itself: exact results in JAX or autograd.
+
+        A circuit with shots is differentiated by PennyLane ("best" takes the
+        parameter-shift rule); asking for "backprop" then raises when it runs.
+        """
+        if execution_config is None:
+            return True
+        method = execution_config.gradient_method
+        if method not in {"best", "backprop", "adjoint"}:
+            return False
+        interface = execution_config.interface
+        if interface in {math.Interface.TORCH, math.Interface.TF}:
+            return False
+        exact = circuit is None or not circuit.shots
+        return exact or method != "best"
+
+    def setup_execution_config(
+        self,
+        config: ExecutionConfig | None = None,
+        circuit: QuantumScript | None = None,
+    ) -> ExecutionConfig:
+        """Settles what PennyLane leaves open; both methods run as one JAX program."""
+        config = config or ExecutionConfig()
+        options = {"reversible": False, **config.device_options}
+        if unknown := set(options) - {"reversible"}:
+            raise input_error(
+                "device_options", "contain only 'reversible'", f"has {sorted(unknown)}"
+            )
+        changes: dict[str, Any] = {}
+        if config.gradient_method in {"best", "backprop", "adjoint"}:
+            options["reversible"] |= config.gradient_method == "adjoint"
+            changes = {
+                "gradient_method": "backprop",
+                "use_device_gradient": True,
+                "use_device_jacobian_product": False,
+                "grad_on_execution": False,
+            }
+        return replace(
+            config,
+            **changes,
+            device_options=options,
+            convert_to_numpy=config.interface not in JAX,
+            mcm_config=_deferred(config.mcm_config),
+        )
+
+    def preprocess_transforms(
+        self, execution_config: ExecutionConfig | None = None
+    ) -> CompilePipeline:
+        """Defers mid-circuit measurements and validates; decomposes nothing."""
+        config = execution_config or ExecutionConfig()
+        pipeline = CompilePipeline()
+        pipeline.add_transform(defer_measurements, allow_postselect=True)
+        pipeline.add_transform(
+            device_resolve_dynamic_wires, wires=self.wires, allow_resets=False
+        )
+        pipeline.add_transform(validate_device_wires, self.wires, name=self.name)
+        pipeline.add_transform(
+            validate_measurements,
+            analytic_measurements=_is_analytic,
+            sample_measurements=_is_sampled,
+            name=self.name,
+        )
+        pipeline.add_transform(_expand_shadows)
+        if config.gradient_method == "backprop":
+            pipeline.add_transform(_exact_only)
+        return pipeline
+
+    def execute(
+        self,
+        circuits: Sequence[QuantumScript],
+        execution_config: ExecutionConfig | None = None,
+    ) -> tuple[Any, ...]:
+        """Runs circuits; results are arrays of the circuits' own interface."""
+        config = execution_config or ExecutionConfig()
+        return tuple(self._run(tape, config) for tape in circuits)
+
+    def _run(self, tape: QuantumScript, config: ExecutionConfig) -> Any:
+        if tape.shots:
+            return self._sample(tape, config)
+        results = self._simulate(tape, config)
+        return results[0] if len(tape.measurements) == 1 else results
+
+    def _simulate(
+        self, tape: QuantumScript, config: ExecutionConfig, normalise: bool = True
+    ) -> tuple[Any, ...]:
+        structure, leaves = read_tape(tape, self._wires_of(tape))
+        described = all_leaves(structure)
+        dynamic = dynamic_leaves(described)
+        values = [leaves[i] for i in dynamic]
+        in_jax = any(isinstance(value, jax.Array) for value in values)
+        in_jax |= config.interface in JAX
+        c_dtype = self._c_dtype or _precision(values, in_jax)
+        if in_jax and c_dtype == "complex128" and not _x64():
+            must, cure = "be complex64 while x64 is off", "Set jax_enable_x64."
+            raise input_error("c_dtype", must, "is complex128", cure)
+        task = Task(
+            structure,
+            tuple(described[i].batched for i in dynamic),
+            c_dtype,
+            bool(config.device_options.get("reversible", False)),
+            self._budget(structure, c_dtype),
+            normalise,
+        )
+        if in_jax:
+            return simulate(task, [jax.numpy.asarray(value) for value in values])
+        if any(math.requires_grad(value) for value in values):
+            return autograd_bridge.simulate(task, values)
+        return simulate(task, [np.asarray(value) for value in values])
+
+    def _wires_of(self, tape: QuantumScript) -> list[Any]:
+        if self.wires is None:
+            return list(tape.wires)
+        used = set(tape.wires)
+        return [wire for wire in self.wires if wire in used]
+
+    def _budget(self, structure: Structure, c_dtype: str) -> int:
+        available = memory.available_bytes()
+        memory.check_fits(len(structure.wires), c_dtype, available)
+        if self._batch_memory is not None:
+            return self._batch_memory
+        return 1 << (available // 2).bit_length() - 1  # rounded: a stable cache key
+
+    def _sample(self, tape: QuantumScript, config: ExecutionConfig) -> Any:
+        if config.interface == math.Interface.JAX_JIT and any(
+            isinstance(process, CountsMP) for process in tape.measurements
+        ):
+            raise input_error(
+                "measurement", "have a fixed shape under jit", "is counts", "Sample."
+            )
+        tape = tape.map_to_standard_wires()
+        wires = range(tape.num_wires)
+        exact = tape.copy(measurements=[StateMP(wires=wires)], shots=None)
+        (state,) = self._simulate(exact, config, normalise=False)
+        state = state.reshape(*state.shape[:-1], *(2,) * len(wires))
+        return shots.measure(
+            tape, state, self._rng, self._key, config.mcm_config.postselect_mode
+        )
+
+
+def _precision(values: Sequence[Any], in_jax: bool) -> str:
+    """The precision of the parameters; Python numbers take that of their library."""
+    arrays = [v.dtype for v in values if hasattr(v, "dtype") and v.dtype.kind in "fc"]
+    if not in_jax or (not arrays and _x64()):
+        return "complex128"
+    wide = any(dtype in (np.float64, np.complex128) for dtype in arrays)
+    return "complex128" if wide and _x64() else "complex64"
+
+
+def _x64() -> bool:
+    """Whether JAX has double precision at all."""
+    return jax.dtypes.canonicalize_dtype(np.float64) == np.float64
+
+
+def _seed_numbers(seed: Any) -> Any:
+    """What NumPy's generator takes; a JAX key gives its words."""
+    if isinstance(seed, jax.Array):
+        if jax.dtypes.issubdtype(seed.dtype, jax.dtypes.prng_key):
+            seed = jax.random.key_data(seed)
+        return np.asarray(seed).ravel()
+    return None if seed == "global" else seed
+
+
+def _deferred(config: Any) -> Any:
+    if config.mcm_method not in {None, "deferred", "device"}:
+        raise input_error(
+            "mcm_method", "be 'deferred' on qfm.statevector", f"is {config.mcm_method}"
+        )
+    return replace(config, mcm_method="deferred")
+
+
+def _is_analytic(process: MeasurementProcess) -> bool:
+    return isinstance(process, StateMeasurement)
+
+
+def _is_sampled(process: MeasurementProcess) -> bool:
+    return isinstance(process, SampleMeasurement | ClassicalShadowMP | ShadowExpvalMP)
+
+
+@transform
+def _exact_only(tape: QuantumScript) -> tuple[Any, Any]:
+    if tape.shots:
+        raise input_error(
+            "shots",
+            "be None where the simulator differentiates itself",
+            f"is {tape.shots.total_shots}",
+            "Use diff_method='parameter-shift'.",
+        )
+    return (tape,), lambda results: results[0]
+
+
+@transform
+def _expand_shadows(tape: QuantumScript) -> tuple[Any, Any]:
+    shadows = (ClassicalShadowMP, ShadowExpvalMP)
+    if tape.batch_size and any(isinstance(m, shadows) for m in tape.measurements):
+        return broadcast_expand(tape)
+    return (tape,), lambda results: results[0]

@@ -1,0 +1,235 @@
+"""Rewrites of a gate list: prune, split off the product prefix, fuse, roll.
+
+Every rewrite takes gates and returns gates or items that do the same; none of them
+looks at a parameter's value.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .gates import Gate, Kind, Spectrum
+
+PoolsOf = Callable[[Gate], tuple[str, ...]]
+"""Where each of a gate's parameters is read; 'batched' in a name: of each sample."""
+
+BLOCK, SAMPLE, SHUFFLE, PHASE = "block", "sample", "shuffle", "phase"
+
+
+@dataclass(eq=False)
+class Item:
+    """Gates that run as one pass over the state."""
+
+    kind: str
+    """BLOCK: one matrix shared by the batch; SAMPLE: one matrix for each sample;
+    SHUFFLE: an affine permutation of the basis; PHASE: a diagonal multiplication."""
+    wires: set[int]
+    batched: bool = False
+    gates: list[Gate] = field(default_factory=list)
+    keys: list[tuple] = field(default_factory=list)
+    """What each gate's matrix is computed from, but for the values."""
+
+    def signature(self) -> tuple:
+        """Items with equal signatures run the same program on different numbers."""
+        if self.kind == SHUFFLE:
+            return (SHUFFLE,)
+        gates = tuple(zip((g.wires for g in self.gates), self.keys, strict=True))
+        return (self.kind, self.batched, tuple(sorted(self.wires)), gates)
+
+
+def matrix_key(gate: Gate, pools: tuple[str, ...]) -> tuple:
+    """Gates with equal keys have matrices that one call can make."""
+    if isinstance(gate.tree, np.ndarray):
+        return gate.tree.shape, gate.tree.tobytes()
+    return gate.tree, pools, tuple(read.positions.shape for read in gate.reads)
+
+
+def is_batched(pools: tuple[str, ...]) -> bool:
+    """Whether a gate that reads from these pools differs from sample to sample."""
+    return any("batched" in pool for pool in pools)
+
+
+@dataclass(frozen=True, eq=False)
+class Roll:
+    """Items whose program repeats: `items[l]` is the l-th repetition."""
+
+    items: tuple[tuple[Item, ...], ...]
+
+    @property
+    def count(self) -> int:
+        """How many times the program of `items[0]` runs."""
+        return len(self.items)
+
+
+def light_cone(
+    gates: Sequence[Gate], measured: Iterable[int], diagonal: bool
+) -> list[Gate]:
+    """Leaves out gates that no measurement sees.
+
+    Args:
+        gates: in order of application.
+        measured: wires that a measurement reads.
+        diagonal: whether measurements only read |amplitude|^2; then diagonal gates
+            after the last one that mixes amplitudes are left out too.
+
+    Returns:
+        the gates that matter, in order.
+    """
+    seen, kept = set(measured), []
+    mixed: set[int] = set()
+    for gate in reversed(gates):
+        wires = set(gate.wires)
+        is_diagonal = (
+            gate.kind.spectrum is not None and gate.kind.spectrum.basis is None
+        )
+        unseen = bool(wires) and not wires & seen
+        if (unseen and not projects(gate)) or (
+            diagonal and is_diagonal and not wires & mixed
+        ):
+            continue
+        kept.append(gate)
+        seen |= wires
+        if not is_diagonal and (gate.kind.columns is None or wires & mixed):
+            mixed |= wires
+    return kept[::-1]
+
+
+def projects(gate: Gate) -> bool:
+    """Whether it is a projector: post-selection acts on what nobody reads, too."""
+    return not isinstance(gate.tree, np.ndarray) and "Projector" in str(gate.tree)
+
+
+def product_prefix(
+    gates: Sequence[Gate], entangled: Iterable[int]
+) -> tuple[dict[int, list[Gate]], list[Gate]]:
+    """Splits off the gates that act on a wire before it meets another one.
+
+    Args:
+        gates: in order of application.
+        entangled: wires that start in a prepared state of several wires.
+
+    Returns:
+        the first one-wire gates of each wire, and the other gates in order.
+    """
+    first: dict[int, list[Gate]] = {}
+    met, rest = set(entangled), []
+    for gate in gates:
+        if len(gate.wires) == 1 and gate.wires[0] not in met:
+            first.setdefault(gate.wires[0], []).append(gate)
+        else:
+            met |= set(gate.wires)
+            rest.append(gate)
+    return first, rest
+
+
+def lower(gates: Sequence[Gate], pools_of: PoolsOf) -> list[Gate]:
+    """Writes sample-dependent rotations as basis change, phases, basis change back.
+
+    The basis does not depend on the sample: it fuses with its shared neighbours, and
+    a whole layer of data rotations costs one multiplication by phases.
+    """
+    found = []
+    for gate in gates:
+        spectrum = gate.kind.spectrum
+        if spectrum is None or spectrum.basis is None or not is_batched(pools_of(gate)):
+            found.append(gate)
+            continue
+        there, back = spectrum.basis.conj().T, spectrum.basis
+        phases = Kind(spectrum=Spectrum(spectrum.eigenvalues, None))
+        found += [
+            Gate(there, gate.wires, (), Kind()),
+            Gate(gate.tree, gate.wires, gate.reads, phases),
+            Gate(back, gate.wires, (), Kind()),
+        ]
+    return found
+
+
+def fuse(
+    gates: Sequence[Gate], pools_of: PoolsOf, width: int, absorb: bool
+) -> list[Item]:
+    """Merges gates into as few passes over the state as a greedy search finds.
+
+    Args:
+        gates: lowered gates in order of application.
+        pools_of: where a gate's parameters are read.
+        width: most wires of a block that several gates share.
+        absorb: whether permutations and diagonal gates join a block that holds their
+            wires already; alternatively each is a pass of its own.
+    """
+    items: list[Item] = []
+    for gate in gates:
+        _place(items, gate, pools_of(gate), width, absorb)
+    return items
+
+
+def _place(
+    items: list[Item], gate: Gate, pools: tuple[str, ...], width: int, absorb: bool
+) -> None:
+    batched = is_batched(pools)
+    wires, kind = set(gate.wires), _item_kind(gate, batched)
+    home = None
+    for item in reversed(items):
+        meets = bool(item.wires & wires)
+        joins_block = item.kind == BLOCK and not batched
+        if joins_block and kind != BLOCK:
+            joins_block = absorb and bool(wires) and wires <= item.wires
+        if kind == item.kind and kind in (SHUFFLE, PHASE) and batched == item.batched:
+            home = item
+            break
+        if joins_block and len(item.wires | wires) <= max(width, len(item.wires)):
+            home = item if meets else home or item
+            if meets:
+                break
+        if meets and not kind == item.kind == PHASE:
+            break
+    if home is None:
+        home = Item(kind, set(), batched)
+        items.append(home)
+    home.gates.append(gate)
+    home.keys.append(matrix_key(gate, pools))
+    home.wires |= wires
+
+
+def _item_kind(gate: Gate, batched: bool) -> str:
+    if gate.kind.diagonal and (batched or len(gate.wires) != 1):
+        return PHASE
+    if gate.kind.columns is not None and len(gate.wires) > 1:
+        return SHUFFLE
+    return SAMPLE if batched else BLOCK
+
+
+def roll(items: Sequence[Item]) -> list[Roll]:
+    """Finds the repetition that saves most, and rolls up what is left on both sides."""
+    signatures = [item.signature() for item in items]
+    names = {s: i for i, s in enumerate(dict.fromkeys(signatures))}
+    return _roll(list(items), np.array([names[s] for s in signatures], int))
+
+
+def _roll(items: list[Item], names: np.ndarray) -> list[Roll]:
+    saved, start, period, count = max(
+        (_longest(names, period) for period in range(1, len(names) // 2 + 1)),
+        key=lambda found: (found[0], -found[2]),
+        default=(0, 0, 0, 0),
+    )
+    if saved == 0:
+        return [Roll((tuple(items),))] if items else []
+    end = start + period * count
+    turns = [tuple(items[i : i + period]) for i in range(start, end, period)]
+    return [
+        *_roll(items[:start], names[:start]),
+        Roll(tuple(turns)),
+        *_roll(items[end:], names[end:]),
+    ]
+
+
+def _longest(names: np.ndarray, period: int) -> tuple[int, int, int, int]:
+    """The longest stretch with this period: items saved, start, period, count."""
+    same = np.concatenate([[0], names[:-period] == names[period:], [0]])
+    edges = np.flatnonzero(np.diff(same))
+    if len(edges) == 0:
+        return 0, 0, period, 0
+    lengths = edges[1::2] - edges[::2]
+    best = int(np.argmax(lengths))
+    count = int(lengths[best]) // period + 1
+    return (count - 1) * period, int(edges[2 * best]), period, count

@@ -1,0 +1,252 @@
+"""The device against the oracle, default.qubit and itself, transformed."""
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pennylane as qml
+import pytest
+
+from qfm_jax._checks import InputError
+from qfm_jax.simulator import StateVectorDevice
+import reference
+
+N, LAYERS, BATCH = 4, 3, 5
+
+
+def _numbers(*shape, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
+
+
+W, X = jnp.asarray(_numbers(LAYERS, N, 3)), jnp.asarray(_numbers(BATCH, N, seed=1))
+
+
+def _strong(weights, features):
+    qml.AngleEmbedding(features, range(N), rotation="Y")
+    qml.StronglyEntanglingLayers(weights, range(N))
+
+
+def _reupload(weights, features):
+    for layer in range(LAYERS):
+        qml.AngleEmbedding(features, range(N), rotation="X")
+        for wire in range(N):
+            qml.RY(weights[layer, wire, 0], wire)
+            qml.RZ(weights[layer, wire, 1], wire)
+        for wire in range(N - 1):
+            qml.CNOT([wire, wire + 1])
+
+
+def _phases(weights, features):
+    qml.AmplitudeEmbedding(features, range(2), normalize=True)
+    qml.IQPEmbedding(features, range(N), n_repeats=2)
+    for wire in range(N):
+        qml.CRX(weights[0, wire, 0], [wire, (wire + 1) % N])
+        qml.CZ([wire, (wire + 2) % N])
+    qml.QubitUnitary(qml.RX.compute_matrix(weights[1, 0, 0]), 1)
+
+
+CIRCUITS = [_strong, _reupload, _phases]
+
+
+def _node(circuit, device="qfm.statevector", **how):
+    @qml.qnode(qml.device(device, wires=N), **how)
+    def node(weights, features):
+        circuit(weights, features)
+        return [qml.expval(qml.Z(i)) for i in range(N)]
+
+    def run(weights, features):
+        with warnings.catch_warnings():  # default.qubit asks for complex128 in vain
+            warnings.filterwarnings("ignore", "Explicitly requested dtype complex128")
+            return jnp.stack(node(weights, features), -1)
+
+    return run
+
+
+def _loss(run):
+    return lambda weights, features: jnp.mean(run(weights, features) ** 2)
+
+
+def _close(got, expected, atol=2e-6):
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=atol), got, expected
+    )
+
+
+@pytest.mark.parametrize("circuit", CIRCUITS)
+def test_agrees_with_default_qubit_and_with_every_way_to_batch(circuit):
+    run = _node(circuit)
+    expected = _node(circuit, "default.qubit")(W, X)
+    _close(jax.jit(run)(W, X), expected)
+    _close(jax.jit(jax.vmap(run, (None, 0)))(W, X), expected)
+    _close(jnp.stack([jax.jit(run)(W, x) for x in X]), expected)
+    _close(run(np.asarray(W, float), np.asarray(X, float)), expected)
+
+
+@pytest.mark.parametrize("method", ["backprop", "adjoint"])
+@pytest.mark.parametrize("circuit", CIRCUITS)
+def test_gradients_agree_with_default_qubit(circuit, method):
+    expected = jax.grad(_loss(_node(circuit, "default.qubit")), (0, 1))(W, X)
+    run = _node(circuit, diff_method=method)
+    _close(jax.jit(jax.grad(_loss(run), (0, 1)))(W, X), expected)
+    mapped = jax.vmap(run, (None, 0))
+    _close(jax.jit(jax.grad(_loss(mapped), (0, 1)))(W, X), expected)
+
+
+@pytest.mark.parametrize("method", ["backprop", "adjoint"])
+def test_every_nesting_of_transformations_agrees(method):
+    run = _node(_strong, diff_method=method)
+    small = lambda w: run(w, X[0])[0]  # noqa: E731
+    forward, reverse = jax.jit(jax.jacfwd(small))(W), jax.jit(jax.jacrev(small))(W)
+    _close(forward, reverse)
+    hessian = jax.jit(jax.hessian(small))(W)
+    _close(hessian, jnp.moveaxis(hessian, (0, 1, 2), (3, 4, 5)))
+    step = 1e-2
+    direction = jnp.ones_like(W)
+    change = jax.grad(small)(W + step * direction) - jax.grad(small)(
+        W - step * direction
+    )
+    product = jnp.tensordot(hessian, direction, 3)
+    _close(product, change / (2 * step), atol=5e-3)
+    seeds = jnp.stack([W, 2 * W, -W])
+    over_data = jax.vmap(run, (None, 0))
+    both = jax.jit(jax.vmap(over_data, (0, None)))(seeds, X)
+    _close(both, jnp.stack([over_data(w, X) for w in seeds]))
+    each = jax.jit(jax.vmap(jax.grad(_loss(over_data)), (0, None)))(seeds, X)
+    _close(each, jnp.stack([jax.grad(_loss(over_data))(w, X) for w in seeds]))
+    swapped = jax.jit(jax.vmap(jax.vmap(run, (0, None)), (None, 0)))(seeds, X)
+    _close(swapped, jnp.swapaxes(both, 0, 1))
+    twice = jax.jit(jax.vmap(jax.vmap(run, (None, 0)), (None, 0)))(W, X[None] * 1.0)
+    _close(twice[0], over_data(W, X))
+
+
+def test_no_callback_in_the_program():
+    for method in ("backprop", "adjoint"):
+        step = jax.grad(_loss(jax.vmap(_node(_strong, diff_method=method), (None, 0))))
+        assert "callback" not in str(jax.make_jaxpr(step)(W, X))
+
+
+def test_a_batch_beyond_the_budget_runs_in_chunks():
+    device = StateVectorDevice(wires=N, batch_memory=20_000)
+
+    @qml.qnode(device)
+    def node(weights, features):
+        _strong(weights, features)
+        return qml.probs(wires=range(N))
+
+    whole = _node(_strong)
+    assert "while" in str(jax.make_jaxpr(node)(W, X)) or "simulate" in str(
+        jax.make_jaxpr(node)(W, X)
+    )
+    probabilities = jax.jit(node)(W, X)
+    signs = 1 - 2 * (np.arange(2**N)[:, None] >> np.arange(N)[::-1] & 1)
+    _close(probabilities @ signs, whole(W, X))
+
+
+def test_numpy_and_autograd_need_no_jax_input():
+    @qml.qnode(qml.device("qfm.statevector", wires=["a", "b", 7]))
+    def node(x, y):
+        qml.RX(x, "a")
+        qml.CNOT(["a", 7])
+        qml.RY(y, 7)
+        return qml.expval(qml.Z("a") @ qml.Z(7)), qml.probs(wires=["b", 7])
+
+    operations = [qml.RX(0.3, 0), qml.CNOT([0, 2]), qml.RY(0.4, 2)]
+    vector = reference.state(operations, 3)
+    np.testing.assert_allclose(node(0.3, 0.4)[0], reference.expectation(vector, "ZIZ"))
+    x, y = qml.numpy.array([0.3, 0.4], requires_grad=True)
+    gradient = qml.grad(lambda x, y: node(x, y)[0])(x, y)
+    np.testing.assert_allclose(gradient[1], -np.sin(0.4), atol=1e-12)
+
+
+def test_state_preparation_anywhere_and_batched():
+    states = np.random.default_rng(0).normal(size=(3, 4))
+    states /= np.linalg.norm(states, axis=1, keepdims=True)
+
+    @qml.qnode(qml.device("qfm.statevector", wires=3))
+    def late(state):
+        qml.RX(0.4, 2)
+        qml.StatePrep(state, [1, 0])
+        qml.CNOT([0, 2])
+        return qml.state()
+
+    first = reference.state([qml.RX(0.4, 0)], 1)
+    for got, state in zip(late(states), states, strict=True):
+        vector = np.kron(state.reshape(2, 2).T.ravel(), first)
+        cnot = reference.embed(qml.matrix(qml.CNOT([0, 1])), [0, 2], 3)
+        np.testing.assert_allclose(got, cnot @ vector, atol=1e-12)
+
+
+def test_mid_circuit_measurements_are_deferred():
+    @qml.qnode(qml.device("qfm.statevector", wires=3))
+    def node(x):
+        qml.RX(x, 0)
+        outcome = qml.measure(0)
+        qml.cond(outcome, qml.RY)(0.7, 1)
+        return qml.expval(qml.Z(1)), qml.expval(outcome)
+
+    chance = np.sin(0.5) ** 2
+    expected = [1 - chance + chance * np.cos(0.7), chance]
+    np.testing.assert_allclose(node(1.0), expected, atol=1e-12)
+
+
+def test_samples_are_reproducible_and_new_at_every_call():
+    def node(seed):
+        @qml.set_shots((500, 700))
+        @qml.qnode(StateVectorDevice(wires=2, seed=seed))
+        def circuit():
+            qml.Hadamard(0)
+            qml.CNOT([0, 1])
+            return qml.sample(wires=[0, 1]), qml.counts(), qml.expval(qml.Z(0))
+
+        return circuit
+
+    first, again = node(3), node(3)
+    one, two = first(), again()
+    np.testing.assert_array_equal(one[0][0], two[0][0])
+    assert not np.array_equal(one[0][0], first()[0][0])
+    assert [len(copy[0]) for copy in one] == [500, 700]
+    assert set(one[1][1]) == {"00", "11"}
+    assert abs(one[1][2]) < 0.2
+
+
+def test_double_precision_follows_the_parameters():
+    with jax.enable_x64(True):
+        w, x = np.float64(W), np.float64(X)
+        run = _node(_strong)
+        got = jax.jit(jax.grad(_loss(run), (0, 1)))(jnp.asarray(w), jnp.asarray(x))
+        reference_run = _loss(_node(_strong, "default.qubit"))
+        expected = jax.grad(reference_run, (0, 1))(jnp.asarray(w), jnp.asarray(x))
+        assert got[0].dtype == np.float64
+        _close(got, expected, atol=1e-14)
+
+
+def test_errors_are_sentences():
+    class Nothing(qml.operation.Operation):
+        num_wires = 1
+
+    def run(operation, device, **how):
+        node = qml.qnode(device, **how)(
+            lambda: (qml.apply(operation), qml.expval(qml.Z(0)))[1]
+        )
+        return node()
+
+    device = qml.device("qfm.statevector", wires=2)
+    with pytest.raises(InputError, match="must have a matrix or a decomposition, but"):
+        run(Nothing(0), device)
+    with pytest.raises(qml.wires.WireError, match="wires not found on the device"):
+        run(qml.X(5), device)
+    with pytest.raises(InputError, match=r"`wires` must fit .* Choose at most"):
+        qml.device("qfm.statevector", wires=60)
+    with pytest.raises(ValueError, match="norm"):
+        run(qml.StatePrep(np.ones(4), [0, 1], validate_norm=True), device)
+    with pytest.raises(InputError, match="`c_dtype` must be one of"):
+        StateVectorDevice(wires=1, c_dtype="float32")
+    node = qml.set_shots(qml.qnode(device, diff_method="backprop")(_one), 10)
+    with pytest.raises(InputError, match="`shots` must be None where"):
+        node(0.1)
+
+
+def _one(x):
+    qml.RX(x, 0)
+    return qml.expval(qml.Z(0))
