@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pennylane as qml
 import pytest
+import reference
 
 from qfm_jax._checks import InputError
 from qfm_jax.simulator import StateVectorDevice
-import reference
 
 N, LAYERS, BATCH = 4, 3, 5
 

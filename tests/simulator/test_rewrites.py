@@ -3,13 +3,13 @@
 import numpy as np
 import pennylane as qml
 import pytest
+import reference
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qfm_jax.simulator import affine, fusion
 from qfm_jax.simulator.circuit import analyse, read_tape
 from qfm_jax.simulator.gates import affine_image
-import reference
 
 N = 4
 ANGLES = st.floats(-3, 3, allow_nan=False)
