@@ -150,6 +150,7 @@ def build_qnode(circuit: VariationalCircuit, config: DeviceConfig) -> qml.QNode:
         >>> build_qnode(circuit, DeviceConfig("lightning.qubit")).device.name
         'lightning.qubit'
     """
+    check_memory(circuit.n_qubits, 1)
     options = dict(config.options)
     if config.seed is not None:
         options["seed"] = config.seed

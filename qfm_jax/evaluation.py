@@ -56,7 +56,7 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
     Example:
         >>> scores = score(np.eye(3) * 4, np.array([0, 1, 1]))
         >>> round(scores.accuracy, 3), scores.confusion[1]
-        (0.667, (0, 1, 0))
+        (0.667, (0, 1, 1))
     """
     logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
     check_shape("labels", labels.shape, ("n",))

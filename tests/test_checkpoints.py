@@ -121,21 +121,27 @@ def test_other_format(folder, monkeypatch):
         Checkpoints(folder, DESCRIPTION).restore("last", state())
 
 
-def test_weights_of_another_shape_under_the_same_description(folder):
-    like = state() | {"tuple": (jnp.zeros(5), (jnp.int32(0),))}
+@pytest.fixture
+def one_array(tmp_path):
+    """Where one read fails, Orbax leaves those of other arrays to a closed loop."""
+    checkpoints = Checkpoints(tmp_path, DESCRIPTION)
+    checkpoints.save("last", 20, {"weights": jnp.arange(1000.0)})
+    return checkpoints
+
+
+def test_weights_of_another_shape_under_the_same_description(one_array):
     with pytest.raises(InputError, match=r"last/20 cannot be read: .*start a new run"):
-        Checkpoints(folder, DESCRIPTION).restore("last", like)
+        one_array.restore("last", {"weights": jnp.zeros(5)})
 
 
 @pytest.mark.parametrize("damage", ["truncated", "removed"])
-def test_damaged_file(folder, damage):
-    files = [path for path in (folder / "last").rglob("*") if path.is_file()]
-    data = [path for path in files if path.stat().st_size and "/d/" in str(path)]
-    assert data, "no array file was found"
-    for path in data:
+def test_damaged_file(one_array, tmp_path, damage):
+    files = [path for path in (tmp_path / "last").rglob("d/*") if path.is_file()]
+    assert files, "no array file was found"
+    for path in files:
         if damage == "truncated":
             path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
         else:
             path.unlink()
     with pytest.raises(InputError, match=r"last/20 cannot be read: .* It is damaged"):
-        Checkpoints(folder, DESCRIPTION).restore("last", state())
+        one_array.restore("last", {"weights": jnp.zeros(1000)})

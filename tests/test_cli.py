@@ -130,8 +130,12 @@ def test_every_option_has_a_help_line(capsys, command):
             "`folder` must .*nowhere is not the",
         ),
         (
+            ["train", "hybrid-cnn", *DIGITS, "--n-qubits", 28, "--batch-size", 4096],
+            r"`n_qubits` must leave .* is 28: 2\^28 amplitudes x 4096 circuits x 8",
+        ),
+        (
             ["train", "hybrid-cnn", *DIGITS, "--n-qubits", 60],
-            r"`n_qubits` must leave .* but is 60: 2\^60 amplitudes x 128 circuits x 8",
+            r"60 .* GiB",
         ),
         (
             ["train", "--resume", "nowhere"],

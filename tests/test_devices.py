@@ -76,9 +76,10 @@ EXPECTED = np.array(
 )
 
 CONFIGS = {
-    "default.qubit": DeviceConfig(),
-    "default.qubit, parameter-shift": DeviceConfig(diff_method="parameter-shift"),
-    "default.qubit, adjoint": DeviceConfig(diff_method="adjoint"),
+    "qfm.statevector": DeviceConfig(),
+    "default.qubit": DeviceConfig("default.qubit"),
+    "parameter-shift": DeviceConfig("default.qubit", diff_method="parameter-shift"),
+    "adjoint": DeviceConfig("default.qubit", diff_method="adjoint"),
     "lightning.qubit": DeviceConfig("lightning.qubit", diff_method="adjoint"),
     "qiskit.aer": DeviceConfig("qiskit.aer"),
     "reference.qubit": DeviceConfig("reference.qubit"),
@@ -117,8 +118,8 @@ def test_gradients_are_those_of_dense_algebra(function):
     np.testing.assert_allclose(actual[1], expected[1], atol=1e-5)
 
 
-def test_the_default_is_default_qubit_without_shots():
-    assert DeviceConfig() == DeviceConfig("default.qubit", None, "best", None, ())
+def test_the_default_is_our_simulator_without_shots():
+    assert DeviceConfig() == DeviceConfig("qfm.statevector", None, "best", None, ())
     function = as_jax_function(CIRCUIT)
     actual = function(inputs=INPUTS[1], weights=WEIGHTS[1])
     np.testing.assert_allclose(actual, EXPECTED[1], atol=1e-5)

@@ -58,7 +58,7 @@ def test_scores_are_complete(run, digits):
     assert table["n_parameters_quantum"] == quantum
     assert table["seconds_training"] == run.history.seconds_training > 0
     assert (result.n_train, result.n_validation) == (300, len(digits.validation))
-    assert result.device == "default.qubit"
+    assert result.device == DeviceConfig().name
     assert 50 * 2**20 < result.peak_memory_bytes < 2**36
     assert result.versions["jax"] == jax.__version__
 

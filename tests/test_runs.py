@@ -144,7 +144,7 @@ def test_directory_that_cannot_be_written(tmp_path):
         ("epochs = 10", "epoch = 10", "does not describe a run: .*epoch"),
         ("epochs = 10", "epochs = 0", "`epochs` must be a whole number of at least 1"),
         ("epochs = 10", 'epochs = "x"', "does not describe a run: .*epochs"),
-        ('"default.qubit"', '"defalt.qubit"', "Did you mean 'default.qubit'"),
+        (f'"{DeviceConfig().name}"', '"defalt.qubit"', "Did you mean 'default.qubit'"),
         ('block = "none"', 'block = "nothing"', "does not describe a run: .*block"),
         ('model = "linear"', "", "does not describe a run: .*model"),
     ],

@@ -216,8 +216,8 @@ def test_a_circuit_trains(small):
     network = ModelConfig(block="circuit", n_qubits=3, n_layers=1)
     model = build(network)
     circuit_before = weights_of(model)
-    history = train(model, small, epochs=4, batch_size=50, learning_rate=0.03)
-    assert history.epochs[-1].train_loss < history.epochs[0].train_loss - 0.1
+    history = train(model, small, epochs=6, batch_size=50)
+    assert history.epochs[-1].train_loss < history.epochs[0].train_loss / 1.5
     for before, after in zip(circuit_before, weights_of(model), strict=True):
         assert not np.array_equal(before, after)
 

@@ -136,8 +136,8 @@ def _run(
         cure = "Let a layer before the circuit produce as many features as it takes."
         expected = (*batch_shape, circuit.n_features)
         check_shape("features", features.shape, expected, cure)
-        whole = device is not None and device.name in WHOLE_BATCH_DEVICES
-        check_memory(circuit.n_qubits, math.prod(batch_shape) if whole else 1)
+        if device is not None and device.name in WHOLE_BATCH_DEVICES:
+            check_memory(circuit.n_qubits, math.prod(batch_shape))
     flat = features.reshape(-1, length)  # (batch, n_features)
     results = jax.vmap(lambda sample: function(inputs=sample, **weights))(flat)
     return results.reshape(*batch_shape, results.shape[-1])

@@ -114,7 +114,7 @@ def read_tape(tape: Any, wires: Sequence[Any]) -> tuple[Structure, list[Any]]:
         >>> tape = qml.tape.QuantumScript([qml.RX(0.1, 0)], [qml.expval(qml.Z(0))])
         >>> structure, leaves = read_tape(tape, [0])
         >>> leaves, structure.batch
-        ([0.1], None)
+        ([0.1, None], None)
     """
     ops, values = [], []
     for op in _structural(tape.operations):

@@ -55,8 +55,8 @@ class StateVectorDevice(Device):
         batch_memory: bytes that the states of a batch may take; larger batches run in
             chunks. None: half of what the machine has left.
         seed: an integer or a JAX PRNG key that makes samples reproducible. Every call
-            draws new samples; under `jit`, give a key for each call to
-            `sampling_key`.
+            draws new samples, on the host; to sample inside of a compiled program,
+            give a key for each call to `sampling_key`.
         shots: number of samples of each circuit, or None for exact results.
 
     Differentiation: "backprop" keeps the state of every pass, "adjoint" undoes the
@@ -171,11 +171,14 @@ class StateVectorDevice(Device):
                 "use_device_jacobian_product": False,
                 "grad_on_execution": False,
             }
+        # A key drawn while JAX traces would give the same samples at every call of a
+        # compiled program: without a key of the caller's, the host draws them.
+        on_host = circuit is not None and bool(circuit.shots) and self._key is None
         return replace(
             config,
             **changes,
             device_options=options,
-            convert_to_numpy=config.interface not in JAX,
+            convert_to_numpy=config.interface not in JAX or on_host,
             mcm_config=_deferred(config.mcm_config),
         )
 
@@ -224,7 +227,7 @@ class StateVectorDevice(Device):
         dynamic = dynamic_leaves(described)
         values = [leaves[i] for i in dynamic]
         in_jax = any(isinstance(value, jax.Array) for value in values)
-        in_jax |= config.interface in JAX
+        in_jax |= config.interface in JAX and not config.convert_to_numpy
         c_dtype = self._c_dtype or _precision(values, in_jax)
         if in_jax and c_dtype == "complex128" and not _x64():
             must, cure = "be complex64 while x64 is off", "Set jax_enable_x64."

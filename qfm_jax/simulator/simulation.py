@@ -107,6 +107,12 @@ def _implement(*arguments: Array, task: Task) -> tuple[Array, ...]:
         results = _run(arguments, task, 1, n_ops)
         return tuple(result[0] for result in results)
     size = sizes[0]
+    if size == 0:  # nothing to run, but the results have shapes
+        one = [
+            namespace(a).zeros((1, *a.shape[1:]), a.dtype) if flag else a
+            for a, flag in zip(arguments, flags, strict=True)
+        ]
+        return tuple(result[:0] for result in _implement(*one, task=task))
     chunk = memory.chunk_size(plan(task).program, task, size)
     if chunk >= size or namespace(*arguments) is np:
         return _run(arguments, task, size, n_ops)

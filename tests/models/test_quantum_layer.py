@@ -195,13 +195,13 @@ def initial_weights(init_method):
 
 
 def test_weights_start_uniform_in_a_full_turn():
-    wide = Circuit(AngleEmbedding(50), RealAmplitudes(50, 39))
-    layer = QuantumLayer(wide, rngs=nnx.Rngs(0))
+    deep = Circuit(AngleEmbedding(10), RealAmplitudes(10, 199))
+    layer = QuantumLayer(deep, rngs=nnx.Rngs(0))
     weights = np.asarray(layer.weights["weights"][...])
     counts, _ = np.histogram(weights, bins=10, range=(0, 2 * np.pi))
     assert counts.sum() == 2000  # none outside
     assert np.all(np.abs(counts - 200) < 5 * np.sqrt(200))
-    other = QuantumLayer(wide, rngs=nnx.Rngs(1)).weights["weights"][...]
+    other = QuantumLayer(deep, rngs=nnx.Rngs(1)).weights["weights"][...]
     assert np.any(other != weights)
 
 
@@ -310,13 +310,26 @@ def test_zeros_under_amplitude_embedding_give_no_nan():
     assert np.all(np.isfinite(layer(jnp.zeros((2, 8)))))
 
 
-def test_states_beyond_the_memory_are_refused_before_they_are_made(monkeypatch, layer):
-    on_host = QuantumLayer(CIRCUIT, device="lightning.qubit", rngs=nnx.Rngs(0))
-    memory = SimpleNamespace(available=2**3 * 2 * 3 * 8 - 1)
+def set_free_memory(monkeypatch, n_bytes):
+    memory = SimpleNamespace(available=n_bytes)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
+
+
+def test_states_beyond_the_memory_are_refused_before_they_are_made(monkeypatch):
+    whole_batch, on_host = (
+        QuantumLayer(CIRCUIT, device=device, rngs=nnx.Rngs(0))
+        for device in ("default.qubit", "lightning.qubit")
+    )
+    set_free_memory(monkeypatch, 2**3 * 2 * 3 * 8 - 1)
     message = r"`n_qubits` must .* 2\^3 amplitudes x 6 circuits x 8 bytes"
     with pytest.raises(InputError, match=message):
-        layer(jnp.zeros((2, 3, 3)))
-    assert jax.eval_shape(layer, jnp.zeros((5, 3))).shape == (5, 3)
+        whole_batch(jnp.zeros((2, 3, 3)))
+    assert jax.eval_shape(whole_batch, jnp.zeros((5, 3))).shape == (5, 3)
     # Behind a host callback one circuit runs at a time.
     assert jax.eval_shape(on_host, jnp.zeros((2, 3, 3))).shape == (2, 3, 3)
+
+
+def test_a_circuit_beyond_the_memory_is_refused_when_the_layer_is_made(monkeypatch):
+    set_free_memory(monkeypatch, 2**3 * 8 - 1)
+    with pytest.raises(InputError, match=r"`n_qubits` must .* 2\^3 amplitudes x 1 "):
+        QuantumLayer(CIRCUIT, rngs=nnx.Rngs(0))
