@@ -8,7 +8,7 @@ default.qubit from 8 qubits on.
 The work: RY angle embedding, L strongly entangling layers, all <Z_i>; loss = mean of
 squares; value and gradient with respect to weights and features. Each peer runs each
 case in a process of its own. Gradients are checked against lightning.qubit's adjoint
-method in double precision. Ceilings (matrix product, copy) are those of the same run.
+method in double precision. Ceilings (matrix product, copy): measured in the same run.
 """
 
 import json

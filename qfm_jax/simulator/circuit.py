@@ -134,6 +134,11 @@ def read_tape(tape: Any, wires: Sequence[Any]) -> tuple[Structure, list[Any]]:
     return structure, values
 
 
+def check_operations(operations: Sequence[Any]) -> None:
+    """Raises UnsupportedOperationError for one that can not be simulated."""
+    _structural(operations)
+
+
 def _structural(operations: Sequence[Any]) -> list[Any]:
     """Operations whose gates can be read without values; others are decomposed now."""
     found = []
@@ -176,17 +181,25 @@ def _sample_dims(op: Any, leaves: Sequence[Any]) -> list[int]:
 def _describe(leaf: Any, sample_dims: int) -> Leaf:
     if leaf is None:
         return Leaf((), static=NOTHING)
-    if not isinstance(leaf, int | float | complex | list | tuple) and (
-        sparse.issparse(leaf) or not hasattr(leaf, "dtype")
-    ):
+    plain = _without_box(leaf)
+    number = isinstance(plain, int | float | complex | list | tuple)
+    if sparse.issparse(plain) or not (number or hasattr(plain, "dtype")):
         return Leaf((), static=Held(leaf))
     batched = np.ndim(leaf) > sample_dims
     shape = np.shape(leaf)[1:] if batched else np.shape(leaf)
-    dtype = np.dtype(getattr(leaf, "dtype", type(leaf)))
+    dtype = plain.dtype if hasattr(plain, "dtype") else np.result_type(plain)
     static = None
-    if not qml.math.is_abstract(leaf) and dtype.kind in "biu" and not batched:
+    concrete = plain is leaf and not qml.math.is_abstract(leaf)
+    if concrete and dtype.kind in "biu" and not batched:
         static = _nested_tuple(np.asarray(leaf).tolist())
     return Leaf(tuple(shape), batched, dtype.kind == "c", static)
+
+
+def _without_box(leaf: Any) -> Any:
+    """What autograd follows, inside as many boxes as orders of differentiation."""
+    while hasattr(leaf, "_trace") and hasattr(leaf, "_value"):
+        leaf = leaf._value
+    return leaf
 
 
 def _nested_tuple(value: Any) -> Any:
@@ -225,8 +238,10 @@ def _gates_of(tree: Any, leaves: tuple[Leaf, ...]) -> tuple[Gate | Preparation, 
     """The gates of one operation; their reads count from its first leaf."""
     try:
         op = pytrees.unflatten([leaf.probe() for leaf in leaves], tree)
-    except ValueError as refused:  # a Mottonen preparation checks its state's norm
+    except Exception as refused:  # any template may check its values its own way
         raise NeedsValues from refused
+    if any(isinstance(leaf.static, Held) for leaf in leaves):
+        raise NeedsValues
     if op.name in NO_EFFECT:
         return ()
     reads = tuple(_whole(i, leaf) for i, leaf in enumerate(leaves))

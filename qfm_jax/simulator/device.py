@@ -30,7 +30,7 @@ from pennylane.transforms.core import CompilePipeline, transform
 
 from .._checks import check_at_least, check_one_of, input_error
 from . import autograd_bridge, memory, shots
-from .circuit import Structure, read_tape
+from .circuit import Structure, check_operations, read_tape
 from .simulation import (
     Task,
     all_leaves,
@@ -199,6 +199,7 @@ class StateVectorDevice(Device):
             sample_measurements=_is_sampled,
             name=self.name,
         )
+        pipeline.add_transform(_supported_only)
         pipeline.add_transform(_expand_shadows)
         if config.gradient_method == "backprop":
             pipeline.add_transform(_exact_only)
@@ -220,9 +221,11 @@ class StateVectorDevice(Device):
         return results[0] if len(tape.measurements) == 1 else results
 
     def _simulate(
-        self, tape: QuantumScript, config: ExecutionConfig, normalise: bool = True
+        self, tape: QuantumScript, config: ExecutionConfig, raw: bool = False
     ) -> tuple[Any, ...]:
-        structure, leaves = read_tape(tape, self._wires_of(tape))
+        """Exact results; `raw`: a tape on standard wires, not normalised."""
+        wires = range(tape.num_wires) if raw else self._wires_of(tape)
+        structure, leaves = read_tape(tape, wires)
         described = all_leaves(structure)
         dynamic = dynamic_leaves(described)
         values = [leaves[i] for i in dynamic]
@@ -238,7 +241,7 @@ class StateVectorDevice(Device):
             c_dtype,
             bool(config.device_options.get("reversible", False)),
             self._budget(structure, c_dtype),
-            normalise,
+            not raw,
         )
         if in_jax:
             return simulate(task, [jax.numpy.asarray(value) for value in values])
@@ -269,7 +272,7 @@ class StateVectorDevice(Device):
         tape = tape.map_to_standard_wires()
         wires = range(tape.num_wires)
         exact = tape.copy(measurements=[StateMP(wires=wires)], shots=None)
-        (state,) = self._simulate(exact, config, normalise=False)
+        (state,) = self._simulate(exact, config, raw=True)
         state = state.reshape(*state.shape[:-1], *(2,) * len(wires))
         return shots.measure(
             tape, state, self._rng, self._key, config.mcm_config.postselect_mode
@@ -313,6 +316,12 @@ def _is_analytic(process: MeasurementProcess) -> bool:
 
 def _is_sampled(process: MeasurementProcess) -> bool:
     return isinstance(process, SampleMeasurement | ClassicalShadowMP | ShadowExpvalMP)
+
+
+@transform
+def _supported_only(tape: QuantumScript) -> tuple[Any, Any]:
+    check_operations(tape.operations)
+    return (tape,), lambda results: results[0]
 
 
 @transform
