@@ -10,7 +10,7 @@ OUT ?= runs/demo
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-pythons check lint format bench lock clean
+.PHONY: help demo test test-all test-device test-pythons check lint format bench lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,12 @@ test-pythons: ## run the tests on each of Python 3.11 to 3.13 that is installed
 	  else echo "python$$version is not installed: skipped"; fi; done
 
 check: lint test ## what CI runs: linters, type checker, tests
+
+test-device: $(VENV)/dev ## run PennyLane's own tests of a device on qfm.statevector
+	JAX_ENABLE_X64=1 $(BIN)/pl-device-test --device=qfm.statevector \
+	  --shots=None --skip-ops
+	JAX_ENABLE_X64=1 $(BIN)/pl-device-test --device=qfm.statevector \
+	  --shots=20000 --skip-ops
 
 lint: $(VENV)/dev ## check style and types
 	$(BIN)/ruff check .

@@ -211,18 +211,26 @@ class Compare:
         arg(help="Directory of a comparison to continue: finished models are kept."),
     ] = None
 
-    def configs(self) -> list[RunConfig]:
-        """The runs that the options describe, in order."""
+    def configs(self, n_available: int) -> list[RunConfig]:
+        """The runs that the options describe, in order.
+
+        A preset takes at most the `n_available` training images that there are; a
+        number that the person asks for is not cut.
+        """
         comparison = get_comparison(self.preset)
         names = self.models or comparison.models
-        return [self._config(name, comparison) for name in dict.fromkeys(names)]
+        train_size = self.train_size
+        if train_size is None and (comparison.train_size or 0) < n_available:
+            train_size = comparison.train_size
+        return [
+            self._config(name, comparison, train_size) for name in dict.fromkeys(names)
+        ]
 
-    def _config(self, name: str, comparison: Comparison) -> RunConfig:
+    def _config(
+        self, name: str, comparison: Comparison, train_size: int | None
+    ) -> RunConfig:
         preset = get_preset(name)
         epochs = comparison.epochs if self.epochs is None else self.epochs
-        train_size = self.train_size
-        if train_size is None:
-            train_size = comparison.train_size
         return RunConfig(
             model=name,
             network=preset.network,
@@ -234,7 +242,6 @@ class Compare:
 
     def run(self) -> None:
         """Trains every model in turn and ends with the table and the report."""
-        configs = self.configs()
         if self.resume and self.out:
             raise input_error("--out", "be left out with --resume", f"is {self.out}")
         out = self.out or Path("runs") / f"compare-{self.preset}-{self.dataset}"
@@ -250,8 +257,9 @@ class Compare:
                 f"{directory} is not empty, and nothing is overwritten. Choose another "
                 "directory with --out, or continue a comparison with --resume."
             )
+        data = load_dataset(self.dataset, folder=self.data_dir, seed=self.seed)
         runs = []
-        for config in configs:
+        for config in self.configs(len(data.train)):
             err.print(f"[bold]{config.model}[/]")
             runs.append(_finish(config, directory / config.model))
             write_figures(runs[-1])

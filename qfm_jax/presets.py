@@ -20,6 +20,7 @@ class Preset:
 
 
 FRONT_END = ModelConfig(channels=(16, 32), hidden=(48,))
+AUGMENTED = TrainConfig(augment=True)
 
 MODELS = {
     "linear": Preset(
@@ -31,10 +32,12 @@ MODELS = {
     "cnn": Preset(
         "convolutions, then a dense block of 8 units where hybrid-cnn has its circuit",
         dataclasses.replace(FRONT_END, block="dense"),
+        AUGMENTED,
     ),
     "hybrid-cnn": Preset(
         "the same convolutions, then a circuit of 8 qubits, 2 layers",
         dataclasses.replace(FRONT_END, block="circuit"),
+        AUGMENTED,
     ),
 }
 
@@ -48,14 +51,14 @@ class Comparison:
     models: tuple[str, ...] = tuple(MODELS)
     """Names of the models, in the order of training."""
     train_size: int | None = None
-    """Training images; all where left out."""
+    """Training images at most; all where left out."""
     epochs: int = 10
     """Epochs of each model."""
 
 
 COMPARISONS = {
     "smoke": Comparison("seconds: does it run?", train_size=600, epochs=2),
-    "demo": Comparison("minutes: the first look", train_size=20_000, epochs=4),
+    "demo": Comparison("minutes: the first look", train_size=30_000, epochs=5),
     "full": Comparison("the figures to quote: every image, ten epochs"),
 }
 
@@ -82,7 +85,7 @@ def get_comparison(name: str) -> Comparison:
 
     Example:
         >>> get_comparison("demo").epochs
-        4
+        5
     """
     check_one_of("preset", name, COMPARISONS)
     return COMPARISONS[name]

@@ -130,12 +130,15 @@ def test_every_option_has_a_help_line(capsys, command):
             "`folder` must .*nowhere is not the",
         ),
         (
-            ["train", "hybrid-cnn", *DIGITS, "--n-qubits", 28, "--batch-size", 4096],
-            r"`n_qubits` must leave .* is 28: 2\^28 amplitudes x 4096 circuits x 8",
+            ["train", "hybrid-cnn", *DIGITS, "--n-qubits", 60],
+            r"`n_qubits` must leave the state vectors .* is 60: 2\^60 amplitudes x",
         ),
         (
-            ["train", "hybrid-cnn", *DIGITS, "--n-qubits", 60],
-            r"60 .* GiB",
+            [
+                *("train", "hybrid-cnn", *DIGITS, "--device", "default.qubit"),
+                *("--n-qubits", 16, "--batch-size", 10**8),
+            ],
+            r"`n_qubits` must leave .* 2\^16 amplitudes x 100000000 circuits x 8 bytes",
         ),
         (
             ["train", "--resume", "nowhere"],
