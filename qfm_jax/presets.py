@@ -20,7 +20,6 @@ class Preset:
 
 
 FRONT_END = ModelConfig(channels=(16, 32), hidden=(48,))
-AUGMENTED = TrainConfig(augment=True)
 
 MODELS = {
     "linear": Preset(
@@ -32,12 +31,10 @@ MODELS = {
     "cnn": Preset(
         "convolutions, then a dense block of 8 units where hybrid-cnn has its circuit",
         dataclasses.replace(FRONT_END, block="dense"),
-        AUGMENTED,
     ),
     "hybrid-cnn": Preset(
         "the same convolutions, then a circuit of 8 qubits, 2 layers",
         dataclasses.replace(FRONT_END, block="circuit"),
-        AUGMENTED,
     ),
 }
 
