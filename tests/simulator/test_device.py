@@ -10,7 +10,7 @@ import reference
 from qfm_jax._checks import InputError
 from qfm_jax.simulator import StateVectorDevice
 
-N, LAYERS, BATCH = 3, 3, 5
+N, LAYERS, BATCH = 4, 3, 5
 
 
 def _numbers(*shape, seed=0):
@@ -40,11 +40,14 @@ def _phases(weights, features):
     qml.IQPEmbedding(features, range(N), n_repeats=2)
     for wire in range(N):
         qml.CRX(weights[0, wire, 0], [wire, (wire + 1) % N])
-        qml.CZ([wire, (wire + 1) % N])
+        qml.CZ([wire, (wire + 2) % N])
     qml.QubitUnitary(qml.RX.compute_matrix(weights[1, 0, 0]), 1)
 
 
 CIRCUITS = [_strong, _reupload, _phases]
+
+# Autograd, in the reference, casts what a complex embedding gave back to real.
+pytestmark = pytest.mark.filterwarnings("ignore:Casting complex values to real")
 
 
 def _node(circuit, **how):
@@ -133,7 +136,7 @@ def test_no_callback_in_the_program():
 
 
 def test_a_batch_beyond_the_budget_runs_in_chunks():
-    device = StateVectorDevice(wires=N, batch_memory=20_000)
+    device = StateVectorDevice(wires=N, batch_memory=4_000)
 
     @qml.qnode(device)
     def node(weights, features):
