@@ -65,8 +65,9 @@ def test_one_sample_needs_no_batch_axis(layer, expected):
     np.testing.assert_allclose(actual, expected[1], atol=1e-5)
 
 
-def test_no_samples_give_no_results():
-    layer = QuantumLayer(CIRCUIT, device="default.qubit", rngs=nnx.Rngs(0))
+@pytest.mark.parametrize("device", ["qfm.statevector", "default.qubit"])
+def test_no_samples_give_no_results(device):
+    layer = QuantumLayer(CIRCUIT, device=device, rngs=nnx.Rngs(0))
     assert jax.eval_shape(layer, jnp.zeros((2, 0, 3))).shape == (2, 0, 3)
 
 
