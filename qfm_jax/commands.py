@@ -242,6 +242,7 @@ class Compare:
 
     def run(self) -> None:
         """Trains every model in turn and ends with the table and the report."""
+        self.configs(0)  # names and numbers are refused before the data are fetched
         if self.resume and self.out:
             raise input_error("--out", "be left out with --resume", f"is {self.out}")
         out = self.out or Path("runs") / f"compare-{self.preset}-{self.dataset}"
