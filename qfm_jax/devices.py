@@ -33,6 +33,14 @@ DIFF_METHODS = (
 # behind a host callback one sample runs after another.
 WHOLE_BATCH_DEVICES = ("default.qubit", "default.mixed")
 
+# Simulators that hold a state of 2^n amplitudes here, in this machine's memory.
+STATE_VECTOR_DEVICES = (
+    *WHOLE_BATCH_DEVICES,
+    "qfm.statevector",
+    "lightning.qubit",
+    "reference.qubit",
+)
+
 
 @dataclasses.dataclass(frozen=True)
 class DeviceConfig:
@@ -150,7 +158,8 @@ def build_qnode(circuit: VariationalCircuit, config: DeviceConfig) -> qml.QNode:
         >>> build_qnode(circuit, DeviceConfig("lightning.qubit")).device.name
         'lightning.qubit'
     """
-    check_memory(circuit.n_qubits, 1)
+    if config.name in STATE_VECTOR_DEVICES:
+        check_memory(circuit.n_qubits, 1)
     options = dict(config.options)
     if config.seed is not None:
         options["seed"] = config.seed

@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 
 from qfm_jax._checks import InputError
 from qfm_jax.circuits import AngleEmbedding, Circuit, RealAmplitudes
-from qfm_jax.devices import DeviceConfig, as_jax_function, check_memory
+from qfm_jax.devices import (
+    DeviceConfig,
+    as_jax_function,
+    build_qnode,
+    check_memory,
+)
 
 # Words that can be measured at once, so that Aer runs one circuit for all of them.
 WORDS = ("ZII", "ZXI", "IXY")
@@ -139,7 +144,7 @@ def check_shots(estimates, shots):
 SHOTS = 1000
 
 
-def test_samples_of_default_qubit_scatter_as_shots_do():
+def test_samples_of_the_default_device_scatter_as_shots_do():
     config = DeviceConfig(shots=SHOTS, seed=5)
     many = jax.vmap(as_jax_function(CIRCUIT, config), (0, None))
     estimates = many(np.tile(INPUTS[0], (60, 1)), WEIGHTS[0])
@@ -166,7 +171,9 @@ def test_samples_agree_within_five_standard_errors(config):
     assert np.abs(errors).max() > 1e-3  # sampled, not exact
 
 
-@pytest.mark.parametrize("name", ["default.qubit", "lightning.qubit"])
+@pytest.mark.parametrize(
+    "name", ["qfm.statevector", "default.qubit", "lightning.qubit"]
+)
 def test_a_seed_fixes_the_sequence_and_not_each_call(name):
     def draw(seed):
         config = DeviceConfig(name, shots=SHOTS, seed=seed)
@@ -320,3 +327,11 @@ def test_too_many_qubits_are_told_with_the_calculation(monkeypatch):
     set_free_memory(monkeypatch, 10)
     with pytest.raises(InputError, match=r"free\. Nothing fits with this batch"):
         check_memory(2, 4)
+
+
+def test_a_device_without_a_state_vector_takes_any_number_of_qubits():
+    wide = Circuit(AngleEmbedding(60), RealAmplitudes(60, 1))
+    assert build_qnode(wide, DeviceConfig("null.qubit")).device.name == "null.qubit"
+    for name in ("qfm.statevector", "default.qubit", "lightning.qubit"):
+        with pytest.raises(InputError, match=r"`n_qubits` must leave .* is 60"):
+            build_qnode(wide, DeviceConfig(name))
