@@ -17,7 +17,7 @@ help: ## list the targets
 
 demo: $(VENV)/core ## train hybrid and classical models, write a report (DATASET=, OUT=)
 	$(BIN)/qfm compare --preset demo --dataset $(DATASET) \
-	  $(if $(wildcard $(OUT)/.),--resume,--out) $(OUT)
+	  $(if $(wildcard $(OUT)/comparison.toml),--resume,--out) $(OUT)
 
 test: $(VENV)/dev ## run the tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile

@@ -31,10 +31,22 @@ from .models import ModelConfig, count_parameters
 from .models.prediction import predict_logits
 from .presets import COMPARISONS, MODELS, Comparison, get_comparison, get_preset
 from .reporting import leaderboard_table, write_figures, write_report
-from .runs import DataConfig, Run, RunConfig, read_config, read_run, write_json
-from .training import TrainConfig
+from .runs import (
+    DataConfig,
+    Run,
+    RunConfig,
+    read_config,
+    read_run,
+    read_toml,
+    write_json,
+    write_toml,
+)
+from .training import TrainConfig, TrainingInterrupted
 
 err = Console(stderr=True)
+
+COMPARISON_FILE = "comparison.toml"
+"""Options of a comparison, in its directory."""
 
 Images = Annotated[
     str, arg(help=f"Data set: {', '.join(DATASETS)} (auto: Fashion-MNIST or digits).")
@@ -211,6 +223,18 @@ class Compare:
         arg(help="Directory of a comparison to continue: finished models are kept."),
     ] = None
 
+    @classmethod
+    def of(cls, directory: Path) -> "Compare":
+        """The options that a comparison started with."""
+        try:
+            return read_toml(directory / COMPARISON_FILE, cls)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise input_error(
+                "--resume",
+                "name a directory that `qfm compare` wrote",
+                f"{directory} holds no {COMPARISON_FILE}",
+            ) from error
+
     def configs(self, n_available: int) -> list[RunConfig]:
         """The runs that the options describe, in order.
 
@@ -247,9 +271,6 @@ class Compare:
             raise input_error("--out", "be left out with --resume", f"is {self.out}")
         out = self.out or Path("runs") / f"compare-{self.preset}-{self.dataset}"
         directory = self.resume or out
-        if self.resume and not self.resume.is_dir():
-            was = f"{self.resume} is none"
-            raise input_error("--resume", "name the directory of a comparison", was)
         is_used = directory.is_file() or (
             directory.is_dir() and any(directory.iterdir())
         )
@@ -259,14 +280,36 @@ class Compare:
                 "directory with --out, or continue a comparison with --resume."
             )
         data = load_dataset(self.dataset, folder=self.data_dir, seed=self.seed)
+        self._keep_options(directory)
         runs = []
         for config in self.configs(len(data.train)):
             err.print(f"[bold]{config.model}[/]")
-            runs.append(_finish(config, directory / config.model))
+            try:
+                runs.append(_finish(config, directory / config.model))
+            except TrainingInterrupted as error:
+                cure = (
+                    f"The comparison goes on with `qfm compare --resume {directory}`."
+                )
+                raise TrainingInterrupted(f"{error} {cure}") from error
             write_figures(runs[-1])
         report = write_report(runs, directory / "report.html")
         _print_runs(runs)
         print(f"Report: {report}")
+
+    def _keep_options(self, directory: Path) -> None:
+        """So that `--resume DIR` alone continues, as it does for `qfm train`."""
+        if self.resume:
+            return
+        options = dataclasses.replace(self, out=None)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            write_toml(directory / COMPARISON_FILE, options)
+        except OSError as error:
+            cause = error.strerror
+            raise InputError(
+                f"The directory {directory} cannot be written: {cause}. Choose "
+                "another one with --out."
+            ) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -301,8 +344,9 @@ class Evaluate:
         test = load_data(run, test_size=test_size).test
         scores, _, seconds = score_model(model, test)
         low, high = scores.accuracy_interval
+        where = f" on {device.name}" if run.result.n_parameters_quantum else ""
         print(
-            f"{run.result.model} on {device.name}: {scores.accuracy:.2%} of "
+            f"{run.result.model}{where}: {scores.accuracy:.2%} of "
             f"{scores.n_test:,} test images ({low:.2%} to {high:.2%}, 95 %), log-loss "
             f"{scores.log_loss:.4f}, {seconds:.1f} s"
         )
@@ -383,11 +427,21 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
     """
     _turn_on_compilation_cache()
     silence_upstream()
-    default = _train_default(arguments) if name == "train" else tyro.MISSING_NONPROP
+    default = _default_of(name, arguments)
     options = tyro.cli(
         COMMANDS[name], args=list(arguments), prog=f"qfm {name}", default=default
     )
     options.run()
+
+
+def _default_of(name: str, arguments: Sequence[str]) -> Any:
+    """The values that the options of a command replace."""
+    if name == "train":
+        return _train_default(arguments)
+    stored = _value_of("--resume", arguments)
+    if name == "compare" and stored is not None:
+        return Compare.of(Path(stored))
+    return tyro.MISSING_NONPROP
 
 
 def _train_default(arguments: Sequence[str]) -> Train:

@@ -19,7 +19,7 @@ from .devices import DeviceConfig
 from .evaluation import Scores, score
 from .history import History
 from .models import Classifier, count_parameters
-from .models.prediction import predict_logits
+from .models.prediction import PREDICTION_BATCH, predict_logits
 from .runs import (
     Mistakes,
     Result,
@@ -76,7 +76,7 @@ def execute(
             return read_run(directory)
     data = _load(config)
     model = build_model(config, n_classes=data.n_classes)
-    _check_memory(model, config, data.image_shape)
+    _check_memory(model, config, data.image_shape, len(data.train))
     if not resume:
         write_config(directory, config)
     _reset_peak_memory()
@@ -161,12 +161,11 @@ def score_model(model: nnx.Module, test: Images) -> tuple[Scores, np.ndarray, fl
 
 
 def _check_memory(
-    model: nnx.Module, config: RunConfig, image_shape: tuple[int, ...]
+    model: nnx.Module, config: RunConfig, image_shape: tuple[int, ...], n_train: int
 ) -> None:
     """Traces the model once, before anything is written: circuits check their size."""
-    batch = jax.ShapeDtypeStruct(
-        (config.training.batch_size, *image_shape), jnp.float32
-    )
+    size = max(min(config.training.batch_size, n_train), PREDICTION_BATCH)
+    batch = jax.ShapeDtypeStruct((size, *image_shape), jnp.float32)
     nnx.eval_shape(lambda model, images: model(images), model, batch)
 
 

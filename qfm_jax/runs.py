@@ -15,7 +15,7 @@ import platform
 import tomllib
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cattrs
 import numpy as np
@@ -27,6 +27,8 @@ from .evaluation import Scores
 from .history import History, best_epoch, read_records
 from .models import ModelConfig
 from .training import TrainConfig
+
+T = TypeVar("T")
 
 FORMAT = 1
 """Version of the files of a run directory."""
@@ -152,7 +154,7 @@ def write_config(directory: Path, config: RunConfig) -> None:
         )
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _write_atomically(path, to_toml(config).encode())
+        write_toml(path, config)
     except OSError as error:
         raise InputError(
             f"The run directory {directory} cannot be written: {error.strerror}. "
@@ -160,16 +162,40 @@ def write_config(directory: Path, config: RunConfig) -> None:
         ) from error
 
 
-def to_toml(config: RunConfig) -> str:
-    """The text of `config.toml`.
+def to_toml(value: Any) -> str:
+    """The text of `config.toml`, or of any other frozen dataclass of plain values.
 
     Example:
         >>> text = to_toml(RunConfig("linear", ModelConfig()))
         >>> text.splitlines()[:3]
         ['format = 1', 'model = "linear"', 'seed = 0']
     """
-    table = {"format": FORMAT, **_without_none(cattrs.unstructure(config))}
+    table = {"format": FORMAT, **_without_none(cattrs.unstructure(value))}
     return tomli_w.dumps(table)
+
+
+def write_toml(path: Path, value: Any) -> None:
+    """Writes what `to_toml` says into a file that is either whole or not there."""
+    _write_atomically(path, to_toml(value).encode())
+
+
+def read_toml(path: Path, kind: type[T]) -> T:
+    """Reads what `write_toml` wrote.
+
+    Raises:
+        InputError: If the file is damaged, of another version, or describes something
+            else than `kind`.
+        FileNotFoundError: If it is not there.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        _check_format(path, table.pop("format", None))
+        return _converter().structure(table, kind)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is damaged: {error}. Restore it.") from error
+    except cattrs.BaseValidationError as error:
+        problems = "; ".join(cattrs.transform_error(error, format_exception=_explain))
+        raise InputError(f"{path} does not describe a run: {problems}.") from error
 
 
 def read_config(directory: Path) -> RunConfig:
@@ -178,21 +204,13 @@ def read_config(directory: Path) -> RunConfig:
     Raises:
         InputError: If there is none, or it is damaged or of another version.
     """
-    path = directory / "config.toml"
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-        _check_format(path, table.pop("format", None))
-        return _converter().structure(table, RunConfig)
+        return read_toml(directory / "config.toml", RunConfig)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{directory} holds no run: there is no config.toml. Name a directory "
             "that `qfm train` or `qfm compare` wrote."
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is damaged: {error}. Restore it.") from error
-    except cattrs.BaseValidationError as error:
-        problems = "; ".join(cattrs.transform_error(error, format_exception=_explain))
-        raise InputError(f"{path} does not describe a run: {problems}.") from error
 
 
 def write_result(directory: Path, result: Result, mistakes: Mistakes) -> None:
@@ -289,13 +307,28 @@ def _converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     # Options of a device are plain values of any TOML type.
     converter.register_structure_hook(DeviceConfig, _structure_device)
+    converter.register_structure_hook(int, _structure_whole)
+    converter.register_structure_hook(bool, _structure_switch)
     return converter
+
+
+def _structure_whole(value: Any, _: type) -> int:
+    """No silent rounding: `epochs = 2.5` is a mistake, not 2."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"must be a whole number, but is {value!r}")
+    return value
 
 
 def _explain(error: BaseException, type_: type | None) -> str:
     """A problem in words: our own sentence where there is one."""
     is_ours = isinstance(error, InputError)
     return str(error) if is_ours else cattrs.v.format_exception(error, type_)
+
+
+def _structure_switch(value: Any, _: type) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"must be true or false, but is {value!r}")
+    return value
 
 
 def _structure_device(table: dict[str, Any], _: type) -> DeviceConfig:

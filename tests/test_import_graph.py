@@ -65,7 +65,7 @@ def test_every_module_has_its_place_in_the_order():
 def test_the_graph_is_seen():
     assert "qfm_jax.circuits" in GRAPH["qfm_jax.devices"]
     assert "qfm_jax.circuits.layers" in GRAPH["qfm_jax.circuits.circuit"]
-    assert "qfm_jax.models.prediction" in GRAPH["qfm_jax.training"]
+    assert "qfm_jax.models.prediction" in GRAPH["qfm_jax.training.steps"]
     assert "qfm_jax.commands" in GRAPH["qfm_jax.cli"]  # inside a function
 
 

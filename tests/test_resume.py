@@ -16,14 +16,13 @@ import orbax.checkpoint as ocp
 import pytest
 from flax import nnx
 
-from qfm_jax import training
 from qfm_jax._checks import InputError
 from qfm_jax.checkpoints import Checkpoints
 from qfm_jax.experiment import execute
 from qfm_jax.models import Classifier, ModelConfig
 from qfm_jax.presets import get_preset
 from qfm_jax.runs import DataConfig, RunConfig, read_config, read_run
-from qfm_jax.training import TrainConfig, fit
+from qfm_jax.training import TrainConfig, fit, loop
 
 TIMES = {"seconds", "images_per_second"}
 STEPS_PER_EPOCH = 20
@@ -245,7 +244,7 @@ def stop_at(patch, moment):
         if count == moment:
             raise Stop
 
-    save, append = Checkpoints.save, training.append_record
+    save, append = Checkpoints.save, loop.append_record
 
     def saving(self, name, step, state):
         tick()
@@ -257,7 +256,7 @@ def stop_at(patch, moment):
         tick()
 
     patch.setattr(Checkpoints, "save", saving)
-    patch.setattr(training, "append_record", appending)
+    patch.setattr(loop, "append_record", appending)
 
 
 def test_stopped_around_every_write(digits, noisy, tmp_path, monkeypatch):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from qfm_jax import training
 from qfm_jax._checks import InputError
 from qfm_jax.data import Images
 from qfm_jax.models import Classifier, ModelConfig
@@ -19,6 +18,7 @@ from qfm_jax.training import (
     TrainingInterrupted,
     description_of,
     fit,
+    loop,
 )
 
 MLP = ModelConfig(hidden=(16,))
@@ -269,6 +269,20 @@ def test_divergence_names_the_last_good_checkpoint(small, tmp_path):
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 1
 
 
+def test_a_gradient_that_is_not_finite_stops_before_its_weights_are_saved(
+    small, tmp_path
+):
+    class Cusp(Spy):
+        def __call__(self, images):
+            # Zero, with the derivative 0 * inf: the loss itself stays finite.
+            return super().__call__(images) + 0 * jnp.sqrt(0 * self.linear.bias[...])
+
+    config, key = TrainConfig(**PLAIN), jax.random.key(0)
+    with pytest.raises(TrainingDiverged, match=r"gradient .* at epoch 1, step 1\."):
+        fit(Cusp(), small.train, small.validation, config, key, directory=tmp_path)
+    assert not (tmp_path / "checkpoints").exists()
+
+
 def test_validation_loss_that_is_not_finite_stops_too(small):
     class Overflow(Spy):
         def __call__(self, images):
@@ -281,7 +295,7 @@ def test_validation_loss_that_is_not_finite_stops_too(small):
 
 def interrupt_at(monkeypatch, method, moment):
     """Presses Ctrl-C when the progress bar's `method` is told of step `moment`."""
-    original = getattr(training.Progress, method)
+    original = getattr(loop.Progress, method)
 
     def pressed(self, *args, **kwargs):
         step = args[0].step if args else kwargs["step"]
@@ -289,7 +303,7 @@ def interrupt_at(monkeypatch, method, moment):
             signal.raise_signal(signal.SIGINT)
         original(self, *args, **kwargs)
 
-    monkeypatch.setattr(training.Progress, method, pressed)
+    monkeypatch.setattr(loop.Progress, method, pressed)
 
 
 @pytest.mark.parametrize(

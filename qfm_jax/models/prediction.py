@@ -9,11 +9,14 @@ from flax import nnx
 
 from .._checks import check_at_least, check_shape, input_error
 
+PREDICTION_BATCH = 250
+"""Images that a prediction takes at once, where nothing else is asked for."""
+
 
 def predict_logits(
-    model: nnx.Module, images: np.ndarray, *, batch_size: int = 250
+    model: nnx.Module, images: np.ndarray, *, batch_size: int = PREDICTION_BATCH
 ) -> np.ndarray:
-    """Applies a model to any number of images.
+    """Applies a model to any number of images, in evaluation mode.
 
     One program serves every call with the same model and batch size, since the last
     batch is filled up.
@@ -41,13 +44,19 @@ def predict_logits(
     if images.dtype != np.uint8:
         must = "hold pixels from 0 to 255 as uint8"
         raise input_error("images", must, f"has type {images.dtype}")
-    graphdef, state = nnx.split(model)
+    graphdef, state = nnx.split(_in_evaluation_mode(model))
     starts = range(0, len(images), batch_size)
     batches = [images[start : start + batch_size] for start in starts]
     missing = batch_size - len(batches[-1])
     batches[-1] = np.pad(batches[-1], ((0, missing), (0, 0), (0, 0)), mode="edge")
     logits = [_logits(graphdef, state, batch) for batch in batches]
     return np.concatenate(logits)[: len(images)]
+
+
+def _in_evaluation_mode(model: nnx.Module) -> nnx.Module:
+    """The model without dropout and with running averages; its own mode is kept."""
+    mode = {"deterministic": True, "use_running_average": True}
+    return nnx.view(model, raise_if_not_found=False, **mode)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -37,6 +37,15 @@ def test_the_batch_size_does_not_change_the_logits(model, expected, batch_size):
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
+def test_dropout_is_off_whatever_mode_the_model_is_in():
+    layers = [lambda x: x.reshape(len(x), -1), nnx.Dropout(0.5, rngs=nnx.Rngs(0))]
+    model = nnx.Sequential(*layers)
+    model.train()
+    logits = predict_logits(model, IMAGES, batch_size=10)
+    np.testing.assert_allclose(logits, IMAGES.reshape(23, -1) / 255, rtol=1e-6)
+    assert not model.layers[1].deterministic
+
+
 class CountingModel(nnx.Module):
     """Writes down the shape of every batch that it is traced with."""
 

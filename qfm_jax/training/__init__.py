@@ -1,0 +1,7 @@
+"""Model and data -> trained weights and their history."""
+
+from .config import TrainConfig as TrainConfig
+from .loop import TrainingDiverged as TrainingDiverged
+from .loop import TrainingInterrupted as TrainingInterrupted
+from .loop import description_of as description_of
+from .loop import fit as fit

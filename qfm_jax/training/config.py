@@ -1,0 +1,87 @@
+"""How a model is trained: the values, and the optimiser that they stand for."""
+
+import dataclasses
+from typing import Literal
+
+import optax
+
+from .._checks import check_at_least, check_one_of, check_range
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained.
+
+    Example:
+        >>> TrainConfig(epochs=3, augment=True).batch_size
+        128
+    """
+
+    epochs: int = 10
+    """Passes over the training images."""
+
+    batch_size: int = 128
+    """Images a step. The images of an epoch that fill no whole batch are left out;
+    each epoch is shuffled anew, so none is left out twice but by chance."""
+
+    learning_rate: float = 4e-3
+    """Peak of the schedule: linear warm-up, then half a cosine down to zero."""
+
+    warmup_fraction: float = 0.05
+    """Share of all steps spent warming up, in [0, 1]."""
+
+    optimizer: Literal["adam", "adamw"] = "adam"
+    """Adam, or AdamW with `weight_decay`."""
+
+    weight_decay: float = 1e-4
+    """Decoupled decay a step, for AdamW only."""
+
+    clip_norm: float = 1.0
+    """Largest global norm of a gradient; 0 for no clipping."""
+
+    augment: bool = False
+    """Shift by up to 2 pixels and flip left to right, at random."""
+
+    patience: int = 0
+    """Epochs without a better validation accuracy before stopping; 0 for never."""
+
+    checkpoint_seconds: float = 60.0
+    """Longest time in seconds between two checkpoints within an epoch."""
+
+    def __post_init__(self) -> None:
+        check_at_least("epochs", self.epochs, 1)
+        check_at_least("batch_size", self.batch_size, 1)
+        check_range("learning_rate", self.learning_rate, 0)
+        check_range("warmup_fraction", self.warmup_fraction, 0, 1)
+        check_one_of("optimizer", self.optimizer, ("adam", "adamw"))
+        check_range("weight_decay", self.weight_decay, 0)
+        check_range("clip_norm", self.clip_norm, 0)
+        check_at_least("patience", self.patience, 0)
+        check_range("checkpoint_seconds", self.checkpoint_seconds, 0)
+
+
+def learning_rate_schedule(config: TrainConfig, n_steps: int) -> optax.Schedule:
+    """Linear warm-up from zero, then half a cosine down to zero at `n_steps`.
+
+    Example:
+        >>> float(learning_rate_schedule(TrainConfig(learning_rate=0.5), 100)(5))
+        0.5
+    """
+    return optax.warmup_cosine_decay_schedule(
+        init_value=0.0,
+        peak_value=config.learning_rate,
+        warmup_steps=min(round(config.warmup_fraction * n_steps), n_steps - 1),
+        decay_steps=n_steps,
+    )
+
+
+def build_optimizer(
+    config: TrainConfig, schedule: optax.Schedule
+) -> optax.GradientTransformation:
+    """Clipping by the global norm, then Adam or AdamW with the schedule's rate."""
+    steps = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
+    if config.optimizer == "adamw":
+        steps.append(optax.adamw(schedule, weight_decay=config.weight_decay))
+    else:
+        steps.append(optax.adam(schedule))
+    return optax.chain(*steps)

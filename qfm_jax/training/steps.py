@@ -1,0 +1,137 @@
+"""Training steps: the pure, compiled part of training, for one model or for many."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+
+from ..augmentation import shift_and_flip
+from ..models.prediction import to_unit
+from .config import TrainConfig, build_optimizer, learning_rate_schedule
+
+
+class TrainState(NamedTuple):
+    """All that training changes; what a checkpoint holds."""
+
+    params: nnx.State
+    others: nnx.State
+    """Variables of the model that are not trained, such as running averages."""
+    optimizer: optax.OptState
+    key: jax.Array
+    step: jax.Array
+    """Steps done, int32."""
+    loss_sum: jax.Array
+    """Sum of the batch losses of this epoch."""
+    n_right: jax.Array
+    """Images of this epoch that were classified rightly, int32."""
+    bad_step: jax.Array
+    """The first step whose loss or gradient is not finite, or -1."""
+    seconds: jax.Array
+    """Time that this epoch's steps took so far."""
+    best: tuple[nnx.State, nnx.State]
+    """`params` and `others` of the best epoch."""
+
+
+class Steps:
+    """The steps of one training: functions of a state, without a side effect.
+
+    Args:
+        model: Gives the structure; its weights are read by `initial_state` alone.
+        config: How to train.
+        n_images: Number of training images.
+    """
+
+    def __init__(self, model: nnx.Module, config: TrainConfig, n_images: int):
+        self.config = config
+        self.n_images = n_images
+        self.batch_size = min(config.batch_size, n_images)
+        self.per_epoch = n_images // self.batch_size
+        self.count = config.epochs * self.per_epoch
+        self.schedule = learning_rate_schedule(config, self.count)
+        self.optimizer = build_optimizer(config, self.schedule)
+        model.train()  # the mode of the steps; validation and the result have the other
+        self.graphdef = nnx.graphdef(model)
+        model.eval()
+
+    def initial_state(self, model: nnx.Module, key: jax.Array) -> TrainState:
+        """The state before the first step."""
+        params = nnx.state(model, nnx.Param)
+        others = nnx.state(model, nnx.Not(nnx.Param))
+        return TrainState(
+            params=params,
+            others=others,
+            optimizer=self.optimizer.init(params),
+            key=key,
+            step=jnp.int32(0),
+            loss_sum=jnp.float32(0),
+            n_right=jnp.int32(0),
+            bad_step=jnp.int32(-1),
+            seconds=jnp.float32(0),
+            best=(params, others),
+        )
+
+    def order(self, key: jax.Array, epoch: int) -> jax.Array:
+        """The shuffled indices of an epoch's images; steps fold in other numbers."""
+        key = jax.random.fold_in(jax.random.fold_in(key, self.count), epoch)
+        return jax.random.permutation(key, self.n_images)
+
+    def advance(
+        self,
+        state: TrainState,
+        images: jax.Array,
+        labels: jax.Array,
+        order: jax.Array,
+        stop: int,
+    ) -> TrainState:
+        """Steps until step `stop`: one program, whatever the number of steps.
+
+        Args:
+            state: Where training stands.
+            images: All training images, uint8 (n_images, height, width).
+            labels: Their classes, (n_images,).
+            order: The epoch's order of images, (n_images,).
+            stop: Number of steps that are done then, within the same epoch.
+        """
+
+        def step(state: TrainState) -> TrainState:
+            start = state.step % self.per_epoch * self.batch_size
+            batch = jax.lax.dynamic_slice(order, (start,), (self.batch_size,))
+            return self.step(state, images[batch], labels[batch])
+
+        return jax.lax.while_loop(lambda state: state.step < stop, step, state)
+
+    def step(
+        self, state: TrainState, images: jax.Array, labels: jax.Array
+    ) -> TrainState:
+        """One step on a batch: gradient of the mean cross-entropy, then an update."""
+        if self.config.augment:
+            key = jax.random.fold_in(state.key, state.step)
+            images = shift_and_flip(images, key=key)
+
+        def loss_of(params: nnx.State) -> tuple[jax.Array, Any]:
+            model = nnx.merge(self.graphdef, params, state.others, copy=True)
+            logits = model(to_unit(images))
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            n_right = jnp.sum(logits.argmax(axis=1) == labels)
+            others = nnx.state(model, nnx.Not(nnx.Param))
+            return losses.mean(), (n_right, others)
+
+        gradient_of = jax.value_and_grad(loss_of, has_aux=True)
+        (loss, (n_right, others)), gradient = gradient_of(state.params)
+        updates, optimizer = self.optimizer.update(
+            gradient, state.optimizer, state.params
+        )
+        # The norm is computed for clipping anyway; a NaN in any entry reaches it.
+        is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
+        is_first_bad = (state.bad_step < 0) & ~is_finite
+        return state._replace(
+            params=optax.apply_updates(state.params, updates),
+            others=others,
+            optimizer=optimizer,
+            step=state.step + 1,
+            loss_sum=state.loss_sum + loss,
+            n_right=state.n_right + n_right,
+            bad_step=jnp.where(is_first_bad, state.step, state.bad_step),
+        )
