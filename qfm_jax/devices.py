@@ -133,9 +133,10 @@ def as_jax_function(
                 f"is {config!r}",
                 "Pass the quantum function itself to choose a device here.",
             )
-        qnode = circuit
+        run: Callable[..., Any] = circuit
     else:
-        qnode = build_qnode(circuit, config or DeviceConfig())
+        config = config or DeviceConfig()
+        run = _explained(build_qnode(circuit, config), config)
 
     # The jit is not for speed alone: on callback devices vmap fails outside of it,
     # and an unjitted QNode call takes 40 to 200 ms.
@@ -143,9 +144,26 @@ def as_jax_function(
     def function(*args: jax.Array, **kwargs: jax.Array) -> jax.Array:
         with warnings.catch_warnings():
             silence_upstream()
-            return _flatten(qnode(*args, **kwargs))
+            return _flatten(run(*args, **kwargs))
 
     return function
+
+
+def _explained(qnode: qml.QNode, config: DeviceConfig) -> Callable[..., Any]:
+    """The QNode, whose device says in a sentence why it cannot run the circuit."""
+
+    def run(*args: jax.Array, **kwargs: jax.Array) -> Any:
+        try:
+            return qnode(*args, **kwargs)
+        except InputError:
+            raise
+        except Exception as error:  # plugins raise what they like
+            raise InputError(
+                f"Device {config.name!r} cannot run this circuit with "
+                f"diff_method={config.diff_method!r}: {error} Choose another device."
+            ) from error
+
+    return run
 
 
 def build_qnode(circuit: VariationalCircuit, config: DeviceConfig) -> qml.QNode:

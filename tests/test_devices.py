@@ -295,6 +295,13 @@ def test_a_device_that_cannot_be_built_tells_why(config, message):
         as_jax_function(CIRCUIT, config)
 
 
+def test_a_device_that_cannot_run_the_circuit_tells_why():
+    qutrits = as_jax_function(CIRCUIT, DeviceConfig("default.qutrit"))
+    weights = np.zeros(CIRCUIT.weights_shape)
+    with pytest.raises(InputError, match=r"'default\.qutrit' cannot run .* Choose"):
+        qutrits(np.zeros(CIRCUIT.n_features), weights)
+
+
 def set_free_memory(monkeypatch, n_bytes):
     memory = SimpleNamespace(available=n_bytes)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: memory)
