@@ -1,6 +1,6 @@
 """Layers: weights -> PennyLane operations that are trained."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Protocol
@@ -11,6 +11,8 @@ from pennylane.wires import Wires, WiresLike
 
 from .._checks import check_at_least, check_one_of
 from ._arguments import as_wires, check_broadcastable
+from .convolutional import ConvolutionalLayers
+from .tensor_network import ChainLayers, TreeLayers
 
 ENTANGLEMENTS = ("reverse_linear", "linear", "circular", "full")
 
@@ -259,9 +261,12 @@ def _entangle(pairs: Sequence[tuple[int, int]], wires: Wires) -> None:
         qml.CNOT(wires=[wires[control], wires[target]])
 
 
-LAYERS = {
+LAYERS: dict[str, Callable[[int, int], Layers]] = {
     "strongly-entangling": StronglyEntanglingLayers,
     "real-amplitudes": RealAmplitudes,
     "efficient-su2": EfficientSU2,
+    "convolutional": ConvolutionalLayers,
+    "tree": TreeLayers,
+    "chain": ChainLayers,
 }
 """Layers by the names that the command line takes; called with n_qubits, n_layers."""
