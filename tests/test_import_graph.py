@@ -17,7 +17,15 @@ PACKAGE = Path(qfm_jax.__file__).parent
 ORDER = [
     *("_checks", "data", "encoding", "circuits", "simulator", "devices", "hardware"),
     *("models", "controls", "augmentation", "checkpoints", "history", "progress"),
-    *("training", "evaluation", "presets", "runs", "experiment", "reporting"),
+    *(
+        "training",
+        "evaluation",
+        "statistics",
+        "presets",
+        "runs",
+        "experiment",
+        "reporting",
+    ),
     *("commands", "cli"),
 ]
 
