@@ -2,31 +2,31 @@
 
 import dataclasses
 import math
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from .._checks import check_at_least, check_one_of, check_shape, input_error
-from ..circuits import EMBEDDINGS, LAYERS, build_circuit
+from .._checks import (
+    check_at_least,
+    check_one_of,
+    check_range,
+    check_shape,
+    input_error,
+)
+from ..circuits import EMBEDDINGS, LAYERS, Circuit, build_circuit
 from ..devices import DeviceConfig
+from .block import BLOCKS, block_width, build_block
 from .convolution import ConvolutionPool
-from .quantum_layer import QuantumLayer, QuantumParam
-
-BLOCKS = ("circuit", "dense", "none")
-
-small_angles = nnx.initializers.normal(0.1)
-"""Starts a circuit near its CNOTs alone. From angles all over the circle its
-expectations hardly depend on the features, and many starts stay at chance (Zhang et
-al., "Escaping from the barren plateau via Gaussian initializations", 2022)."""
+from .quantum_layer import QuantumParam
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
     """A classifier as data; two models that differ in one value differ in that alone.
 
-    images -> convolutions -> hidden layers -> block of width n_qubits -> read-out
+    images -> convolutions -> (dropout, hidden layer) ... -> block -> read-out
 
     Example:
         >>> hybrid = ModelConfig(channels=(8,), block="circuit", n_qubits=4)
@@ -39,9 +39,12 @@ class ModelConfig:
     hidden: tuple[int, ...] = ()
     """Widths of the dense ReLU layers that follow."""
 
-    block: Literal["circuit", "dense", "none"] = "none"
-    """What stands before the read-out: a circuit on `n_qubits` angles, a dense tanh
-    layer of the same width, or nothing."""
+    dropout: float = 0.0
+    """Share of the features that is dropped before each hidden layer, in [0, 0.95]."""
+
+    block: str = "none"
+    """What stands before the read-out: a circuit or a stand-in of it (see `BLOCKS`),
+    after a dense layer that reduces the features to those it takes; or `none`."""
 
     embedding: str = "angle"
     """How the circuit takes its features in."""
@@ -56,15 +59,21 @@ class ModelConfig:
     """Trainable layers of the circuit."""
 
     def __post_init__(self) -> None:
-        check_one_of("block", self.block, BLOCKS)
+        check_one_of("block", self.block, ("none", *BLOCKS))
         check_one_of("embedding", self.embedding, EMBEDDINGS)
         check_one_of("layers", self.layers, LAYERS)
+        check_range("dropout", self.dropout, 0, 0.95)
         check_at_least("n_qubits", self.n_qubits, 1)
         check_at_least("n_layers", self.n_layers, 1)
         for width in self.channels:
             check_at_least("channels", width, 1)
         for width in self.hidden:
             check_at_least("hidden", width, 1)
+
+    @property
+    def circuit(self) -> Circuit:
+        """The circuit, or the one that the block stands in for."""
+        return build_circuit(self.embedding, self.layers, self.n_qubits, self.n_layers)
 
 
 class Classifier(nnx.Module):
@@ -111,23 +120,17 @@ class Classifier(nnx.Module):
         layers.append(_flatten)
         n_features = height * width * c_in
         for n_out in config.hidden:
+            if config.dropout:
+                layers.append(nnx.Dropout(config.dropout, rngs=rngs))
             layers += [nnx.Linear(n_features, n_out, rngs=rngs), jax.nn.relu]
             n_features = n_out
-        if config.block == "circuit":
-            circuit = build_circuit(
-                config.embedding, config.layers, config.n_qubits, config.n_layers
-            )
-            reduce = nnx.Linear(n_features, circuit.n_features, rngs=rngs)
-            block = QuantumLayer(
-                circuit, device=device, init_method=small_angles, rngs=rngs
-            )
-            layers += [reduce, _to_angles, block]
-            n_features = circuit.n_observables
-        elif config.block == "dense":
-            reduce = nnx.Linear(n_features, config.n_qubits, rngs=rngs)
-            dense = nnx.Linear(config.n_qubits, config.n_qubits, rngs=rngs)
-            layers += [reduce, _to_angles, dense, jnp.tanh]
-            n_features = config.n_qubits
+        if config.block != "none":
+            circuit = config.circuit
+            layers.append(nnx.Linear(n_features, circuit.n_features, rngs=rngs))
+            if config.block != "linear":
+                layers.append(_to_angles)
+            layers.append(build_block(config.block, circuit, device=device, rngs=rngs))
+            n_features = block_width(config.block, circuit)
         scale = 1.0 if config.block == "none" else 5.0**2
         init = nnx.initializers.variance_scaling(scale, "fan_in", "truncated_normal")
         readout = nnx.Linear(n_features, n_classes, kernel_init=init, rngs=rngs)

@@ -26,6 +26,10 @@ class QuantumParam(nnx.Param):
     """A trainable angle of a circuit; lets counts and optimisers tell it apart."""
 
 
+class FrozenQuantumParam(nnx.Variable):
+    """An angle of a circuit that keeps the value it started with."""
+
+
 class QuantumLayer(nnx.Module):
     """Maps features (..., n_features) to a circuit's results (..., n_outputs).
 
@@ -41,6 +45,7 @@ class QuantumLayer(nnx.Module):
         device: For a circuit only: where it runs; a name stands for its defaults.
         init_method: `initializer(key, shape, dtype)` of all weights, or one for each
             name; uniform in [0, 2 pi) where left out.
+        trainable: Whether the angles are trained, or stay at their start.
         rngs: Flax random number generators; the stream `params` starts the weights.
 
     Raises:
@@ -63,6 +68,7 @@ class QuantumLayer(nnx.Module):
         *,
         device: DeviceConfig | str | None = None,
         init_method: Initializer | Mapping[str, Initializer] | None = None,
+        trainable: bool = True,
         rngs: nnx.Rngs,
     ):
         self.circuit = circuit
@@ -70,9 +76,10 @@ class QuantumLayer(nnx.Module):
         self.function = as_jax_function(circuit, self.device)
         shapes = _weight_shapes(circuit, weight_shapes)
         inits = _initializers(init_method, shapes)
+        kind = QuantumParam if trainable else FrozenQuantumParam
         self.weights = nnx.Dict(
             {
-                name: QuantumParam(inits[name](rngs.params(), shape, jnp.float32))
+                name: kind(inits[name](rngs.params(), shape, jnp.float32))
                 for name, shape in shapes.items()
             }
         )

@@ -66,7 +66,7 @@ def n_classical(config, height, width, n_classes):
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 @pytest.mark.parametrize(
-    ("image_shape", "n_classes"), [((28, 28), 10), ((7, 5), 2)], ids=["28x28", "7x5"]
+    ("image_shape", "n_classes"), [((28, 28), 10), ((15, 9), 2)], ids=["28x28", "15x9"]
 )
 def test_every_kind_gives_logits_and_counts_its_parameters(
     config, image_shape, n_classes
@@ -178,12 +178,16 @@ def test_the_seed_decides_where_training_starts(hybrid):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"block": "dens"}, "`block` must be one of circuit, dense, none, .*'dense'"),
+        (
+            {"block": "dens"},
+            "`block` must be one of circuit, dense, .*Did you mean 'dense'",
+        ),
         ({"embedding": "angel"}, "`embedding` must be one of .* Did you mean 'angle'"),
         ({"layers": "su2"}, "`layers` must be one of .* but is 'su2'"),
         ({"n_qubits": 0}, "`n_qubits` must be a whole number of at least 1, but is 0"),
         ({"n_layers": -1}, "`n_layers` must be .* but is -1"),
         ({"channels": (8, 0)}, "`channels` must be .* but is 0"),
+        ({"dropout": 1.0}, r"`dropout` must lie in \[0, 0.95\], but is 1.0"),
         ({"hidden": (2.5,)}, "`hidden` must be a whole number .* but is 2.5"),
     ],
 )

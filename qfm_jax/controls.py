@@ -1,0 +1,91 @@
+"""From a model to its twins: what an audit retrains beside it, each by one change.
+
+A model's circuit stands in a block (`qfm_jax.models.block`), and a twin has another
+block: everything else, and as far as shapes allow the start, is the same.
+"""
+
+import dataclasses
+
+from flax import nnx
+
+from ._checks import InputError, check_one_of, input_error
+from .models import Classifier, ModelConfig
+
+QUESTIONS = {
+    "removed": "Is anything needed between the features and the read-out?",
+    "linear": "What do the reduced features give to a linear read-out alone?",
+    "dense": "Would a dense layer of the same width do as well?",
+    "matched": "Would a classical block with as many parameters do as well?",
+    "frozen": "Does it matter that the circuit is trained?",
+    "separable": "Does it matter that the circuit entangles?",
+    "fourier": "Is it more than a classical Fourier series of the features?",
+}
+"""What each twin answers; in the order of a report."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Twin:
+    """A model that differs from the audited one in its block alone."""
+
+    name: str
+    """A name in `QUESTIONS`."""
+    question: str
+    """What the comparison with it answers."""
+    network: ModelConfig
+    """The twin as data."""
+
+
+def build_twins(
+    network: ModelConfig, names: tuple[str, ...] = tuple(QUESTIONS)
+) -> tuple[Twin, ...]:
+    """Builds the twins of a model with a circuit; each is traced once.
+
+    Args:
+        network: The model; its block is `circuit`.
+        names: Which twins, by their names in `QUESTIONS`.
+
+    Raises:
+        InputError: For a model without a circuit, an unknown twin, or one that cannot
+            exist for this model, with the reason.
+
+    Example:
+        >>> hybrid = ModelConfig(channels=(4,), block="circuit", n_qubits=3)
+        >>> for twin in build_twins(hybrid, ("frozen", "dense")):
+        ...     print(twin.name, twin.network.block, twin.question)
+        frozen frozen Does it matter that the circuit is trained?
+        dense dense Would a dense layer of the same width do as well?
+    """
+    if network.block != "circuit":
+        must = "have the block 'circuit', whose contribution an audit measures"
+        cure = "Audit hybrid-cnn, for example."
+        raise input_error("network", must, f"has {network.block!r}", cure)
+    for name in names:
+        check_one_of("twins", name, QUESTIONS)
+    return tuple(_twin(network, name) for name in dict.fromkeys(names))
+
+
+def possible_twins(network: ModelConfig) -> tuple[tuple[Twin, ...], dict[str, str]]:
+    """All twins that exist for a model, and why each of the others cannot.
+
+    Example:
+        >>> network = ModelConfig(block="circuit", embedding="amplitude", n_qubits=3)
+        >>> twins, impossible = possible_twins(network)
+        >>> len(twins), list(impossible)
+        (6, ['fourier'])
+    """
+    found: list[Twin] = []
+    impossible: dict[str, str] = {}
+    for name in QUESTIONS:
+        try:
+            found += build_twins(network, (name,))
+        except InputError as error:
+            impossible[name] = str(error)
+    if not found:  # the model itself is at fault, and every reason is the same
+        raise InputError(next(iter(impossible.values())))
+    return tuple(found), impossible
+
+
+def _twin(network: ModelConfig, name: str) -> Twin:
+    twin = Twin(name, QUESTIONS[name], dataclasses.replace(network, block=name))
+    nnx.eval_shape(lambda: Classifier(twin.network, rngs=nnx.Rngs(0)))
+    return twin

@@ -1,0 +1,178 @@
+"""The block before the read-out: a circuit, or what stands in for it in a comparison.
+
+Every kind takes the circuit's features, (batch, n_features), and none looks at more.
+So two models that differ in their block alone differ in nothing else: the kinds are the
+controls of an audit (see `qfm_jax.controls`).
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from .._checks import check_at_least, check_one_of, input_error
+from ..circuits import AmplitudeEmbedding, Separable, VariationalCircuit
+from ..devices import DeviceConfig
+from .quantum_layer import QuantumLayer
+
+BLOCKS = {
+    "circuit": "the circuit, trained",
+    "frozen": "the circuit at its random start, not trained",
+    "separable": "the circuit without its gates on two or more qubits",
+    "fourier": "a sum of random Fourier terms of the features, of trained coefficients",
+    "dense": "one dense tanh layer of the circuit's width",
+    "matched": "a dense bottleneck with about as many parameters as the circuit",
+    "removed": "nothing: the squashed features go to the read-out",
+    "linear": "nothing, and the features are not squashed either",
+}
+
+N_FREQUENCIES = 32
+"""Terms of the Fourier surrogate; the angles of a small circuit would buy three."""
+
+small_angles = nnx.initializers.normal(0.1)
+"""Starts a circuit near its CNOTs alone. From angles all over the circle its
+expectations hardly depend on the features, and many starts stay at chance (Zhang et
+al., "Escaping from the barren plateau via Gaussian initializations", 2022)."""
+
+
+def build_block(
+    kind: str,
+    circuit: VariationalCircuit,
+    *,
+    device: DeviceConfig | None = None,
+    rngs: nnx.Rngs,
+) -> nnx.Module:
+    """Builds a block: maps features (..., n_features) to (..., `block_width`).
+
+    Args:
+        kind: A name in `BLOCKS`.
+        circuit: The circuit, or the one that the block stands in for.
+        device: Where it runs; ignored by the classical kinds.
+        rngs: Flax random number generators; the stream `params` starts the weights.
+
+    Raises:
+        InputError: For an unknown kind, or one that cannot exist for this circuit, with
+            the reason.
+
+    Example:
+        >>> from qfm_jax.circuits import build_circuit
+        >>> circuit = build_circuit("angle", "strongly-entangling", 4, n_layers=2)
+        >>> for kind in ("circuit", "dense", "matched"):
+        ...     block = build_block(kind, circuit, rngs=nnx.Rngs(0))
+        ...     sizes = [w.size for w in jax.tree.leaves(nnx.state(block, nnx.Param))]
+        ...     print(kind, block(jnp.zeros((5, 4))).shape, sum(sizes))
+        circuit (5, 4) 24
+        dense (5, 4) 20
+        matched (5, 4) 20
+    """
+    check_one_of("block", kind, BLOCKS)
+    n_in, n_out = circuit.n_features, circuit.n_observables
+    if kind in ("circuit", "frozen", "separable"):
+        circuit = Separable(circuit) if kind == "separable" else circuit
+        return QuantumLayer(
+            circuit,
+            device=device,
+            init_method=small_angles,
+            trainable=kind != "frozen",
+            rngs=rngs,
+        )
+    if kind == "fourier":
+        return FourierBlock(n_in, n_out, highest_frequency(circuit), rngs=rngs)
+    if kind == "dense":
+        return nnx.Sequential(nnx.Linear(n_in, n_out, rngs=rngs), jnp.tanh)
+    if kind == "matched":
+        rank = _matched_rank(n_in, n_out, math.prod(circuit.weights_shape))
+        squeeze = nnx.Linear(n_in, rank, use_bias=False, rngs=rngs)
+        return nnx.Sequential(
+            squeeze, jnp.tanh, nnx.Linear(rank, n_out, rngs=rngs), jnp.tanh
+        )
+    return nnx.Sequential(_identity)
+
+
+def block_width(kind: str, circuit: VariationalCircuit) -> int:
+    """Length of the last axis of what a block of this kind gives.
+
+    Example:
+        >>> from qfm_jax.circuits import build_circuit
+        >>> circuit = build_circuit("amplitude", "real-amplitudes", 3, n_layers=1)
+        >>> block_width("circuit", circuit), block_width("removed", circuit)
+        (3, 8)
+    """
+    is_nothing = kind in ("removed", "linear")
+    return circuit.n_features if is_nothing else circuit.n_observables
+
+
+def highest_frequency(circuit: VariationalCircuit) -> int:
+    """How often a feature enters the circuit at most: its highest Fourier frequency.
+
+    An expectation value of a circuit that takes features in by Pauli rotations alone is
+    sum_w c_w exp(i w x) over whole numbers |w_j| up to the number of uploads of feature
+    j (Schuld, Sweke and Meyer, arXiv 2008.08605).
+
+    Raises:
+        InputError: For features that are amplitudes, in which the expectations are
+            quadratic forms.
+    """
+    if isinstance(getattr(circuit, "embedding", None), AmplitudeEmbedding):
+        raise input_error(
+            "block",
+            "be another one for features that enter as amplitudes: the expectations "
+            "are no Fourier series in them",
+            "is 'fourier'",
+        )
+    n_uploads = getattr(circuit, "n_layers", 1) * circuit.n_qubits
+    return max(1, -(-n_uploads // circuit.n_features))
+
+
+class FourierBlock(nnx.Module):
+    """A trained sum of cosines and sines of random whole-number frequencies.
+
+    f_k(x) = b_k + sum_j (c_kj cos(w_j x) + s_kj sin(w_j x)): the classical surrogate of
+    a circuit, with terms of the circuit's own spectrum (Landman et al., "Classically
+    approximating variational quantum machine learning with random Fourier features",
+    arXiv 2210.13200).
+
+    Args:
+        n_in: Number of features, angles in radians.
+        n_out: Number of outputs.
+        highest: Largest frequency of each feature.
+        n_frequencies: Number of terms.
+        rngs: Flax random number generators; `params` draws frequencies and weights.
+
+    Example:
+        >>> block = FourierBlock(3, 2, rngs=nnx.Rngs(0))
+        >>> block(jnp.zeros((5, 3))).shape
+        (5, 2)
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        highest: int = 1,
+        *,
+        n_frequencies: int = N_FREQUENCIES,
+        rngs: nnx.Rngs,
+    ):
+        check_at_least("highest", highest, 1)
+        check_at_least("n_frequencies", n_frequencies, 1)
+        shape = (n_in, n_frequencies)
+        drawn = jax.random.randint(rngs.params(), shape, -highest, highest + 1)
+        self.frequencies = nnx.Variable(drawn.astype(jnp.float32))
+        self.coefficients = nnx.Linear(2 * n_frequencies, n_out, rngs=rngs)
+
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """Sums the series for each sample."""
+        phases = features @ self.frequencies[...]  # (..., n_frequencies)
+        waves = jnp.concatenate([jnp.cos(phases), jnp.sin(phases)], axis=-1)
+        return self.coefficients(waves)
+
+
+def _matched_rank(n_in: int, n_out: int, n_weights: int) -> int:
+    """Width of the bottleneck whose parameters are nearest to `n_weights`."""
+    return max(1, round((n_weights - n_out) / (n_in + n_out)))
+
+
+def _identity(x: jax.Array) -> jax.Array:
+    return x
