@@ -49,6 +49,7 @@ format: $(VENV)/dev ## rewrite the code in the project's style
 	$(BIN)/ruff format .
 
 bench: $(VENV)/core ## measure what experiments/README.md claims (long)
+	$(BIN)/python experiments/bench_simulator.py --short
 	$(BIN)/python experiments/bench_training.py
 
 lock: ## pin every transitive version again (needs uv)

@@ -119,15 +119,22 @@ def scaled(run: Run) -> float:
 
 def table_of(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(title="Training, all figures of one run")
-    for column in ("model", "test accuracy", "parameters", "s / epoch"):
-        table.add_column(column)
-    for column in ("s / 60,000", "ratio", "compile s", "peak GiB"):
+    table.add_column("model", no_wrap=True)
+    for column in (
+        "test accuracy, %",
+        "parameters",
+        "s an\nepoch",
+        "s for\n60,000",
+        "ratio",
+        "compiling\ns",
+        "peak\nGiB",
+    ):
         table.add_column(column, justify="right")
     for row in rows:
         low, high = row["accuracy_interval"]
         table.add_row(
             row["model"],
-            f"{row['accuracy']:.2%} ({low:.2%}-{high:.2%})",
+            f"{100 * row['accuracy']:.2f}\n{100 * low:.2f} to {100 * high:.2f}",
             f"{row['n_parameters']:,}",
             f"{row['seconds_per_epoch']:.1f}",
             f"{row['seconds_per_epoch_60000']:.1f}",

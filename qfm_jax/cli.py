@@ -14,6 +14,7 @@ COMMANDS = {
     "models": "list the models and comparisons that have a name",
     "train": "train one model and score it on the test images",
     "compare": "train several models alike and write a report: the main job",
+    "audit": "retrain a model and its twins: what does the circuit contribute?",
     "evaluate": "score a finished run again, on any device",
     "predict": "classify image files of your own",
     "report": "write one report of finished runs",

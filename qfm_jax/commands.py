@@ -18,6 +18,7 @@ from scipy.special import softmax
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from ._checks import InputError, check_at_least, input_error
+from .audit import AuditConfig, read_audit_config, run_audit
 from .data import DATASETS, load_dataset, read_image
 from .devices import DIFF_METHODS, DeviceConfig, silence_upstream
 from .experiment import (
@@ -29,8 +30,22 @@ from .experiment import (
 )
 from .models import ModelConfig, count_parameters
 from .models.prediction import predict_logits
-from .presets import COMPARISONS, MODELS, Comparison, get_comparison, get_preset
-from .reporting import leaderboard_table, write_figures, write_report
+from .presets import (
+    COMPARISONS,
+    MODELS,
+    Comparison,
+    Preset,
+    get_comparison,
+    get_preset,
+)
+from .progress import AuditProgress
+from .reporting import (
+    audit_table,
+    leaderboard_table,
+    write_audit_report,
+    write_figures,
+    write_report,
+)
 from .runs import (
     DataConfig,
     Run,
@@ -44,6 +59,12 @@ from .runs import (
 from .training import TrainConfig, TrainingInterrupted
 
 err = Console(stderr=True)
+
+AUDIT_TRAIN_SIZE = 10_000
+"""Training images of an audit, where nothing else is asked for: minutes a twin."""
+
+AUDIT_EPOCHS = 5
+"""Epochs of an audit, where nothing else is asked for."""
 
 COMPARISON_FILE = "comparison.toml"
 """Options of a comparison, in its directory."""
@@ -313,6 +334,92 @@ class Compare:
 
 
 @dataclasses.dataclass(frozen=True)
+class Audit:
+    """Retrains a model and its twins over paired seeds: what does the circuit add?"""
+
+    model: Positional[str]
+    """Name of a model with a circuit; `qfm models` lists them."""
+    network: OmitArgPrefixes[ModelConfig]
+    training: OmitArgPrefixes[TrainConfig]
+    dataset: Images = "auto"
+    data_dir: Folder = None
+    train_size: Size = AUDIT_TRAIN_SIZE
+    test_size: Size = None
+    seeds: int = 10
+    """Paired seeds, at least 2."""
+    seed: Annotated[int, arg(help="The first seed; the others follow it.")] = 0
+    twins: tuple[str, ...] = ()
+    """Names of the twins; all that exist for the model where left out."""
+    together: int = 5
+    """Seeds that are trained at the same time; fewer need less memory."""
+    device: Device = DeviceConfig().name
+    diff_method: DiffMethod = "best"
+    out: Out = None
+    resume: Annotated[
+        Path | None,
+        arg(help="Directory of an audit to continue: finished trainings are kept."),
+    ] = None
+
+    @classmethod
+    def of(cls, config: AuditConfig) -> "Audit":
+        """The options that describe an audit."""
+        run = config.run
+        return cls(
+            model=run.model,
+            network=run.network,
+            training=run.training,
+            dataset=run.data.name,
+            data_dir=run.data.folder,
+            train_size=run.data.train_size,
+            test_size=run.data.test_size,
+            seeds=config.n_seeds,
+            seed=run.seed,
+            twins=config.twins,
+            together=config.together,
+            device=run.device.name,
+            diff_method=run.device.diff_method,
+        )
+
+    @property
+    def config(self) -> AuditConfig:
+        """The audit that the options describe."""
+        run = RunConfig(
+            model=self.model,
+            network=self.network,
+            training=self.training,
+            data=DataConfig(
+                self.dataset, self.data_dir, self.train_size, self.test_size
+            ),
+            device=_device(self.device, None, self.diff_method, self.seed),
+            seed=self.seed,
+        )
+        return AuditConfig(run, self.seeds, self.twins, self.together)
+
+    def run(self) -> None:
+        """Trains every unit that is missing; ends with the table and the report."""
+        if self.resume and self.out:
+            raise input_error("--out", "be left out with --resume", f"is {self.out}")
+        directory = self.resume or self.out
+        directory = directory or Path("runs") / f"audit-{self.model}-{self.dataset}"
+        config, resume = self.config, self.resume is not None
+        try:
+            with AuditProgress() as progress:
+                audit = run_audit(config, directory, resume=resume, show=progress)
+        except KeyboardInterrupt as error:
+            raise TrainingInterrupted(
+                f"The audit was interrupted; finished trainings are saved. Continue "
+                f"with --resume {directory}."
+            ) from error
+        report = write_audit_report(audit, directory / "report.html")
+        if audit.warning:
+            err.print(f"[yellow]{escape(audit.warning)}[/]")
+        console = Console()
+        console.print(audit_table(audit))
+        console.print(f"Verdict: {audit.verdict}. {audit.sentence}", highlight=False)
+        print(f"Report: {report}")
+
+
+@dataclasses.dataclass(frozen=True)
 class Evaluate:
     """Scores the best weights of a finished run, on any device."""
 
@@ -412,6 +519,7 @@ COMMANDS: dict[str, Any] = {
     "models": Models,
     "train": Train,
     "compare": Compare,
+    "audit": Audit,
     "evaluate": Evaluate,
     "predict": Predict,
     "report": Report,
@@ -439,6 +547,8 @@ def _default_of(name: str, arguments: Sequence[str]) -> Any:
     if name == "train":
         return _train_default(arguments)
     stored = _value_of("--resume", arguments)
+    if name == "audit":
+        return _audit_default(arguments)
     if name == "compare" and stored is not None:
         return Compare.of(Path(stored))
     return tyro.MISSING_NONPROP
@@ -449,18 +559,32 @@ def _train_default(arguments: Sequence[str]) -> Train:
     stored = _value_of("--resume", arguments)
     if stored is not None:
         return Train.of(read_config(Path(stored)))
+    name, preset = _named_model("train", arguments)
+    return Train(name, preset.network, preset.training)
+
+
+def _audit_default(arguments: Sequence[str]) -> Audit:
+    """The same for `qfm audit`."""
+    stored = _value_of("--resume", arguments)
+    if stored is not None:
+        return Audit.of(read_audit_config(Path(stored)))
+    name, preset = _named_model("audit", arguments)
+    training = dataclasses.replace(preset.training, epochs=AUDIT_EPOCHS)
+    return Audit(name, preset.network, training)
+
+
+def _named_model(command: str, arguments: Sequence[str]) -> tuple[str, Preset]:
+    """The model that stands first; `hybrid-cnn` where only help is asked for."""
     if arguments and not arguments[0].startswith("-"):
-        preset = get_preset(arguments[0])
-        return Train(arguments[0], preset.network, preset.training)
+        return arguments[0], get_preset(arguments[0])
     if not {"-h", "--help"} & set(arguments):
         raise input_error(
             "MODEL",
-            "be the first argument of `qfm train`",
+            f"be the first argument of `qfm {command}`",
             f"is {arguments[0]!r}" if arguments else "is missing",
             f"Choose one of {', '.join(MODELS)}.",
         )
-    preset = get_preset("hybrid-cnn")
-    return Train("hybrid-cnn", preset.network, preset.training)
+    return "hybrid-cnn", get_preset("hybrid-cnn")
 
 
 def _value_of(option: str, arguments: Sequence[str]) -> str | None:

@@ -1,5 +1,6 @@
-"""Progress of a training run in the terminal."""
+"""Progress of a training run, and of an audit, in the terminal."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -93,5 +94,50 @@ class Progress:
             f"  validation {record.validation_loss:.4f}, "
             f"{record.validation_accuracy:.2%}{' *' if best else '  '}"
             f"  {record.seconds:.1f} s  {record.images_per_second:,.0f} images/s",
+            highlight=False,
+        )
+
+
+class AuditProgress:
+    """A bar over an audit with the time left, and a line for each group of seeds."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            speed_estimate_period=600,  # an epoch of a group of seeds takes a while
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task("compiling ...", total=1.0)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def __call__(
+        self,
+        done: float,
+        name: str,
+        seeds: Sequence[int],
+        records: Sequence[EpochRecord],
+    ) -> None:
+        """Shows the epoch of a group of seeds, and where the audit stands."""
+        accuracies = [record.validation_accuracy for record in records]
+        epoch = records[0].epoch
+        description = f"{name}, seeds {seeds[0]} to {seeds[-1]}, epoch {epoch}"
+        self.bar.update(self.task, description=description, completed=done)
+        self.console.print(
+            f"{done:>4.0%}  {description}  validation {min(accuracies):.2%} to "
+            f"{max(accuracies):.2%}",
             highlight=False,
         )

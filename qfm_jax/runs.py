@@ -190,7 +190,7 @@ def read_toml(path: Path, kind: type[T]) -> T:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         _check_format(path, table.pop("format", None))
-        return _converter().structure(table, kind)
+        return converter().structure(table, kind)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is damaged: {error}. Restore it.") from error
     except cattrs.BaseValidationError as error:
@@ -280,7 +280,7 @@ def _read_result(directory: Path) -> Result:
         _check_format(path, table.get("format"))
         names = [field.name for field in dataclasses.fields(Scores)]
         table["scores"] = {name: table.pop(name) for name in names}
-        return _converter().structure(table, Result)
+        return converter().structure(table, Result)
     except FileNotFoundError as error:
         raise InputError(
             f"{directory} holds no scores: the run is not finished. Continue it with "
@@ -303,7 +303,8 @@ def _check_format(path: Path, found: Any) -> None:
         )
 
 
-def _converter() -> cattrs.Converter:
+def converter() -> cattrs.Converter:
+    """Structures the plain tables of a file; refuses unknown keys and wrong types."""
     converter = cattrs.Converter(forbid_extra_keys=True)
     # Options of a device are plain values of any TOML type.
     converter.register_structure_hook(DeviceConfig, _structure_device)

@@ -17,16 +17,8 @@ PACKAGE = Path(qfm_jax.__file__).parent
 ORDER = [
     *("_checks", "data", "encoding", "circuits", "simulator", "devices", "hardware"),
     *("models", "controls", "augmentation", "checkpoints", "history", "progress"),
-    *(
-        "training",
-        "evaluation",
-        "statistics",
-        "presets",
-        "runs",
-        "experiment",
-        "reporting",
-    ),
-    *("commands", "cli"),
+    *("training", "evaluation", "statistics", "presets", "runs", "experiment"),
+    *("audit", "reporting", "commands", "cli"),
 ]
 
 
@@ -88,7 +80,9 @@ def test_there_is_no_cycle():
     graphlib.TopologicalSorter(GRAPH).prepare()  # raises CycleError
 
 
-@pytest.mark.parametrize("part", ["_checks", "data", "encoding", "history", "cli"])
+@pytest.mark.parametrize(
+    "part", ["_checks", "data", "encoding", "history", "statistics", "cli"]
+)
 def test_what_handles_no_arrays_of_jax_imports_no_jax(part):
     modules = [module for module in MODULES if module.split(".")[1:2] == [part]]
     assert modules

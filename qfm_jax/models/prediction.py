@@ -1,6 +1,7 @@
 """Logits of many images, in padded batches of one fixed size."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -51,6 +52,56 @@ def predict_logits(
     batches[-1] = np.pad(batches[-1], ((0, missing), (0, 0), (0, 0)), mode="edge")
     logits = [_logits(graphdef, state, batch) for batch in batches]
     return np.concatenate(logits)[: len(images)]
+
+
+def predict_seeds(
+    model: nnx.Module,
+    states: Any,
+    images: np.ndarray,
+    *,
+    batch_size: int = PREDICTION_BATCH,
+) -> np.ndarray:
+    """Applies many weights of one model, each to its own images, in evaluation mode.
+
+    Args:
+        model: Gives the structure.
+        states: States of it (one, or a tuple of parts), leaves with a leading axis of
+            length n_seeds.
+        images: uint8 (n_seeds, n, height, width).
+        batch_size: Images of each seed at once.
+
+    Returns:
+        Logits (n_seeds, n, n_classes), float32.
+
+    Example:
+        >>> from qfm_jax.models import Classifier, ModelConfig
+        >>> model = Classifier(ModelConfig(), rngs=nnx.Rngs(0))
+        >>> states = jax.tree.map(lambda leaf: jnp.stack([leaf] * 3), nnx.state(model))
+        >>> predict_seeds(model, states, np.zeros((3, 7, 28, 28), np.uint8)).shape
+        (3, 7, 10)
+    """
+    check_at_least("batch_size", batch_size, 1)
+    check_shape("images", images.shape, ("n_seeds", "n", "height", "width"))
+    graphdef = nnx.graphdef(_in_evaluation_mode(model))
+    parts = states if isinstance(states, tuple) else (states,)
+    logits = []
+    for start in range(0, images.shape[1], batch_size):
+        batch = images[:, start : start + batch_size]
+        missing = batch_size - batch.shape[1]
+        batch = np.pad(batch, ((0, 0), (0, missing), (0, 0), (0, 0)), mode="edge")
+        found = np.asarray(_logits_of_seeds(graphdef, parts, batch))
+        logits.append(found[:, : batch_size - missing])
+    return np.concatenate(logits, axis=1)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _logits_of_seeds(
+    graphdef: nnx.GraphDef, parts: tuple[nnx.State, ...], images: jax.Array
+) -> jax.Array:
+    def one(parts: tuple[nnx.State, ...], images: jax.Array) -> jax.Array:
+        return nnx.merge(graphdef, *parts, copy=True)(to_unit(images))
+
+    return jax.vmap(one)(parts, images)
 
 
 def _in_evaluation_mode(model: nnx.Module) -> nnx.Module:

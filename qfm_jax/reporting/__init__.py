@@ -1,5 +1,9 @@
-"""Finished runs -> tables, figures and one HTML file."""
+"""Finished runs and audits -> tables, figures and HTML files."""
 
+from .audit_figures import plot_accuracies as plot_accuracies
+from .audit_figures import plot_differences as plot_differences
+from .audit_report import audit_table as audit_table
+from .audit_report import write_audit_report as write_audit_report
 from .comparison_figures import plot_calibration as plot_calibration
 from .comparison_figures import plot_class_scores as plot_class_scores
 from .comparison_figures import plot_leaderboard as plot_leaderboard

@@ -1,41 +1,26 @@
 """Runs -> their figures on disk, and one self-contained HTML file."""
 
-import base64
-import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from matplotlib.figure import Figure
 
 from .._checks import InputError
 from ..circuits import build_circuit
 from ..models import ModelConfig
+from ..models.block import BLOCKS
 from ..runs import Run
 from . import comparison_figures, run_figures
 from .configuration import config_toml, repeat_command
-from .style import looks, render, save_figure
+from .page import environment, picture
+from .style import looks, save_figure
 from .summary import summarize
 from .tables import leaderboard, rank
 
 MOST_LAYERS_DRAWN = 2
 """The layers of a circuit are alike: a drawing of the first ones is enough."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Picture:
-    """A figure inside the page."""
-
-    uri: str
-    """The SVG file as a `data:` address."""
-    alt: str
-    """What it shows, for those who do not see it."""
-    width: int
-    """Width in CSS pixels."""
-    height: int
-    """Height in CSS pixels."""
 
 
 def write_report(runs: Sequence[Run], path: Path | str) -> Path:
@@ -59,7 +44,7 @@ def write_report(runs: Sequence[Run], path: Path | str) -> Path:
         >>> write_report([read_run("runs/cnn")], "report.html")  # doctest: +SKIP
     """
     path, runs = Path(path), rank(runs)
-    template = _environment().get_template("report.html.j2")
+    template = environment().get_template("report.html.j2")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(template.render(_content(runs)), encoding="utf-8")
@@ -96,18 +81,6 @@ def write_figures(run: Run) -> Path:
     return directory
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        autoescape=True,
-        loader=jinja2.PackageLoader("qfm_jax.reporting", "."),
-        lstrip_blocks=True,
-        trim_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["percent"] = lambda share: f"{100 * share:.1f}"
-    return environment
-
-
 def _content(runs: Sequence[Run]) -> dict[str, Any]:
     """All that the template shows; `runs` are ranked."""
     first = runs[0].result
@@ -120,22 +93,22 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
         "warnings": _warnings(runs),
         "rows": rows,
         "version": first.versions.get("qfm_jax", ""),
-        "accuracy": _picture(
+        "accuracy": picture(
             comparison_figures.plot_leaderboard(runs),
             "Test accuracy with 95 % interval: "
             + "; ".join(f"{row.label} {100 * row.accuracy:.1f} %" for row in rows),
         ),
-        "curves": _picture(
+        "curves": picture(
             comparison_figures.plot_training_curves(runs),
             "Loss and accuracy over the epochs, on training and validation images, of "
             + ", ".join(row.label for row in rows),
         ),
-        "class_scores": _picture(
+        "class_scores": picture(
             comparison_figures.plot_class_scores(runs),
             "Recall of each class with 95 % interval; the numbers stand in the tables "
             "of the models",
         ),
-        "calibration": _picture(
+        "calibration": picture(
             comparison_figures.plot_calibration(runs),
             "Reliability diagrams. Expected calibration error: "
             + "; ".join(
@@ -177,13 +150,13 @@ def _model(run: Run, label: str) -> dict[str, Any]:
                 strict=True,
             )
         ),
-        "confusion": _picture(
+        "confusion": picture(
             run_figures.plot_confusion(run),
             f"Confusion matrix of {label}: {n_right:,} of {scores.n_test:,} images on "
             "the diagonal",
         ),
-        "mistakes": _picture(run_figures.plot_mistakes(run), _mistakes_alt(run, label)),
-        "circuit": _picture(
+        "mistakes": picture(run_figures.plot_mistakes(run), _mistakes_alt(run, label)),
+        "circuit": picture(
             _circuit_figure(network),
             f"Circuit of {label}: {network.embedding} embedding and {network.layers} "
             f"layers on {network.n_qubits} qubits",
@@ -223,8 +196,8 @@ def _description(network: ModelConfig, n_classes: int) -> str:
             f"circuit on {network.n_qubits} qubits ({network.embedding} embedding, "
             f"{network.n_layers} {network.layers} layers)"
         )
-    elif network.block == "dense":
-        parts.append(f"dense block of width {network.n_qubits}")
+    elif network.block != "none":
+        parts.append(f"in place of the circuit: {BLOCKS[network.block]}")
     return " → ".join([*parts, f"{n_classes} logits"])
 
 
@@ -234,9 +207,3 @@ def _circuit_figure(network: ModelConfig) -> Figure:
         network.embedding, network.layers, network.n_qubits, n_layers
     )
     return run_figures.plot_circuit(circuit)
-
-
-def _picture(figure: Figure, alt: str) -> Picture:
-    content = base64.b64encode(render(figure, "svg")).decode()
-    width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    return Picture(f"data:image/svg+xml;base64,{content}", alt, width, height)

@@ -60,3 +60,23 @@ def check_fits(n_wires: int, c_dtype: str, available: int) -> None:
         f"{n_wires} wires in {c_dtype} need {need / 2**30:.3g} GiB",
         f"Choose at most {fits} wires.",
     )
+
+
+def check_gradient_fits(program: Program, task: Any) -> None:
+    """Raises, before anything is compiled, where one sample's gradient cannot fit.
+
+    Raises:
+        InputError: says how much is needed, and what needs less.
+    """
+    need, available = bytes_per_sample(program, task), available_bytes()
+    if need <= available:
+        return
+    cure = "Choose fewer wires, or complex64 in place of complex128."
+    if not task.reversible:
+        cure = "Choose diff_method='adjoint', which keeps no state, or fewer wires."
+    raise input_error(
+        "wires",
+        f"leave the gradient of one sample within {available / 2**30:.3g} GiB",
+        f"{program.n_wires} wires in {task.c_dtype} need {need / 2**30:.3g} GiB",
+        cure,
+    )

@@ -211,6 +211,7 @@ def _abstract(*avals: Any, task: Task) -> list[Any]:
 
 def _jvp(primals: Any, tangents: Any, *, task: Task) -> Any:
     """Differentiates in place, only where a tangent is not known to be zero."""
+    memory.check_gradient_fits(plan(task).program, task)
     moving = [i for i, t in enumerate(tangents) if type(t) is not ad.Zero]
 
     def run(*moved: Array) -> tuple[Array, ...]:

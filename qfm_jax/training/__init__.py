@@ -5,3 +5,4 @@ from .loop import TrainingDiverged as TrainingDiverged
 from .loop import TrainingInterrupted as TrainingInterrupted
 from .loop import description_of as description_of
 from .loop import fit as fit
+from .seeds import fit_seeds as fit_seeds

@@ -8,7 +8,7 @@ import pytest
 import reference
 
 from qfm_jax._checks import InputError
-from qfm_jax.simulator import StateVectorDevice
+from qfm_jax.simulator import StateVectorDevice, memory
 
 N, LAYERS, BATCH = 4, 3, 5
 
@@ -257,3 +257,28 @@ def test_errors_are_sentences():
 def _one(x):
     qml.RX(x, 0)
     return qml.expval(qml.Z(0))
+
+
+@pytest.mark.parametrize(("method", "fits"), [("backprop", False), ("adjoint", True)])
+def test_a_gradient_beyond_the_memory_is_refused_before_it_is_compiled(
+    monkeypatch, method, fits
+):
+    # 12 qubits: 32 KiB a state; adjoint holds six of them, backprop one more a step.
+    monkeypatch.setattr(memory, "available_bytes", lambda: 7 * 2**15)
+    weights = jax.ShapeDtypeStruct((6, 12, 3), jnp.float32)
+
+    @qml.qnode(StateVectorDevice(wires=12, batch_memory=10**9), diff_method=method)
+    def node(weights):
+        qml.StronglyEntanglingLayers(weights, range(12))
+        return qml.expval(qml.Z(0))
+
+    assert jax.eval_shape(node, weights).shape == ()  # the value alone fits
+    if fits:
+        jax.eval_shape(jax.grad(node), weights)
+        monkeypatch.setattr(memory, "available_bytes", lambda: 5 * 2**15)
+        cure = "Choose fewer wires"
+    else:
+        cure = "Choose diff_method='adjoint'"
+    must = r"`wires` must leave the gradient of one sample within .* need .*"
+    with pytest.raises(InputError, match=must + cure):
+        jax.eval_shape(jax.grad(node), weights)

@@ -1,0 +1,492 @@
+"""What a circuit contributes: a model and its twins, retrained over paired seeds.
+
+A unit is one training: a model (or a twin) with one seed. Each has its own file, so
+that an interrupted audit goes on where it stopped.
+
+audit.toml             AuditConfig: all that repeats the audit
+units/TWIN/seed-N.json Unit: predictions and scores of one training
+audit.json             Audit: everything, with the statistics and the verdict
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cattrs
+import jax
+import numpy as np
+
+from ._checks import InputError, check_at_least, input_error
+from .controls import QUESTIONS, Twin, build_twins, possible_twins
+from .data import Dataset, load_dataset
+from .experiment import build_model, check_same
+from .history import EpochRecord
+from .models import count_parameters
+from .models.block import BLOCKS
+from .models.prediction import predict_logits
+from .runs import (
+    RunConfig,
+    converter,
+    machine_versions,
+    read_toml,
+    write_json,
+    write_toml,
+)
+from .statistics import (
+    PairedDifference,
+    compare,
+    dead_seeds,
+    verdict,
+    verdict_sentence,
+)
+from .training import fit_seeds
+
+FORMAT = 1
+"""Version of the files of an audit."""
+
+CLASSICAL = ("removed", "linear", "dense", "matched", "fourier")
+"""Twins without a circuit; the strongest of them decides the verdict."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditConfig:
+    """All that repeats an audit."""
+
+    run: RunConfig
+    """The audited model; its seed is the first one."""
+    n_seeds: int = 10
+    """Paired seeds, at least 2: of each, split, batches and start are the same."""
+    twins: tuple[str, ...] = ()
+    """Names of the twins; all that exist for the model where left out."""
+    together: int = 5
+    """Seeds that are trained at the same time."""
+
+    def __post_init__(self) -> None:
+        cure = "One seed cannot tell a difference from chance."
+        check_at_least("seeds", self.n_seeds, 2, cure)
+        check_at_least("together", self.together, 1)
+        has_circuit = self.run.network.block == "circuit"  # others are refused later
+        if has_circuit and self.run.model in QUESTIONS:
+            must = "be no name of a twin"
+            raise input_error("model", must, f"is {self.run.model!r}", "Rename it.")
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """All seeds, in order."""
+        return tuple(range(self.run.seed, self.run.seed + self.n_seeds))
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """One training of one model with one seed, and its test predictions."""
+
+    name: str
+    """Name of the twin, or of the model itself."""
+    seed: int
+    """Its seed."""
+    accuracy: float
+    """Share of the test images that it classifies rightly."""
+    validation_accuracy: float
+    """The same of the validation images, at the scored epoch."""
+    train_loss: float
+    """Loss of the last epoch, in nats; -1 where it is not finite."""
+    best_epoch: int
+    """Epoch of the scored weights, chosen on the validation images."""
+    n_parameters: int
+    """Trainable numbers."""
+    n_parameters_quantum: int
+    """Those that are angles of the circuit."""
+    seconds: float
+    """The seed's share of the time of all training steps."""
+    predictions: tuple[int, ...]
+    """Predicted class of every test image."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TwinResult:
+    """A model or twin over all seeds."""
+
+    name: str
+    """Name of the twin, or of the model itself."""
+    question: str
+    """What the comparison with it answers; empty for the model itself."""
+    accuracy: tuple[float, ...]
+    """Test accuracy of each seed."""
+    validation_accuracy: tuple[float, ...]
+    """Validation accuracy of each seed, at the scored epoch."""
+    dead_seeds: tuple[int, ...]
+    """Seeds within two points of chance; they count like all others."""
+    n_parameters: int
+    """Trainable numbers."""
+    n_parameters_quantum: int
+    """Those that are angles of the circuit."""
+    has_circuit: bool
+    """Whether it runs the circuit, once forward for each image."""
+    seconds: tuple[float, ...]
+    """Each seed's share of the time of all training steps."""
+    difference: PairedDifference | None = None
+    """The model against this twin; None for the model itself."""
+    verdict: str | None = None
+    """What the difference says of the circuit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """A finished audit."""
+
+    config: AuditConfig
+    """All that repeats it."""
+    model: str
+    """Name of the audited model."""
+    dataset: str
+    """Name of the data set, as it was resolved."""
+    n_train: int
+    """Training images of each seed."""
+    n_test: int
+    """Test images."""
+    n_classes: int
+    """Classes of the data set."""
+    seeds: tuple[int, ...]
+    """All seeds."""
+    twins: tuple[TwinResult, ...]
+    """The model itself, then its twins."""
+    impossible: Mapping[str, str]
+    """Twins that cannot exist for the model, with the reason."""
+    control: str
+    """The classical twin that decides: the best on the validation images."""
+    verdict: str
+    """What the comparison with it says: see `qfm_jax.statistics.verdict`."""
+    sentence: str
+    """The verdict in words, with its numbers."""
+    seconds: float
+    """Time of this audit's last session, all in all."""
+    versions: Mapping[str, str]
+    """Versions of what it rests on."""
+    warning: str | None = None
+    """What a reader must know, such as a data set that was replaced."""
+
+
+Show = Callable[[float, str, Sequence[int], tuple[EpochRecord, ...]], None]
+"""Told of each epoch: share of the audit that is done, name of the twin, its seeds, and
+a record of each."""
+
+
+def run_audit(
+    config: AuditConfig,
+    directory: Path | str,
+    *,
+    resume: bool = False,
+    show: Show | None = None,
+) -> Audit:
+    """Trains what is missing, then compares, and writes it all.
+
+    Every model and twin gets the same epochs, the same learning rate and the same
+    choice of its epoch on validation images; the test images are scored once a unit.
+
+    Args:
+        config: All that repeats the audit.
+        directory: Its directory.
+        resume: Continue the audit in `directory`, whose configuration must be `config`.
+        show: Told of each epoch.
+
+    Raises:
+        InputError: For a model without a circuit, a twin that cannot exist (if it was
+            asked for by name), a directory of another audit, damaged files.
+
+    Example:
+        >>> import tempfile
+        >>> from qfm_jax.models import ModelConfig
+        >>> from qfm_jax.runs import DataConfig
+        >>> from qfm_jax.training import TrainConfig
+        >>> network = ModelConfig(block="circuit", n_qubits=2, n_layers=1)
+        >>> run = RunConfig("tiny", network, TrainConfig(epochs=1),
+        ...                 DataConfig("digits", train_size=300))
+        >>> config = AuditConfig(run, n_seeds=2, twins=("dense",))
+        >>> audit = run_audit(config, Path(tempfile.mkdtemp()) / "audit")
+        >>> audit.verdict, [twin.name for twin in audit.twins]
+        ('cannot tell with this many seeds', ['tiny', 'dense'])
+    """
+    directory, start = Path(directory), time.monotonic()
+    twins, impossible = _twins_of(config)
+    if resume:
+        _check_same(config, directory)
+    else:
+        _start(config, directory)
+    data = {seed: _load(config, seed) for seed in config.seeds}
+    runs = {config.run.model: config.run}
+    for twin in twins:
+        runs[twin.name] = dataclasses.replace(config.run, network=twin.network)
+    groups = [
+        (name, seeds) for name in runs for seeds in _pending(config, directory, name)
+    ]
+    n_left = sum(len(seeds) for _, seeds in groups)
+    n_units = len(runs) * config.n_seeds
+    for name, seeds in groups:
+        told = show and _Told(show, name, seeds, n_units - n_left, n_units, config)
+        for unit in _train(name, runs[name], seeds, data, told):
+            path = _path(directory, name, unit.seed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, _unit_table(unit))
+        n_left -= len(seeds)
+    units = {
+        name: [_read_unit(directory, name, seed) for seed in config.seeds]
+        for name in runs
+    }
+    audit = _conclude(config, twins, impossible, data, units)
+    audit = dataclasses.replace(audit, seconds=time.monotonic() - start)
+    write_json(directory / "audit.json", _audit_table(audit))
+    return audit
+
+
+@dataclasses.dataclass(frozen=True)
+class _Told:
+    """Hands an epoch's records on, with the share of the audit that is done."""
+
+    show: Show
+    name: str
+    seeds: tuple[int, ...]
+    n_done: int
+    n_units: int
+    config: AuditConfig
+
+    def __call__(self, records: tuple[EpochRecord, ...]) -> None:
+        share = records[0].epoch / self.config.run.training.epochs
+        done = (self.n_done + share * len(self.seeds)) / self.n_units
+        self.show(done, self.name, self.seeds, records)
+
+
+def read_audit(directory: Path | str) -> Audit:
+    """Reads a finished audit.
+
+    Raises:
+        InputError: If it is not finished, damaged or of another version.
+    """
+    path = Path(directory) / "audit.json"
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if table.pop("format") != FORMAT:
+            raise ValueError("it is of another version")
+        table["twins"] = list(table["twins"].values())
+        return converter().structure(table, Audit)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{directory} holds no finished audit: there is no audit.json. Continue it "
+            f"with --resume {directory}."
+        ) from error
+    except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
+        raise InputError(f"{path} is damaged: {error}. Restore it.") from error
+
+
+def _twins_of(config: AuditConfig) -> tuple[tuple[Twin, ...], dict[str, str]]:
+    if config.twins:
+        return build_twins(config.run.network, config.twins), {}
+    return possible_twins(config.run.network)
+
+
+def _start(config: AuditConfig, directory: Path) -> None:
+    if directory.is_file() or (directory.is_dir() and any(directory.iterdir())):
+        raise InputError(
+            f"{directory} is not empty, and nothing is overwritten. Choose another "
+            "directory with --out, or continue an audit with --resume."
+        )
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_toml(directory / "audit.toml", config)
+    except OSError as error:
+        raise InputError(
+            f"The directory {directory} cannot be written: {error.strerror}. Choose "
+            "another one with --out."
+        ) from error
+
+
+def read_audit_config(directory: Path) -> AuditConfig:
+    """Reads what an audit was started with.
+
+    Raises:
+        InputError: If there is none, or it is damaged or of another version.
+    """
+    try:
+        return read_toml(directory / "audit.toml", AuditConfig)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise input_error(
+            "--resume",
+            "name a directory that `qfm audit` wrote",
+            f"{directory} holds no audit.toml",
+        ) from error
+
+
+def _check_same(config: AuditConfig, directory: Path) -> None:
+    stored = read_audit_config(directory)
+    # How many train together changes the time, not what is trained.
+    if dataclasses.replace(config, together=stored.together) == stored:
+        return
+    check_same(config.run, stored.run, directory)
+    raise InputError(
+        f"{directory} holds an audit of {stored.n_seeds} seeds and the twins "
+        f"{list(stored.twins) or 'all'}, and {config.n_seeds} seeds and "
+        f"{list(config.twins) or 'all'} are asked for. Leave the options out when you "
+        "resume, or start a new audit with --out."
+    )
+
+
+def _load(config: AuditConfig, seed: int) -> Dataset:
+    data = config.run.data
+    return load_dataset(
+        data.name,
+        folder=data.folder,
+        train_size=data.train_size,
+        test_size=data.test_size,
+        seed=seed,
+    )
+
+
+def _pending(
+    config: AuditConfig, directory: Path, name: str
+) -> Iterator[tuple[int, ...]]:
+    """The seeds whose units are missing, in groups that train together."""
+    missing = [s for s in config.seeds if not _path(directory, name, s).exists()]
+    for first in range(0, len(missing), config.together):
+        yield tuple(missing[first : first + config.together])
+
+
+def _train(
+    name: str,
+    run: RunConfig,
+    seeds: tuple[int, ...],
+    data: Mapping[int, Dataset],
+    told: Callable[[tuple[EpochRecord, ...]], None] | None,
+) -> Iterator[Unit]:
+    """Trains a group of seeds and scores each on the test images."""
+    configs = [dataclasses.replace(run, seed=seed) for seed in seeds]
+    models = [build_model(c, n_classes=data[c.seed].n_classes) for c in configs]
+    histories = fit_seeds(
+        models,
+        [data[seed].train for seed in seeds],
+        [data[seed].validation for seed in seeds],
+        run.training,
+        [jax.random.key(seed) for seed in seeds],
+        on_epoch=told,
+    )
+    test = data[seeds[0]].test  # the same for every seed
+    for seed, model, history in zip(seeds, models, histories, strict=True):
+        predictions = predict_logits(model, test.images).argmax(axis=1)
+        quantum, classical = count_parameters(model)
+        loss = history.epochs[-1].train_loss
+        yield Unit(
+            name=name,
+            seed=seed,
+            accuracy=float((predictions == test.labels).mean()),
+            validation_accuracy=history.best.validation_accuracy,
+            train_loss=loss if np.isfinite(loss) else -1.0,
+            best_epoch=history.best_epoch,
+            n_parameters=quantum + classical,
+            n_parameters_quantum=quantum,
+            seconds=history.seconds_training,
+            predictions=tuple(map(int, predictions)),
+        )
+
+
+def _conclude(
+    config: AuditConfig,
+    twins: Sequence[Twin],
+    impossible: Mapping[str, str],
+    data: Mapping[int, Dataset],
+    units: Mapping[str, Sequence[Unit]],
+) -> Audit:
+    """Compares the model with every twin; the strongest classical one decides."""
+    model, first = config.run.model, data[config.seeds[0]]
+    right = {
+        name: np.array([u.predictions for u in own]) == first.test.labels
+        for name, own in units.items()
+    }
+    names = [twin.name for twin in twins]
+    differences = compare(right[model], {name: right[name] for name in names})
+    results = [_result(model, units[model], first.n_classes, config, None)]
+    results += [
+        _result(twin.name, units[twin.name], first.n_classes, config, difference)
+        for twin, difference in zip(twins, differences, strict=True)
+    ]
+    control = _strongest(names, units)
+    decisive = differences[names.index(control)]
+    meanings = {control: BLOCKS[control]}
+    return Audit(
+        config=config,
+        model=model,
+        dataset=first.name,
+        n_train=len(first.train),
+        n_test=len(first.test),
+        n_classes=first.n_classes,
+        seeds=config.seeds,
+        twins=tuple(results),
+        impossible=dict(impossible),
+        control=control,
+        verdict=verdict(decisive),
+        sentence=verdict_sentence(model, [decisive], meanings),
+        seconds=0.0,
+        versions=machine_versions(),
+        warning=first.warning,
+    )
+
+
+def _strongest(names: Sequence[str], units: Mapping[str, Sequence[Unit]]) -> str:
+    """The classical twin of the best mean validation accuracy; else of all twins."""
+    candidates = [name for name in names if name in CLASSICAL] or list(names)
+    return max(
+        candidates,
+        key=lambda name: np.mean([unit.validation_accuracy for unit in units[name]]),
+    )
+
+
+def _result(
+    name: str,
+    units: Sequence[Unit],
+    n_classes: int,
+    config: AuditConfig,
+    difference: PairedDifference | None,
+) -> TwinResult:
+    accuracy = tuple(unit.accuracy for unit in units)
+    dead = dead_seeds(np.array(accuracy), n_classes)
+    has_circuit = difference is None or name in ("frozen", "separable")
+    return TwinResult(
+        name=name,
+        question=QUESTIONS.get(name, ""),
+        accuracy=accuracy,
+        validation_accuracy=tuple(unit.validation_accuracy for unit in units),
+        dead_seeds=tuple(units[i].seed for i in dead),
+        n_parameters=units[0].n_parameters,
+        n_parameters_quantum=units[0].n_parameters_quantum,
+        has_circuit=has_circuit,
+        seconds=tuple(unit.seconds for unit in units),
+        difference=difference,
+        verdict=verdict(difference) if difference else None,
+    )
+
+
+def _path(directory: Path, name: str, seed: int) -> Path:
+    return directory / "units" / name / f"seed-{seed}.json"
+
+
+def _unit_table(unit: Unit) -> dict[str, Any]:
+    return {"format": FORMAT, **cattrs.unstructure(unit)}
+
+
+def _audit_table(audit: Audit) -> dict[str, Any]:
+    table = cattrs.unstructure(audit)
+    table["twins"] = {twin["name"]: twin for twin in table["twins"]}
+    return {"format": FORMAT, **table}
+
+
+def _read_unit(directory: Path, name: str, seed: int) -> Unit:
+    path = _path(directory, name, seed)
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if table.pop("format") != FORMAT:
+            raise ValueError("it is of another version")
+        return converter().structure(table, Unit)
+    except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
+        raise InputError(
+            f"{path} is damaged: {error}. Remove it and resume: it is trained again."
+        ) from error

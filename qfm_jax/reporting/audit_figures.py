@@ -1,0 +1,66 @@
+"""An audit -> its figures. Every function returns a figure that no window holds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..audit import Audit, TwinResult
+from .style import COLORS, INK, MUTED, house_style, lay_out
+
+SIDE = 5.0
+"""Width in inches of one of two figures side by side."""
+
+
+def plot_accuracies(audit: Audit) -> Figure:
+    """Draws the test accuracy of every seed, and the mean, in per cent."""
+    with house_style():
+        figure = Figure(figsize=(SIDE, _height(audit.twins)), layout="constrained")
+        axes = figure.subplots()
+        # Seeds keep their height within a row, so that pairs can be followed.
+        offsets = np.linspace(-0.25, 0.25, len(audit.seeds))
+        for y, twin in enumerate(audit.twins):
+            accuracy = 100 * np.array(twin.accuracy)
+            color = COLORS[1] if y == 0 else COLORS[0]
+            axes.plot(accuracy, y + offsets, "o", color=color, alpha=0.6, markersize=4)
+            mean = [accuracy.mean()] * 2
+            axes.plot(mean, [y - 0.35, y + 0.35], color=INK, linewidth=2)
+        _name_rows(axes, audit.twins)
+        axes.set_xlabel("test accuracy (%): each seed, and the mean")
+        return lay_out(figure)
+
+
+def plot_differences(audit: Audit) -> Figure:
+    """Draws the model's accuracy minus each twin's, with 95 % interval, in points."""
+    twins = audit.twins[1:]
+    with house_style():
+        figure = Figure(figsize=(SIDE, _height(audit.twins)), layout="constrained")
+        axes = figure.subplots()
+        axes.axvline(0, color=MUTED, linewidth=1)
+        for y, twin in enumerate(twins, start=1):
+            difference = twin.difference
+            assert difference is not None
+            mean = 100 * difference.mean
+            low, high = (100 * limit for limit in difference.interval)
+            axes.errorbar(
+                mean,
+                y,
+                xerr=[[max(mean - low, 0)], [max(high - mean, 0)]],
+                color=COLORS[0],
+                marker="s",
+                capsize=4,
+            )
+        _name_rows(axes, audit.twins)
+        axes.set_xlabel(f"{audit.model} minus twin (points), with 95 % interval")
+        return lay_out(figure)
+
+
+def _height(twins: Sequence[TwinResult]) -> float:
+    return 0.8 + 0.42 * len(twins)
+
+
+def _name_rows(axes: Axes, twins: Sequence[TwinResult]) -> None:
+    axes.set_yticks(range(len(twins)), [twin.name for twin in twins])
+    axes.set_ylim(len(twins) - 0.4, -0.6)
+    axes.grid(visible=False, axis="y")

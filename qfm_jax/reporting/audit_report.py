@@ -1,0 +1,135 @@
+"""An audit -> its figures on disk, a table, and one self-contained HTML file."""
+
+import statistics
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from .._checks import InputError
+from ..audit import Audit, TwinResult
+from ..models.block import BLOCKS
+from ..runs import to_toml
+from . import audit_figures
+from .page import environment, picture
+from .style import save_figure
+
+
+def write_audit_report(audit: Audit, path: Path | str) -> Path:
+    """Writes one HTML file that needs nothing else, and the figures beside it.
+
+    Args:
+        audit: A finished audit.
+        path: Where to, such as `runs/audit/report.html`.
+
+    Returns:
+        `path`.
+
+    Raises:
+        InputError: If `path` cannot be written.
+
+    Example:
+        >>> from qfm_jax.audit import read_audit
+        >>> write_audit_report(read_audit("runs/audit"), "a.html")  # doctest: +SKIP
+    """
+    path = Path(path)
+    template = environment().get_template("audit.html.j2")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(template.render(_content(audit)), encoding="utf-8")
+    except OSError as error:
+        raise InputError(
+            f"The report {path} cannot be written: {error.strerror}. "
+            "Choose another path."
+        ) from error
+    figures = path.parent / "figures"
+    save_figure(audit_figures.plot_accuracies(audit), figures / "accuracies")
+    save_figure(audit_figures.plot_differences(audit), figures / "differences")
+    return path
+
+
+def audit_table(audit: Audit) -> Table:
+    """The model and its twins for a terminal of 80 columns."""
+    table = Table(
+        box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False
+    )
+    table.add_column("", no_wrap=True)
+    for name in (
+        "Accuracy, %\nmean \u00b1 sd",
+        "Model \u2212 twin,\npoints, 95 %",
+        "p,\nHolm",
+        "Para-\nmeters",
+        "Training\ns a seed",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in _rows(audit):
+        table.add_row(
+            Text(row["name"]),
+            f"{row['mean']:.2f} \u00b1 {row['sd']:.2f}",
+            row["difference"],
+            row["p"],
+            f"{row['n_parameters']:,}",
+            f"{row['seconds']:,.1f}",
+        )
+    return table
+
+
+def _content(audit: Audit) -> dict[str, Any]:
+    return {
+        "audit": audit,
+        "rows": _rows(audit),
+        "n_epochs": audit.config.run.training.epochs,
+        "learning_rate": audit.config.run.training.learning_rate,
+        "config": to_toml(audit.config),
+        "accuracies": picture(
+            audit_figures.plot_accuracies(audit),
+            "Test accuracy of every seed; the numbers stand in the table below",
+        ),
+        "differences": picture(
+            audit_figures.plot_differences(audit),
+            "Accuracy of the model minus that of each twin, with 95 % interval",
+        ),
+    }
+
+
+def _rows(audit: Audit) -> list[dict[str, Any]]:
+    return [_row(audit, twin) for twin in audit.twins]
+
+
+def _row(audit: Audit, twin: TwinResult) -> dict[str, Any]:
+    d = twin.difference
+    n_forward = audit.n_train * audit.config.run.training.epochs
+    return {
+        "name": twin.name,
+        "what": BLOCKS["circuit"] if d is None else BLOCKS[twin.name],
+        "question": twin.question,
+        "verdict": twin.verdict or "",
+        "mean": 100 * statistics.mean(twin.accuracy),
+        "sd": 100 * statistics.stdev(twin.accuracy),
+        "raw": ", ".join(f"{100 * accuracy:.2f}" for accuracy in twin.accuracy),
+        "validation": 100 * statistics.mean(twin.validation_accuracy),
+        "dead": ", ".join(map(str, twin.dead_seeds)) or "none",
+        "difference": "" if d is None else _interval(d.mean, d.interval),
+        "effect": "" if d is None or d.effect_size is None else f"{d.effect_size:+.2f}",
+        "wins": "" if d is None else f"{d.n_wins} of {d.n_seeds}",
+        "p": "" if d is None else _p(d.p_adjusted),
+        "p_raw": "" if d is None or d.p_value is None else _p(d.p_value),
+        "mcnemar": ""
+        if d is None
+        else f"{d.mcnemar.n_only_model:,} : {d.mcnemar.n_only_twin:,}",
+        "n_parameters": twin.n_parameters,
+        "n_parameters_quantum": twin.n_parameters_quantum,
+        "executions": n_forward if twin.has_circuit else 0,
+        "seconds": statistics.mean(twin.seconds),
+    }
+
+
+def _interval(mean: float, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{100 * mean:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+
+
+def _p(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.001 else f"{value:.1e}"

@@ -1,0 +1,188 @@
+"""Many seeds of one model, trained together: the seed is a `vmap` axis.
+
+Ten seeds then compile once and step as one program. How much that saves depends on the
+machine and the model: experiments/README.md has measured figures.
+"""
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from .._checks import check_at_least, input_error
+from ..data import Images
+from ..history import EpochRecord, History, best_epoch
+from ..models.prediction import predict_seeds
+from .config import TrainConfig
+from .steps import Steps, TrainState
+
+OnEpoch = Callable[[tuple[EpochRecord, ...]], None]
+
+
+def fit_seeds(
+    models: Sequence[nnx.Module],
+    train: Sequence[Images],
+    validation: Sequence[Images],
+    config: TrainConfig,
+    keys: Sequence[jax.Array],
+    *,
+    on_epoch: OnEpoch | None = None,
+) -> tuple[History, ...]:
+    """Trains models that differ in their start and data alone, all at once.
+
+    Every seed sees the batches, and takes the steps, that `fit` takes with its key; the
+    results agree but for rounding. A seed whose loss is no longer finite goes on
+    without sense, and its scores say so: none is dropped.
+
+    Args:
+        models: Models of one structure, a seed each; left with their best weights.
+        train: Training images of each seed, as many for every seed.
+        validation: Validation images of each seed, as many for every seed.
+        config: How to train; `patience` is 0, since all seeds stop together.
+        keys: PRNG key of each seed.
+        on_epoch: Called with the records of all seeds after each epoch.
+
+    Returns:
+        The history of each seed. `seconds` is a seed's share of the time.
+
+    Raises:
+        InputError: For no model, lists of other lengths, seeds of different numbers of
+            images, or `patience`.
+
+    Example:
+        >>> from qfm_jax import load_dataset
+        >>> from qfm_jax.models import Classifier, ModelConfig
+        >>> data = load_dataset("digits", train_size=200)
+        >>> models = [Classifier(ModelConfig(), rngs=nnx.Rngs(s)) for s in range(3)]
+        >>> histories = fit_seeds(models, [data.train] * 3, [data.validation] * 3,
+        ...                       TrainConfig(epochs=2), jax.random.split(
+        ...                           jax.random.key(0), 3))
+        >>> [len(history.epochs) for history in histories]
+        [2, 2, 2]
+    """
+    _check_alike(models, train=train, validation=validation, keys=keys)
+    if config.patience:
+        must = "be 0 where seeds are trained together: all stop at the same epoch"
+        raise input_error("patience", must, f"is {config.patience}")
+    steps = Steps(models[0], config, len(train[0]))
+    pairs = zip(models, keys, strict=True)
+    states = _stack([steps.initial_state(model, key) for model, key in pairs])
+    images = jnp.stack([part.images for part in train])  # (seeds, n, height, width)
+    labels = jnp.stack([part.labels for part in train])
+    advance = jax.jit(functools.partial(_advance, steps))
+    order = jax.jit(jax.vmap(steps.order, (0, None)))
+    start = time.perf_counter()
+    orders = order(states.key, 1)
+    jax.block_until_ready(advance(states, images, labels, orders, 0, 0))
+    compiling = (time.perf_counter() - start) / len(models)
+    records: list[tuple[EpochRecord, ...]] = [()] * len(models)
+    for epoch in range(1, config.epochs + 1):
+        first, stop = (epoch - 1) * steps.per_epoch, epoch * steps.per_epoch
+        start = time.perf_counter()
+        orders = order(states.key, epoch)
+        states = advance(states, images, labels, orders, first, stop)
+        jax.block_until_ready(states)
+        share = (time.perf_counter() - start) / len(models)
+        logits = predict_seeds(
+            models[0],
+            (states.params, states.others),
+            np.stack([part.images for part in validation]),
+        )
+        labels_of = [part.labels for part in validation]
+        new = _records(steps, epoch, states, logits, labels_of, share)
+        records = [(*old, one) for old, one in zip(records, new, strict=True)]
+        states = _next_epoch(states, [best_epoch(own) == epoch for own in records])
+        if on_epoch:
+            on_epoch(new)
+    for i, model in enumerate(models):
+        nnx.update(model, *jax.tree.map(lambda leaf, i=i: leaf[i], states.best))
+    return tuple(History(own, best_epoch(own), compiling) for own in records)
+
+
+def _advance(
+    steps: Steps,
+    states: TrainState,
+    images: jax.Array,
+    labels: jax.Array,
+    orders: jax.Array,
+    first: int,
+    stop: int,
+) -> TrainState:
+    """All seeds from step `first` to step `stop` of the same epoch."""
+
+    def step_all(i: jax.Array, states: TrainState) -> TrainState:
+        start = i % steps.per_epoch * steps.batch_size
+
+        def step_one(
+            state: TrainState, images: jax.Array, labels: jax.Array, order: jax.Array
+        ) -> TrainState:
+            batch = jax.lax.dynamic_slice(order, (start,), (steps.batch_size,))
+            return steps.step(state, images[batch], labels[batch])
+
+        return jax.vmap(step_one)(states, images, labels, orders)
+
+    return jax.lax.fori_loop(first, stop, step_all, states)
+
+
+def _records(
+    steps: Steps,
+    epoch: int,
+    states: TrainState,
+    logits: np.ndarray,
+    labels: Sequence[np.ndarray],
+    seconds: float,
+) -> tuple[EpochRecord, ...]:
+    n_images = steps.per_epoch * steps.batch_size
+    records = []
+    for i, own in enumerate(labels):
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits[i], own)
+        records.append(
+            EpochRecord(
+                epoch=epoch,
+                step=epoch * steps.per_epoch,
+                train_loss=float(states.loss_sum[i]) / steps.per_epoch,
+                train_accuracy=int(states.n_right[i]) / n_images,
+                validation_loss=float(losses.mean()),
+                validation_accuracy=float((logits[i].argmax(axis=1) == own).mean()),
+                learning_rate=float(steps.schedule(epoch * steps.per_epoch - 1)),
+                seconds=seconds,
+                images_per_second=n_images / seconds,
+            )
+        )
+    return tuple(records)
+
+
+def _next_epoch(states: TrainState, is_best: Sequence[bool]) -> TrainState:
+    """Sums back at zero; the weights of the seeds for which this epoch was the best."""
+    chosen = np.flatnonzero(is_best)
+
+    def keep(best: jax.Array, now: jax.Array) -> jax.Array:
+        return best.at[chosen].set(now[chosen])
+
+    return states._replace(
+        loss_sum=jnp.zeros_like(states.loss_sum),
+        n_right=jnp.zeros_like(states.n_right),
+        best=jax.tree.map(keep, states.best, (states.params, states.others)),
+    )
+
+
+def _stack(states: Sequence[TrainState]) -> TrainState:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+def _check_alike(models: Sequence[nnx.Module], **lists: Sequence[Any]) -> None:
+    check_at_least("len(models)", len(models), 1, "Pass a model for each seed.")
+    for name, entries in lists.items():
+        if len(entries) != len(models):
+            must = f"have an entry for each of the {len(models)} models"
+            raise input_error(name, must, f"has {len(entries)}")
+        if name != "keys" and len({len(part) for part in entries}) > 1:
+            sizes = [len(part) for part in entries]
+            must = "have as many images for every seed"
+            raise input_error(name, must, f"has {sizes}")

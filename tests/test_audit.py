@@ -1,0 +1,200 @@
+"""`qfm audit`: units that are kept, a verdict that follows from them, a report."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pytest
+
+from qfm_jax import audit as audit_module
+from qfm_jax._checks import InputError
+from qfm_jax.audit import AuditConfig, read_audit, run_audit
+from qfm_jax.cli import main
+from qfm_jax.data import load_dataset
+from qfm_jax.models import ModelConfig
+from qfm_jax.reporting import audit_table, write_audit_report
+from qfm_jax.runs import DataConfig, RunConfig
+from qfm_jax.statistics import compare, verdict
+from qfm_jax.training import TrainConfig
+
+NETWORK = ModelConfig(block="circuit", n_qubits=2, n_layers=1)
+RUN = RunConfig(
+    "tiny", NETWORK, TrainConfig(epochs=1), DataConfig("digits", train_size=200), seed=5
+)
+CONFIG = AuditConfig(RUN, n_seeds=3, twins=("removed", "frozen"), together=2)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished audit and its directory."""
+    directory = tmp_path_factory.mktemp("audit") / "tiny"
+    return run_audit(CONFIG, directory), directory
+
+
+def units(directory):
+    return {p.relative_to(directory): p for p in directory.glob("units/*/*.json")}
+
+
+def test_every_training_has_a_file_of_its_own(finished):
+    audit, directory = finished
+    names = [f"units/{n}/seed-{s}.json" for n in audit_names() for s in (5, 6, 7)]
+    assert sorted(map(str, units(directory))) == sorted(names)
+    assert audit.seeds == (5, 6, 7)
+
+
+def audit_names():
+    return ("tiny", "removed", "frozen")
+
+
+def test_the_scores_are_those_of_the_stored_predictions(finished):
+    audit, directory = finished
+    labels = load_dataset("digits", train_size=200, seed=5).test.labels
+    right = {}
+    for name in audit_names():
+        tables = [
+            json.loads((directory / f"units/{name}/seed-{seed}.json").read_text())
+            for seed in audit.seeds
+        ]
+        right[name] = np.array([table["predictions"] for table in tables]) == labels
+    for twin in audit.twins:
+        np.testing.assert_allclose(twin.accuracy, right[twin.name].mean(axis=1))
+    twins = {name: right[name] for name in audit_names()[1:]}
+    differences = compare(right["tiny"], twins)
+    assert tuple(twin.difference for twin in audit.twins[1:]) == differences
+    assert audit.control == "removed"  # the only twin without a circuit
+    assert audit.verdict == verdict(differences[0])
+    assert "Against removed" in audit.sentence
+
+
+def test_what_was_written_is_what_is_read(finished):
+    audit, directory = finished
+    assert read_audit(directory) == audit
+    table = json.loads((directory / "audit.json").read_text())
+    assert table["model"] == "tiny"
+    assert list(table["twins"]) == list(audit_names())
+    assert len(table["twins"]["frozen"]["accuracy"]) == 3
+    assert table["twins"]["tiny"]["n_parameters_quantum"] == 6
+    assert table["twins"]["frozen"]["n_parameters_quantum"] == 0
+
+
+def test_an_interrupted_audit_goes_on_where_it_stopped(finished, tmp_path, monkeypatch):
+    audit, _ = finished
+    original, n_written = audit_module.write_json, 0
+
+    def stopping(path, table):
+        nonlocal n_written
+        n_written += 1
+        if n_written == 5:
+            raise KeyboardInterrupt
+        original(path, table)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(audit_module, "write_json", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            run_audit(CONFIG, tmp_path / "audit")
+    kept = {p: p.read_bytes() for p in units(tmp_path / "audit").values()}
+    assert len(kept) == 4
+    again = dataclasses.replace(CONFIG, together=3)  # changes the time alone
+    seen = []
+    resumed = run_audit(
+        again, tmp_path / "audit", resume=True, show=lambda *told: seen.append(told)
+    )
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    for twin, expected in zip(resumed.twins, audit.twins, strict=True):
+        np.testing.assert_allclose(twin.accuracy, expected.accuracy, atol=0.006)
+    shares = [told[0] for told in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1)
+
+
+def test_a_directory_of_another_audit_is_refused(finished, tmp_path):
+    _, directory = finished
+    before = (directory / "audit.toml").read_bytes()
+    with pytest.raises(InputError, match="is not empty, and nothing is overwritten"):
+        run_audit(CONFIG, directory)
+    more = dataclasses.replace(CONFIG, n_seeds=4)
+    with pytest.raises(InputError, match=r"holds an audit of 3 seeds .* 4 seeds and"):
+        run_audit(more, directory, resume=True)
+    longer = dataclasses.replace(RUN, training=TrainConfig(epochs=2))
+    other = dataclasses.replace(CONFIG, run=longer)
+    with pytest.raises(InputError, match=r"training.epochs is 1 there and 2 here"):
+        run_audit(other, directory, resume=True)
+    with pytest.raises(InputError, match="name a directory that `qfm audit` wrote"):
+        run_audit(CONFIG, tmp_path / "nowhere", resume=True)
+    assert (directory / "audit.toml").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["{", '{"format": 1}', '{"format": 9}'])
+def test_a_damaged_unit_is_not_trusted(finished, tmp_path, content):
+    _, directory = finished
+    copy = tmp_path / "copy"
+    for path in (*units(directory).values(), directory / "audit.toml"):
+        target = copy / path.relative_to(directory)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    (copy / "units/frozen/seed-6.json").write_text(content)
+    with pytest.raises(InputError, match=r"seed-6.json is damaged: .*Remove it and"):
+        run_audit(CONFIG, copy, resume=True)
+
+
+def test_an_unfinished_audit_cannot_be_read(tmp_path):
+    with pytest.raises(InputError, match="holds no finished audit"):
+        read_audit(tmp_path)
+    (tmp_path / "audit.json").write_text('{"format": 1}')
+    with pytest.raises(InputError, match=r"audit.json is damaged"):
+        read_audit(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"n_seeds": 1}, "`seeds` must be .* at least 2, but is 1. One seed cannot"),
+        ({"together": 0}, "`together` must be .* at least 1, but is 0"),
+        (
+            {"run": dataclasses.replace(RUN, model="dense")},
+            "`model` must be no name of a twin, but is 'dense'",
+        ),
+    ],
+)
+def test_a_configuration_is_checked(changes, sentence):
+    with pytest.raises(InputError, match=sentence):
+        dataclasses.replace(CONFIG, **changes)
+
+
+def test_the_report_needs_nothing_but_itself_and_says_it_all(finished, tmp_path):
+    audit, _ = finished
+    page = write_audit_report(audit, tmp_path / "report.html").read_text()
+    assert page.lower().startswith("<!doctype html>")
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert audit.verdict in page
+    for twin in audit.twins:
+        assert all(f"{100 * accuracy:.2f}" in page for accuracy in twin.accuracy)
+    assert "advantage" not in page.lower()
+    names = {path.name for path in (tmp_path / "figures").iterdir()}
+    assert names == {
+        f"{name}.{kind}"
+        for name in ("accuracies", "differences")
+        for kind in ("png", "svg")
+    }
+    assert audit_table(audit).row_count == 3
+
+
+def test_the_command_line(finished, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    _, directory = finished
+    assert main(["audit", "--resume", str(directory)]) == 0  # nothing left to train
+    printed = capsys.readouterr().out
+    assert f"Report: {directory / 'report.html'}" in printed
+    assert "Verdict: cannot tell with this many seeds" in printed
+    for arguments, sentence in (
+        (["linear", "--dataset", "digits"], "`network` must have the block 'circuit'"),
+        (["hybrid-cnn", "--seeds", "1"], "`seeds` must be .* at least 2, but is 1"),
+        (["hybrid-cnn", "--twins", "frosen"], "`twins` must .* Did you mean 'frozen'"),
+        ([], "`MODEL` must be the first argument of `qfm audit`"),
+        (["--resume", "nowhere"], "must name a directory that `qfm audit` wrote"),
+    ):
+        assert main(["audit", *arguments]) == 2
+        assert re.search(sentence, capsys.readouterr().err)
+    assert list(tmp_path.iterdir()) == []

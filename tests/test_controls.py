@@ -1,0 +1,46 @@
+"""Twins: one change each, and a reason where one cannot exist."""
+
+import dataclasses
+
+import pytest
+
+from qfm_jax._checks import InputError
+from qfm_jax.controls import QUESTIONS, build_twins, possible_twins
+from qfm_jax.models import ModelConfig
+from qfm_jax.models.block import BLOCKS
+
+HYBRID = ModelConfig(channels=(2,), hidden=(6,), block="circuit", n_qubits=3)
+
+
+def test_there_is_a_twin_for_every_block_and_each_asks_its_own_question():
+    assert set(QUESTIONS) == set(BLOCKS) - {"circuit"}
+    assert len(set(QUESTIONS.values())) == len(QUESTIONS)
+    assert all(question.endswith("?") for question in QUESTIONS.values())
+
+
+def test_a_twin_differs_in_its_block_alone():
+    twins = build_twins(HYBRID)
+    assert [twin.name for twin in twins] == list(QUESTIONS)
+    for twin in twins:
+        assert twin.network.block == twin.name
+        assert dataclasses.replace(twin.network, block="circuit") == HYBRID
+
+
+def test_a_twin_that_cannot_exist_says_why():
+    amplitudes = dataclasses.replace(HYBRID, embedding="amplitude")
+    twins, impossible = possible_twins(amplitudes)
+    assert [twin.name for twin in twins] == [n for n in QUESTIONS if n != "fourier"]
+    assert "no Fourier series" in impossible["fourier"]
+    with pytest.raises(InputError, match="features that enter as amplitudes"):
+        build_twins(amplitudes, ("dense", "fourier"))
+
+
+@pytest.mark.parametrize("find", [build_twins, possible_twins])
+def test_a_model_without_a_circuit_has_no_twins(find):
+    with pytest.raises(InputError, match=r"`network` must have the block 'circuit'"):
+        find(ModelConfig(block="dense"))
+
+
+def test_an_unknown_twin_is_refused_with_the_nearest_name():
+    with pytest.raises(InputError, match="Did you mean 'frozen'"):
+        build_twins(HYBRID, ("frosen",))

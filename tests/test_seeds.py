@@ -1,0 +1,115 @@
+"""Seeds that train together against seeds that train alone."""
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from qfm_jax._checks import InputError
+from qfm_jax.data import Images, load_dataset
+from qfm_jax.models import Classifier, ModelConfig
+from qfm_jax.models.prediction import predict_logits
+from qfm_jax.training import TrainConfig, fit, fit_seeds
+
+SEEDS = (3, 4, 5)
+CONFIG = TrainConfig(epochs=3, batch_size=50, learning_rate=0.05, augment=True)
+NETWORKS = {
+    "dropout": ModelConfig(hidden=(12,), dropout=0.4),
+    "circuit": ModelConfig(block="circuit", n_qubits=3, n_layers=1),
+}
+
+
+@pytest.fixture(scope="module")
+def data():
+    """Every seed has a split of its own."""
+    return [load_dataset("digits", train_size=220, seed=seed) for seed in SEEDS]
+
+
+def build(network):
+    return [Classifier(network, rngs=nnx.Rngs(seed)) for seed in SEEDS]
+
+
+def together(models, data, config=CONFIG, **more):
+    train, validation = [d.train for d in data], [d.validation for d in data]
+    keys = [jax.random.key(seed) for seed in SEEDS]
+    return fit_seeds(models, train, validation, config, keys, **more)
+
+
+@pytest.fixture(scope="module", params=NETWORKS)
+def trained(request, data):
+    """Models and histories, together; and the same, one after another."""
+    models, alone = build(NETWORKS[request.param]), build(NETWORKS[request.param])
+    told = []
+    histories = together(models, data, on_epoch=told.append)
+    expected = [
+        fit(m, d.train, d.validation, CONFIG, jax.random.key(seed), progress=False)
+        for m, d, seed in zip(alone, data, SEEDS, strict=True)
+    ]
+    return models, histories, alone, expected, told
+
+
+def test_every_seed_goes_the_way_that_it_goes_alone(trained):
+    _, histories, _, expected, _ = trained
+    for history, alone in zip(histories, expected, strict=True):
+        assert history.best_epoch == alone.best_epoch
+        for name in ("train_loss", "train_accuracy", "validation_loss"):
+            np.testing.assert_allclose(
+                [getattr(record, name) for record in history.epochs],
+                [getattr(record, name) for record in alone.epochs],
+                rtol=1e-3,
+            )
+        steps = [(r.epoch, r.step, r.learning_rate) for r in history.epochs]
+        assert steps == [(r.epoch, r.step, r.learning_rate) for r in alone.epochs]
+
+
+def test_every_model_ends_with_the_weights_that_it_ends_with_alone(trained, data):
+    models, _, alone, _, _ = trained
+    images = data[0].test.images[:20]
+    for model, other in zip(models, alone, strict=True):
+        logits = predict_logits(model, images, batch_size=20)
+        expected = predict_logits(other, images, batch_size=20)
+        np.testing.assert_allclose(logits, expected, atol=2e-3)
+    first, second = (predict_logits(m, images, batch_size=20) for m in models[:2])
+    assert np.abs(first - second).max() > 0.1
+
+
+def test_each_epoch_is_told_with_a_record_of_each_seed(trained):
+    _, histories, _, _, told = trained
+    assert [records[0].epoch for records in told] == [1, 2, 3]
+    for i, history in enumerate(histories):
+        assert history.epochs == tuple(records[i] for records in told)
+
+
+def test_a_seed_that_diverges_leaves_the_others_alone(data, trained):
+    class Fragile(nnx.Module):
+        """Softmax regression whose weights may start as NaN."""
+
+        def __init__(self, start):
+            self.linear = nnx.Linear(784, 10, rngs=nnx.Rngs(0))
+            self.linear.bias[...] += start
+
+        def __call__(self, images):
+            return self.linear(images.reshape(len(images), -1))
+
+    models = [Fragile(start) for start in (0.0, np.nan, 0.0)]
+    histories = together(models, data, TrainConfig(epochs=1, batch_size=50))
+    losses = [history.epochs[-1].train_loss for history in histories]
+    assert np.isnan(losses[1])
+    assert np.isfinite(losses[0])
+    assert np.isfinite(losses[2])
+
+
+def test_bad_input_gets_a_sentence(data):
+    models = build(ModelConfig())
+    keys = [jax.random.key(seed) for seed in SEEDS]
+    train, validation = [d.train for d in data], [d.validation for d in data]
+    with pytest.raises(InputError, match=r"`len\(models\)` must be .* but is 0"):
+        fit_seeds([], [], [], CONFIG, [])
+    with pytest.raises(InputError, match="`keys` must have an entry for each of the 3"):
+        fit_seeds(models, train, validation, CONFIG, keys[:2])
+    short = [*train[:2], Images(train[2].images[:9], train[2].labels[:9])]
+    with pytest.raises(InputError, match=r"`train` must have as many .* 220, 9\]"):
+        fit_seeds(models, short, validation, CONFIG, keys)
+    patient = TrainConfig(patience=2)
+    with pytest.raises(InputError, match=r"`patience` must be 0 .* but is 2"):
+        fit_seeds(models, train, validation, patient, keys)
