@@ -7,9 +7,8 @@ import re
 import numpy as np
 import pytest
 
-from qfm_jax import audit as audit_module
 from qfm_jax._checks import InputError
-from qfm_jax.audit import AuditConfig, read_audit, run_audit
+from qfm_jax.audit import AuditConfig, read_audit, records, run_audit
 from qfm_jax.cli import main
 from qfm_jax.data import load_dataset
 from qfm_jax.models import ModelConfig
@@ -80,7 +79,7 @@ def test_what_was_written_is_what_is_read(finished):
 
 def test_an_interrupted_audit_goes_on_where_it_stopped(finished, tmp_path, monkeypatch):
     audit, _ = finished
-    original, n_written = audit_module.write_json, 0
+    original, n_written = records.write_json, 0
 
     def stopping(path, table):
         nonlocal n_written
@@ -90,7 +89,7 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(finished, tmp_path, monke
         original(path, table)
 
     with monkeypatch.context() as patch:
-        patch.setattr(audit_module, "write_json", stopping)
+        patch.setattr(records, "write_json", stopping)
         with pytest.raises(KeyboardInterrupt):
             run_audit(CONFIG, tmp_path / "audit")
     kept = {p: p.read_bytes() for p in units(tmp_path / "audit").values()}

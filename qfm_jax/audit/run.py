@@ -2,171 +2,47 @@
 
 A unit is one training: a model (or a twin) with one seed. Each has its own file, so
 that an interrupted audit goes on where it stopped.
-
-audit.toml             AuditConfig: all that repeats the audit
-units/TWIN/seed-N.json Unit: predictions and scores of one training
-audit.json             Audit: everything, with the statistics and the verdict
 """
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import cattrs
 import jax
 import numpy as np
 
-from ._checks import InputError, check_at_least, input_error
-from .controls import QUESTIONS, Twin, build_twins, possible_twins
-from .data import Dataset, load_dataset
-from .experiment import build_model, check_same
-from .history import EpochRecord
-from .models import count_parameters
-from .models.block import BLOCKS
-from .models.prediction import predict_logits
-from .runs import (
-    RunConfig,
-    converter,
-    machine_versions,
-    read_toml,
-    write_json,
-    write_toml,
-)
-from .statistics import (
+from .._checks import InputError
+from ..controls import QUESTIONS, Twin, build_twins, possible_twins
+from ..data import Dataset, load_dataset
+from ..experiment import build_model, check_same
+from ..history import EpochRecord
+from ..models import count_parameters
+from ..models.block import BLOCKS
+from ..models.prediction import predict_logits
+from ..runs import RunConfig, machine_versions, write_toml
+from ..statistics import (
     PairedDifference,
     compare,
     dead_seeds,
     verdict,
     verdict_sentence,
 )
-from .training import fit_seeds
-
-FORMAT = 1
-"""Version of the files of an audit."""
+from ..training import fit_seeds
+from .records import (
+    Audit,
+    AuditConfig,
+    TwinResult,
+    Unit,
+    read_audit_config,
+    read_unit,
+    unit_path,
+    write_audit,
+    write_unit,
+)
 
 CLASSICAL = ("removed", "linear", "dense", "matched", "fourier")
 """Twins without a circuit; the strongest of them decides the verdict."""
-
-
-@dataclasses.dataclass(frozen=True)
-class AuditConfig:
-    """All that repeats an audit."""
-
-    run: RunConfig
-    """The audited model; its seed is the first one."""
-    n_seeds: int = 10
-    """Paired seeds, at least 2: of each, split, batches and start are the same."""
-    twins: tuple[str, ...] = ()
-    """Names of the twins; all that exist for the model where left out."""
-    together: int = 5
-    """Seeds that are trained at the same time."""
-
-    def __post_init__(self) -> None:
-        cure = "One seed cannot tell a difference from chance."
-        check_at_least("seeds", self.n_seeds, 2, cure)
-        check_at_least("together", self.together, 1)
-        has_circuit = self.run.network.block == "circuit"  # others are refused later
-        if has_circuit and self.run.model in QUESTIONS:
-            must = "be no name of a twin"
-            raise input_error("model", must, f"is {self.run.model!r}", "Rename it.")
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        """All seeds, in order."""
-        return tuple(range(self.run.seed, self.run.seed + self.n_seeds))
-
-
-@dataclasses.dataclass(frozen=True)
-class Unit:
-    """One training of one model with one seed, and its test predictions."""
-
-    name: str
-    """Name of the twin, or of the model itself."""
-    seed: int
-    """Its seed."""
-    accuracy: float
-    """Share of the test images that it classifies rightly."""
-    validation_accuracy: float
-    """The same of the validation images, at the scored epoch."""
-    train_loss: float
-    """Loss of the last epoch, in nats; -1 where it is not finite."""
-    best_epoch: int
-    """Epoch of the scored weights, chosen on the validation images."""
-    n_parameters: int
-    """Trainable numbers."""
-    n_parameters_quantum: int
-    """Those that are angles of the circuit."""
-    seconds: float
-    """The seed's share of the time of all training steps."""
-    predictions: tuple[int, ...]
-    """Predicted class of every test image."""
-
-
-@dataclasses.dataclass(frozen=True)
-class TwinResult:
-    """A model or twin over all seeds."""
-
-    name: str
-    """Name of the twin, or of the model itself."""
-    question: str
-    """What the comparison with it answers; empty for the model itself."""
-    accuracy: tuple[float, ...]
-    """Test accuracy of each seed."""
-    validation_accuracy: tuple[float, ...]
-    """Validation accuracy of each seed, at the scored epoch."""
-    dead_seeds: tuple[int, ...]
-    """Seeds within two points of chance; they count like all others."""
-    n_parameters: int
-    """Trainable numbers."""
-    n_parameters_quantum: int
-    """Those that are angles of the circuit."""
-    has_circuit: bool
-    """Whether it runs the circuit, once forward for each image."""
-    seconds: tuple[float, ...]
-    """Each seed's share of the time of all training steps."""
-    difference: PairedDifference | None = None
-    """The model against this twin; None for the model itself."""
-    verdict: str | None = None
-    """What the difference says of the circuit."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Audit:
-    """A finished audit."""
-
-    config: AuditConfig
-    """All that repeats it."""
-    model: str
-    """Name of the audited model."""
-    dataset: str
-    """Name of the data set, as it was resolved."""
-    n_train: int
-    """Training images of each seed."""
-    n_test: int
-    """Test images."""
-    n_classes: int
-    """Classes of the data set."""
-    seeds: tuple[int, ...]
-    """All seeds."""
-    twins: tuple[TwinResult, ...]
-    """The model itself, then its twins."""
-    impossible: Mapping[str, str]
-    """Twins that cannot exist for the model, with the reason."""
-    control: str
-    """The classical twin that decides: the best on the validation images."""
-    verdict: str
-    """What the comparison with it says: see `qfm_jax.statistics.verdict`."""
-    sentence: str
-    """The verdict in words, with its numbers."""
-    seconds: float
-    """Time of this audit's last session, all in all."""
-    versions: Mapping[str, str]
-    """Versions of what it rests on."""
-    warning: str | None = None
-    """What a reader must know, such as a data set that was replaced."""
 
 
 Show = Callable[[float, str, Sequence[int], tuple[EpochRecord, ...]], None]
@@ -227,17 +103,15 @@ def run_audit(
     for name, seeds in groups:
         told = show and _Told(show, name, seeds, n_units - n_left, n_units, config)
         for unit in _train(name, runs[name], seeds, data, told):
-            path = _path(directory, name, unit.seed)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_json(path, _unit_table(unit))
+            write_unit(directory, unit)
         n_left -= len(seeds)
     units = {
-        name: [_read_unit(directory, name, seed) for seed in config.seeds]
+        name: [read_unit(directory, name, seed) for seed in config.seeds]
         for name in runs
     }
     audit = _conclude(config, twins, impossible, data, units)
     audit = dataclasses.replace(audit, seconds=time.monotonic() - start)
-    write_json(directory / "audit.json", _audit_table(audit))
+    write_audit(directory, audit)
     return audit
 
 
@@ -256,28 +130,6 @@ class _Told:
         share = records[0].epoch / self.config.run.training.epochs
         done = (self.n_done + share * len(self.seeds)) / self.n_units
         self.show(done, self.name, self.seeds, records)
-
-
-def read_audit(directory: Path | str) -> Audit:
-    """Reads a finished audit.
-
-    Raises:
-        InputError: If it is not finished, damaged or of another version.
-    """
-    path = Path(directory) / "audit.json"
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        if table.pop("format") != FORMAT:
-            raise ValueError("it is of another version")
-        table["twins"] = list(table["twins"].values())
-        return converter().structure(table, Audit)
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{directory} holds no finished audit: there is no audit.json. Continue it "
-            f"with --resume {directory}."
-        ) from error
-    except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
-        raise InputError(f"{path} is damaged: {error}. Restore it.") from error
 
 
 def _twins_of(config: AuditConfig) -> tuple[tuple[Twin, ...], dict[str, str]]:
@@ -299,22 +151,6 @@ def _start(config: AuditConfig, directory: Path) -> None:
         raise InputError(
             f"The directory {directory} cannot be written: {error.strerror}. Choose "
             "another one with --out."
-        ) from error
-
-
-def read_audit_config(directory: Path) -> AuditConfig:
-    """Reads what an audit was started with.
-
-    Raises:
-        InputError: If there is none, or it is damaged or of another version.
-    """
-    try:
-        return read_toml(directory / "audit.toml", AuditConfig)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise input_error(
-            "--resume",
-            "name a directory that `qfm audit` wrote",
-            f"{directory} holds no audit.toml",
         ) from error
 
 
@@ -347,7 +183,7 @@ def _pending(
     config: AuditConfig, directory: Path, name: str
 ) -> Iterator[tuple[int, ...]]:
     """The seeds whose units are missing, in groups that train together."""
-    missing = [s for s in config.seeds if not _path(directory, name, s).exists()]
+    missing = [s for s in config.seeds if not unit_path(directory, name, s).exists()]
     for first in range(0, len(missing), config.together):
         yield tuple(missing[first : first + config.together])
 
@@ -463,30 +299,3 @@ def _result(
         difference=difference,
         verdict=verdict(difference) if difference else None,
     )
-
-
-def _path(directory: Path, name: str, seed: int) -> Path:
-    return directory / "units" / name / f"seed-{seed}.json"
-
-
-def _unit_table(unit: Unit) -> dict[str, Any]:
-    return {"format": FORMAT, **cattrs.unstructure(unit)}
-
-
-def _audit_table(audit: Audit) -> dict[str, Any]:
-    table = cattrs.unstructure(audit)
-    table["twins"] = {twin["name"]: twin for twin in table["twins"]}
-    return {"format": FORMAT, **table}
-
-
-def _read_unit(directory: Path, name: str, seed: int) -> Unit:
-    path = _path(directory, name, seed)
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        if table.pop("format") != FORMAT:
-            raise ValueError("it is of another version")
-        return converter().structure(table, Unit)
-    except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
-        raise InputError(
-            f"{path} is damaged: {error}. Remove it and resume: it is trained again."
-        ) from error

@@ -1,0 +1,9 @@
+"""What a circuit contributes: a model and its twins over paired seeds."""
+
+from .records import Audit as Audit
+from .records import AuditConfig as AuditConfig
+from .records import TwinResult as TwinResult
+from .records import Unit as Unit
+from .records import read_audit as read_audit
+from .records import read_audit_config as read_audit_config
+from .run import run_audit as run_audit

@@ -1,0 +1,214 @@
+"""What an audit is made of, and its files.
+
+audit.toml             AuditConfig: all that repeats the audit
+units/TWIN/seed-N.json Unit: predictions and scores of one training
+audit.json             Audit: everything, with the statistics and the verdict
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import cattrs
+
+from .._checks import InputError, check_at_least, input_error
+from ..controls import QUESTIONS
+from ..runs import RunConfig, converter, read_toml, write_json
+from ..statistics import PairedDifference
+
+FORMAT = 1
+"""Version of the files of an audit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditConfig:
+    """All that repeats an audit."""
+
+    run: RunConfig
+    """The audited model; its seed is the first one."""
+    n_seeds: int = 10
+    """Paired seeds, at least 2: of each, split, batches and start are the same."""
+    twins: tuple[str, ...] = ()
+    """Names of the twins; all that exist for the model where left out."""
+    together: int = 5
+    """Seeds that are trained at the same time."""
+
+    def __post_init__(self) -> None:
+        cure = "One seed cannot tell a difference from chance."
+        check_at_least("seeds", self.n_seeds, 2, cure)
+        check_at_least("together", self.together, 1)
+        has_circuit = self.run.network.block == "circuit"  # others are refused later
+        if has_circuit and self.run.model in QUESTIONS:
+            must = "be no name of a twin"
+            raise input_error("model", must, f"is {self.run.model!r}", "Rename it.")
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """All seeds, in order."""
+        return tuple(range(self.run.seed, self.run.seed + self.n_seeds))
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """One training of one model with one seed, and its test predictions."""
+
+    name: str
+    """Name of the twin, or of the model itself."""
+    seed: int
+    """Its seed."""
+    accuracy: float
+    """Share of the test images that it classifies rightly."""
+    validation_accuracy: float
+    """The same of the validation images, at the scored epoch."""
+    train_loss: float
+    """Loss of the last epoch, in nats; -1 where it is not finite."""
+    best_epoch: int
+    """Epoch of the scored weights, chosen on the validation images."""
+    n_parameters: int
+    """Trainable numbers."""
+    n_parameters_quantum: int
+    """Those that are angles of the circuit."""
+    seconds: float
+    """The seed's share of the time of all training steps."""
+    predictions: tuple[int, ...]
+    """Predicted class of every test image."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TwinResult:
+    """A model or twin over all seeds."""
+
+    name: str
+    """Name of the twin, or of the model itself."""
+    question: str
+    """What the comparison with it answers; empty for the model itself."""
+    accuracy: tuple[float, ...]
+    """Test accuracy of each seed."""
+    validation_accuracy: tuple[float, ...]
+    """Validation accuracy of each seed, at the scored epoch."""
+    dead_seeds: tuple[int, ...]
+    """Seeds within two points of chance; they count like all others."""
+    n_parameters: int
+    """Trainable numbers."""
+    n_parameters_quantum: int
+    """Those that are angles of the circuit."""
+    has_circuit: bool
+    """Whether it runs the circuit, once forward for each image."""
+    seconds: tuple[float, ...]
+    """Each seed's share of the time of all training steps."""
+    difference: PairedDifference | None = None
+    """The model against this twin; None for the model itself."""
+    verdict: str | None = None
+    """What the difference says of the circuit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """A finished audit."""
+
+    config: AuditConfig
+    """All that repeats it."""
+    model: str
+    """Name of the audited model."""
+    dataset: str
+    """Name of the data set, as it was resolved."""
+    n_train: int
+    """Training images of each seed."""
+    n_test: int
+    """Test images."""
+    n_classes: int
+    """Classes of the data set."""
+    seeds: tuple[int, ...]
+    """All seeds."""
+    twins: tuple[TwinResult, ...]
+    """The model itself, then its twins."""
+    impossible: Mapping[str, str]
+    """Twins that cannot exist for the model, with the reason."""
+    control: str
+    """The classical twin that decides: the best on the validation images."""
+    verdict: str
+    """What the comparison with it says: see `qfm_jax.statistics.verdict`."""
+    sentence: str
+    """The verdict in words, with its numbers."""
+    seconds: float
+    """Time of this audit's last session, all in all."""
+    versions: Mapping[str, str]
+    """Versions of what it rests on."""
+    warning: str | None = None
+    """What a reader must know, such as a data set that was replaced."""
+
+
+def read_audit_config(directory: Path) -> AuditConfig:
+    """Reads what an audit was started with.
+
+    Raises:
+        InputError: If there is none, or it is damaged or of another version.
+    """
+    try:
+        return read_toml(directory / "audit.toml", AuditConfig)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise input_error(
+            "--resume",
+            "name a directory that `qfm audit` wrote",
+            f"{directory} holds no audit.toml",
+        ) from error
+
+
+def read_audit(directory: Path | str) -> Audit:
+    """Reads a finished audit.
+
+    Raises:
+        InputError: If it is not finished, damaged or of another version.
+    """
+    path = Path(directory) / "audit.json"
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if table.pop("format") != FORMAT:
+            raise ValueError("it is of another version")
+        table["twins"] = list(table["twins"].values())
+        return converter().structure(table, Audit)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{directory} holds no finished audit: there is no audit.json. Continue it "
+            f"with --resume {directory}."
+        ) from error
+    except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
+        raise InputError(f"{path} is damaged: {error}. Restore it.") from error
+
+
+def unit_path(directory: Path, name: str, seed: int) -> Path:
+    """Where a training's file lies."""
+    return directory / "units" / name / f"seed-{seed}.json"
+
+
+def write_unit(directory: Path, unit: Unit) -> None:
+    """Writes a finished training: the whole file, or none."""
+    path = unit_path(directory, unit.name, unit.seed)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"format": FORMAT, **cattrs.unstructure(unit)})
+
+
+def write_audit(directory: Path, audit: Audit) -> None:
+    """Writes `audit.json`, with the twins by name."""
+    table = cattrs.unstructure(audit)
+    table["twins"] = {twin["name"]: twin for twin in table["twins"]}
+    write_json(directory / "audit.json", {"format": FORMAT, **table})
+
+
+def read_unit(directory: Path, name: str, seed: int) -> Unit:
+    """Reads a finished training.
+
+    Raises:
+        InputError: If the file is damaged or of another version.
+    """
+    path = unit_path(directory, name, seed)
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if table.pop("format") != FORMAT:
+            raise ValueError("it is of another version")
+        return converter().structure(table, Unit)
+    except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
+        raise InputError(
+            f"{path} is damaged: {error}. Remove it and resume: it is trained again."
+        ) from error

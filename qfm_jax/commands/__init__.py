@@ -1,0 +1,63 @@
+"""What each subcommand of `qfm` takes and does."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import pooch
+import tyro
+
+from ..devices import silence_upstream
+from .auditing import Audit, audit_default
+from .listing import Data, Models
+from .options import value_of
+from .scoring import Evaluate, Predict, Report
+from .training import Compare, Train, train_default
+
+COMMANDS: dict[str, Any] = {
+    "data": Data,
+    "models": Models,
+    "train": Train,
+    "compare": Compare,
+    "audit": Audit,
+    "evaluate": Evaluate,
+    "predict": Predict,
+    "report": Report,
+}
+
+
+def run_command(name: str, arguments: Sequence[str]) -> None:
+    """Parses the arguments of subcommand `name` and runs it.
+
+    Raises:
+        InputError: For bad input of any kind.
+        SystemExit: With status 2 for arguments that do not parse, 0 after `--help`.
+    """
+    _turn_on_compilation_cache()
+    silence_upstream()
+    default = _default_of(name, arguments)
+    options = tyro.cli(
+        COMMANDS[name], args=list(arguments), prog=f"qfm {name}", default=default
+    )
+    options.run()
+
+
+def _default_of(name: str, arguments: Sequence[str]) -> Any:
+    """The values that the options of a command replace."""
+    if name == "train":
+        return train_default(arguments)
+    stored = value_of("--resume", arguments)
+    if name == "audit":
+        return audit_default(arguments)
+    if name == "compare" and stored is not None:
+        return Compare.of(Path(stored))
+    return tyro.MISSING_NONPROP
+
+
+def _turn_on_compilation_cache() -> None:
+    """Keeps compiled programs on disk: seconds instead of a minute the next time."""
+    cache = Path(os.environ.get("QFM_CACHE_DIR") or pooch.os_cache("qfm_jax"))
+    jax.config.update("jax_compilation_cache_dir", str(cache / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -1,0 +1,133 @@
+"""`qfm audit`."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from rich.console import Console
+from rich.markup import escape
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from .._checks import input_error
+from ..audit import AuditConfig, read_audit_config, run_audit
+from ..devices import DeviceConfig
+from ..models import ModelConfig
+from ..progress import AuditProgress
+from ..reporting import audit_table, write_audit_report
+from ..runs import DataConfig, RunConfig
+from ..training import TrainConfig, TrainingInterrupted
+from .options import (
+    Device,
+    DiffMethod,
+    Folder,
+    Images,
+    Out,
+    Size,
+    device_config,
+    err,
+    named_model,
+    value_of,
+)
+
+AUDIT_TRAIN_SIZE = 10_000
+"""Training images of an audit, where nothing else is asked for: minutes a twin."""
+
+AUDIT_EPOCHS = 5
+"""Epochs of an audit, where nothing else is asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """Retrains a model and its twins over paired seeds: what does the circuit add?"""
+
+    model: Positional[str]
+    """Name of a model with a circuit; `qfm models` lists them."""
+    network: OmitArgPrefixes[ModelConfig]
+    training: OmitArgPrefixes[TrainConfig]
+    dataset: Images = "auto"
+    data_dir: Folder = None
+    train_size: Size = AUDIT_TRAIN_SIZE
+    test_size: Size = None
+    seeds: int = 10
+    """Paired seeds, at least 2."""
+    seed: Annotated[int, arg(help="The first seed; the others follow it.")] = 0
+    twins: tuple[str, ...] = ()
+    """Names of the twins; all that exist for the model where left out."""
+    together: int = 5
+    """Seeds that are trained at the same time; fewer need less memory."""
+    device: Device = DeviceConfig().name
+    diff_method: DiffMethod = "best"
+    out: Out = None
+    resume: Annotated[
+        Path | None,
+        arg(help="Directory of an audit to continue: finished trainings are kept."),
+    ] = None
+
+    @classmethod
+    def of(cls, config: AuditConfig) -> "Audit":
+        """The options that describe an audit."""
+        run = config.run
+        return cls(
+            model=run.model,
+            network=run.network,
+            training=run.training,
+            dataset=run.data.name,
+            data_dir=run.data.folder,
+            train_size=run.data.train_size,
+            test_size=run.data.test_size,
+            seeds=config.n_seeds,
+            seed=run.seed,
+            twins=config.twins,
+            together=config.together,
+            device=run.device.name,
+            diff_method=run.device.diff_method,
+        )
+
+    @property
+    def config(self) -> AuditConfig:
+        """The audit that the options describe."""
+        run = RunConfig(
+            model=self.model,
+            network=self.network,
+            training=self.training,
+            data=DataConfig(
+                self.dataset, self.data_dir, self.train_size, self.test_size
+            ),
+            device=device_config(self.device, None, self.diff_method, self.seed),
+            seed=self.seed,
+        )
+        return AuditConfig(run, self.seeds, self.twins, self.together)
+
+    def run(self) -> None:
+        """Trains every unit that is missing; ends with the table and the report."""
+        if self.resume and self.out:
+            raise input_error("--out", "be left out with --resume", f"is {self.out}")
+        directory = self.resume or self.out
+        directory = directory or Path("runs") / f"audit-{self.model}-{self.dataset}"
+        config, resume = self.config, self.resume is not None
+        try:
+            with AuditProgress() as progress:
+                audit = run_audit(config, directory, resume=resume, show=progress)
+        except KeyboardInterrupt as error:
+            raise TrainingInterrupted(
+                f"The audit was interrupted; finished trainings are saved. Continue "
+                f"with --resume {directory}."
+            ) from error
+        report = write_audit_report(audit, directory / "report.html")
+        if audit.warning:
+            err.print(f"[yellow]{escape(audit.warning)}[/]")
+        console = Console()
+        console.print(audit_table(audit))
+        console.print(f"Verdict: {audit.verdict}. {audit.sentence}", highlight=False)
+        print(f"Report: {report}")
+
+
+def audit_default(arguments: Sequence[str]) -> Audit:
+    """The same for `qfm audit`."""
+    stored = value_of("--resume", arguments)
+    if stored is not None:
+        return Audit.of(read_audit_config(Path(stored)))
+    name, preset = named_model("audit", arguments)
+    training = dataclasses.replace(preset.training, epochs=AUDIT_EPOCHS)
+    return Audit(name, preset.network, training)

@@ -1,0 +1,101 @@
+"""Options that several subcommands share, and what they stand for."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from rich.console import Console
+from rich.markup import escape
+from tyro.conf import arg
+
+from .._checks import InputError, input_error
+from ..data import DATASETS
+from ..devices import DIFF_METHODS, DeviceConfig
+from ..presets import MODELS, Preset, get_preset
+from ..reporting import leaderboard_table
+from ..runs import Run
+
+err = Console(stderr=True)
+
+Images = Annotated[
+    str, arg(help=f"Data set: {', '.join(DATASETS)} (auto: Fashion-MNIST or digits).")
+]
+Folder = Annotated[
+    str | None,
+    arg(help="Folder of its files, or of your own IDX files or .npz.", metavar="DIR"),
+]
+Size = Annotated[
+    int | None, arg(help="Number of images; all where left out.", metavar="INT")
+]
+Seed = Annotated[int, arg(help="Seed of split, start, shuffling and augmentation.")]
+Device = Annotated[
+    str, arg(help="PennyLane device that runs the circuit, by its short name.")
+]
+Shots = Annotated[
+    int | None,
+    arg(help="Measurements per circuit; exact where left out.", metavar="INT"),
+]
+DiffMethod = Annotated[
+    str, arg(help=f"How gradients are taken: {', '.join(DIFF_METHODS)}.")
+]
+Out = Annotated[
+    Path | None,
+    arg(help="Directory to write; it must not hold a run.", metavar="DIR"),
+]
+Resume = Annotated[
+    Path | None,
+    arg(
+        help="Directory of a run to continue, bit for bit as if it had never stopped.",
+        metavar="DIR",
+    ),
+]
+
+
+def named_model(command: str, arguments: Sequence[str]) -> tuple[str, Preset]:
+    """The model that stands first; `hybrid-cnn` where only help is asked for."""
+    if arguments and not arguments[0].startswith("-"):
+        return arguments[0], get_preset(arguments[0])
+    if not {"-h", "--help"} & set(arguments):
+        raise input_error(
+            "MODEL",
+            f"be the first argument of `qfm {command}`",
+            f"is {arguments[0]!r}" if arguments else "is missing",
+            f"Choose one of {', '.join(MODELS)}.",
+        )
+    return "hybrid-cnn", get_preset("hybrid-cnn")
+
+
+def value_of(option: str, arguments: Sequence[str]) -> str | None:
+    """The value of an option before the arguments are parsed, or None."""
+    for argument, following in zip(arguments, [*arguments, None][1:], strict=True):
+        if argument == option:
+            return following
+        if argument.startswith(f"{option}="):
+            return argument.removeprefix(f"{option}=")
+    return None
+
+
+def device_config(
+    name: str, shots: int | None, diff_method: str, seed: int
+) -> DeviceConfig:
+    """The device that the options name; Aer has a seed of its own kind."""
+    seeded = shots is not None and not name.startswith("qiskit.")
+    return DeviceConfig(name, shots, diff_method, seed if seeded else None)
+
+
+def check_new_file(path: Path) -> None:
+    """Raises unless a file of this name can be made without overwriting one."""
+    if path.exists():
+        raise InputError(
+            f"{path} exists, and nothing is overwritten. Name another --out."
+        )
+    if not path.parent.is_dir():
+        must, was = "lie in a folder that exists", f"{path.parent} is none"
+        raise input_error("--out", must, was, "Make the folder first.")
+
+
+def print_runs(runs: Sequence[Run]) -> None:
+    """Prints the warnings of the runs, each once, and their leaderboard."""
+    for warning in {run.result.warning for run in runs if run.result.warning}:
+        err.print(f"[yellow]{escape(warning)}[/]")
+    Console().print(leaderboard_table(runs))

@@ -1,0 +1,230 @@
+"""`qfm train` and `qfm compare`."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import OmitArgPrefixes, Positional, arg
+
+from .._checks import InputError, input_error
+from ..data import load_dataset
+from ..devices import DeviceConfig
+from ..experiment import execute
+from ..models import ModelConfig
+from ..presets import Comparison, get_comparison, get_preset
+from ..reporting import write_figures, write_report
+from ..runs import DataConfig, Run, RunConfig, read_config, read_toml, write_toml
+from ..training import TrainConfig, TrainingInterrupted
+from .options import (
+    Device,
+    DiffMethod,
+    Folder,
+    Images,
+    Out,
+    Resume,
+    Seed,
+    Shots,
+    Size,
+    device_config,
+    err,
+    named_model,
+    print_runs,
+    value_of,
+)
+
+COMPARISON_FILE = "comparison.toml"
+"""Options of a comparison, in its directory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Trains one model and scores its best weights once, on all test images."""
+
+    model: Positional[str]
+    """Name of the model; `qfm models` lists them."""
+    network: OmitArgPrefixes[ModelConfig]
+    training: OmitArgPrefixes[TrainConfig]
+    dataset: Images = "auto"
+    data_dir: Folder = None
+    train_size: Size = None
+    test_size: Size = None
+    seed: Seed = 0
+    device: Device = DeviceConfig().name
+    shots: Shots = None
+    diff_method: DiffMethod = "best"
+    out: Out = None
+    resume: Resume = None
+
+    @classmethod
+    def of(cls, config: RunConfig) -> "Train":
+        """The options that describe a run."""
+        return cls(
+            model=config.model,
+            network=config.network,
+            training=config.training,
+            dataset=config.data.name,
+            data_dir=config.data.folder,
+            train_size=config.data.train_size,
+            test_size=config.data.test_size,
+            seed=config.seed,
+            device=config.device.name,
+            shots=config.device.shots,
+            diff_method=config.device.diff_method,
+        )
+
+    @property
+    def config(self) -> RunConfig:
+        """The run that the options describe."""
+        return RunConfig(
+            model=self.model,
+            network=self.network,
+            training=self.training,
+            data=DataConfig(
+                self.dataset, self.data_dir, self.train_size, self.test_size
+            ),
+            device=device_config(self.device, self.shots, self.diff_method, self.seed),
+            seed=self.seed,
+        )
+
+    def run(self) -> None:
+        """Trains, scores, draws the figures and prints a line."""
+        if self.resume and self.out:
+            raise input_error("--out", "be left out with --resume", f"is {self.out}")
+        directory = self.resume or self.out or self._default_directory()
+        run = execute(self.config, directory, resume=self.resume is not None)
+        write_figures(run)
+        print_runs([run])
+        print(f"Run directory: {directory}")
+
+    def _default_directory(self) -> Path:
+        return Path("runs") / f"{self.model}-{self.dataset}-seed{self.seed}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Compare:
+    """Trains several models alike, scores them and writes a report: the main job."""
+
+    preset: str = "demo"
+    """Name of the comparison; `qfm models` lists them."""
+    models: tuple[str, ...] | None = None
+    """Names of the models instead of the preset's."""
+    dataset: Images = "auto"
+    data_dir: Folder = None
+    train_size: Size = None
+    test_size: Size = None
+    epochs: int | None = None
+    """Passes over the training images instead of the preset's."""
+    seed: Seed = 0
+    device: Device = DeviceConfig().name
+    shots: Shots = None
+    diff_method: DiffMethod = "best"
+    out: Out = None
+    resume: Annotated[
+        Path | None,
+        arg(help="Directory of a comparison to continue: finished models are kept."),
+    ] = None
+
+    @classmethod
+    def of(cls, directory: Path) -> "Compare":
+        """The options that a comparison started with."""
+        try:
+            return read_toml(directory / COMPARISON_FILE, cls)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise input_error(
+                "--resume",
+                "name a directory that `qfm compare` wrote",
+                f"{directory} holds no {COMPARISON_FILE}",
+            ) from error
+
+    def configs(self, n_available: int) -> list[RunConfig]:
+        """The runs that the options describe, in order.
+
+        A preset takes at most the `n_available` training images that there are; a
+        number that the person asks for is not cut.
+        """
+        comparison = get_comparison(self.preset)
+        names = self.models or comparison.models
+        train_size = self.train_size
+        if train_size is None and (comparison.train_size or 0) < n_available:
+            train_size = comparison.train_size
+        return [
+            self._config(name, comparison, train_size) for name in dict.fromkeys(names)
+        ]
+
+    def _config(
+        self, name: str, comparison: Comparison, train_size: int | None
+    ) -> RunConfig:
+        preset = get_preset(name)
+        epochs = comparison.epochs if self.epochs is None else self.epochs
+        return RunConfig(
+            model=name,
+            network=preset.network,
+            training=dataclasses.replace(preset.training, epochs=epochs),
+            data=DataConfig(self.dataset, self.data_dir, train_size, self.test_size),
+            device=device_config(self.device, self.shots, self.diff_method, self.seed),
+            seed=self.seed,
+        )
+
+    def run(self) -> None:
+        """Trains every model in turn and ends with the table and the report."""
+        self.configs(0)  # names and numbers are refused before the data are fetched
+        if self.resume and self.out:
+            raise input_error("--out", "be left out with --resume", f"is {self.out}")
+        out = self.out or Path("runs") / f"compare-{self.preset}-{self.dataset}"
+        directory = self.resume or out
+        is_used = directory.is_file() or (
+            directory.is_dir() and any(directory.iterdir())
+        )
+        if self.resume is None and is_used:
+            raise InputError(
+                f"{directory} is not empty, and nothing is overwritten. Choose another "
+                "directory with --out, or continue a comparison with --resume."
+            )
+        data = load_dataset(self.dataset, folder=self.data_dir, seed=self.seed)
+        self._keep_options(directory)
+        runs = []
+        for config in self.configs(len(data.train)):
+            err.print(f"[bold]{config.model}[/]")
+            try:
+                runs.append(_finish(config, directory / config.model))
+            except TrainingInterrupted as error:
+                cure = (
+                    f"The comparison goes on with `qfm compare --resume {directory}`."
+                )
+                raise TrainingInterrupted(f"{error} {cure}") from error
+            write_figures(runs[-1])
+        report = write_report(runs, directory / "report.html")
+        print_runs(runs)
+        print(f"Report: {report}")
+
+    def _keep_options(self, directory: Path) -> None:
+        """So that `--resume DIR` alone continues, as it does for `qfm train`."""
+        if self.resume:
+            return
+        options = dataclasses.replace(self, out=None)
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            write_toml(directory / COMPARISON_FILE, options)
+        except OSError as error:
+            cause = error.strerror
+            raise InputError(
+                f"The directory {directory} cannot be written: {cause}. Choose "
+                "another one with --out."
+            ) from error
+
+
+def train_default(arguments: Sequence[str]) -> Train:
+    """The values that options of `qfm train` replace: a preset's, or a stored run's."""
+    stored = value_of("--resume", arguments)
+    if stored is not None:
+        return Train.of(read_config(Path(stored)))
+    name, preset = named_model("train", arguments)
+    return Train(name, preset.network, preset.training)
+
+
+def _finish(config: RunConfig, directory: Path) -> Run:
+    """Runs what is not done yet: all of it, the rest, or nothing."""
+    if not (directory / "config.toml").exists():
+        return execute(config, directory)
+    return execute(config, directory, resume=True)
