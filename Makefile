@@ -35,9 +35,9 @@ check: lint test ## what CI runs: linters, type checker, tests
 
 test-device: $(VENV)/dev ## run PennyLane's own tests of a device on qfm.statevector
 	JAX_ENABLE_X64=1 $(BIN)/pl-device-test --device=qfm.statevector \
-	  --shots=None --skip-ops
+	  --shots=None --skip-ops -q -n $(WORKERS)
 	JAX_ENABLE_X64=1 $(BIN)/pl-device-test --device=qfm.statevector \
-	  --shots=20000 --skip-ops
+	  --shots=20000 --skip-ops -q -n $(WORKERS)
 
 lint: $(VENV)/dev ## check style and types
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """From a model to its twins: what an audit retrains beside it, each by one change.
 
 A model's circuit stands in a block (`qfm_jax.models.block`), and a twin has another
-block: everything else, and as far as shapes allow the start, is the same.
+block: everything else, and where its shape is the same also its start, is equal.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ from .models import Classifier, ModelConfig
 
 QUESTIONS = {
     "removed": "Is anything needed between the features and the read-out?",
-    "linear": "What do the reduced features give to a linear read-out alone?",
+    "linear": "What do linearly reduced features give, with no squashing either?",
     "dense": "Would a dense layer of the same width do as well?",
-    "matched": "Would a classical block with as many parameters do as well?",
+    "matched": "Would a classical block with about as many parameters do?",
     "frozen": "Does it matter that the circuit is trained?",
     "separable": "Does it matter that the circuit entangles?",
     "fourier": "Is it more than a classical Fourier series of the features?",
@@ -55,10 +55,7 @@ def build_twins(
         frozen frozen Does it matter that the circuit is trained?
         dense dense Would a dense layer of the same width do as well?
     """
-    if network.block != "circuit":
-        must = "have the block 'circuit', whose contribution an audit measures"
-        cure = "Audit hybrid-cnn, for example."
-        raise input_error("network", must, f"has {network.block!r}", cure)
+    _check_has_circuit(network)
     for name in names:
         check_one_of("twins", name, QUESTIONS)
     return tuple(_twin(network, name) for name in dict.fromkeys(names))
@@ -68,11 +65,13 @@ def possible_twins(network: ModelConfig) -> tuple[tuple[Twin, ...], dict[str, st
     """All twins that exist for a model, and why each of the others cannot.
 
     Example:
-        >>> network = ModelConfig(block="circuit", embedding="amplitude", n_qubits=3)
+        >>> network = ModelConfig(
+        ...     block="circuit", embedding="amplitude", n_qubits=3, n_layers=1)
         >>> twins, impossible = possible_twins(network)
         >>> len(twins), list(impossible)
-        (6, ['fourier'])
+        (5, ['matched', 'fourier'])
     """
+    _check_has_circuit(network)
     found: list[Twin] = []
     impossible: dict[str, str] = {}
     for name in QUESTIONS:
@@ -80,9 +79,14 @@ def possible_twins(network: ModelConfig) -> tuple[tuple[Twin, ...], dict[str, st
             found += build_twins(network, (name,))
         except InputError as error:
             impossible[name] = str(error)
-    if not found:  # the model itself is at fault, and every reason is the same
-        raise InputError(next(iter(impossible.values())))
     return tuple(found), impossible
+
+
+def _check_has_circuit(network: ModelConfig) -> None:
+    if network.block != "circuit":
+        must = "have the block 'circuit', whose contribution an audit measures"
+        cure = "Audit hybrid-cnn, for example."
+        raise input_error("network", must, f"has {network.block!r}", cure)
 
 
 def _twin(network: ModelConfig, name: str) -> Twin:

@@ -74,9 +74,9 @@ def execute(
         check_same(config, read_config(directory), directory)
         if (directory / "scores.json").exists():
             return read_run(directory)
-    data = _load(config)
+    data = load_images(config)
+    check_memory_of(config, data)
     model = build_model(config, n_classes=data.n_classes)
-    _check_memory(model, config, data.image_shape, len(data.train))
     if not resume:
         write_config(directory, config)
     _reset_peak_memory()
@@ -145,7 +145,7 @@ def load_data(run: Run, *, test_size: int | None = None) -> Dataset:
         test_size: Number of test images; all where left out.
     """
     data = dataclasses.replace(run.config.data, test_size=test_size)
-    return _load(dataclasses.replace(run.config, data=data))
+    return load_images(dataclasses.replace(run.config, data=data))
 
 
 def score_model(model: nnx.Module, test: Images) -> tuple[Scores, np.ndarray, float]:
@@ -160,16 +160,23 @@ def score_model(model: nnx.Module, test: Images) -> tuple[Scores, np.ndarray, fl
     return score(logits, test.labels), logits, seconds
 
 
-def _check_memory(
-    model: nnx.Module, config: RunConfig, image_shape: tuple[int, ...], n_train: int
-) -> None:
-    """Traces the model once, before anything is written: circuits check their size."""
-    size = max(min(config.training.batch_size, n_train), PREDICTION_BATCH)
-    batch = jax.ShapeDtypeStruct((size, *image_shape), jnp.float32)
-    nnx.eval_shape(lambda model, images: model(images), model, batch)
+def check_memory_of(config: RunConfig, data: Dataset, *, n_models: int = 1) -> None:
+    """Traces the model once, before anything is written: circuits check their size.
+
+    Raises:
+        InputError: If the model cannot be built, or its states do not fit the memory.
+    """
+    size = max(min(config.training.batch_size, len(data.train)), PREDICTION_BATCH)
+    shape = (n_models * size, *data.image_shape)
+
+    def logits_of(images: jax.Array) -> jax.Array:
+        return build_model(config, n_classes=data.n_classes)(images)
+
+    jax.eval_shape(logits_of, jax.ShapeDtypeStruct(shape, jnp.float32))
 
 
-def _load(config: RunConfig) -> Dataset:
+def load_images(config: RunConfig) -> Dataset:
+    """Loads and splits the images that a configuration names."""
     return load_dataset(
         config.data.name,
         folder=config.data.folder,

@@ -164,30 +164,30 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(map(float, adjusted))
 
 
-def dead_seeds(accuracy: np.ndarray, n_classes: int) -> tuple[int, ...]:
-    """Finds the seeds that learned nothing: accuracy <= 1 / n_classes + 2 points.
+def dead_seeds(accuracy: np.ndarray, chance: float) -> tuple[int, ...]:
+    """Finds the seeds that learned nothing: accuracy at most chance + 2 points.
 
     They are reported, never dropped: failing to train is a property of a model.
 
     Args:
         accuracy: Test accuracies (n_seeds,), in [0, 1].
-        n_classes: Number of classes, at least 2, of about equal size.
+        chance: Accuracy of always guessing the most frequent class, in [0, 1].
 
     Raises:
-        InputError: For another shape, accuracies outside [0, 1] or one class.
+        InputError: For another shape, or numbers outside [0, 1].
 
     Example:
-        >>> dead_seeds(np.array([0.86, 0.10, 0.12, 0.13]), n_classes=10)
+        >>> dead_seeds(np.array([0.86, 0.10, 0.12, 0.13]), chance=0.1)
         (1, 2)
     """
     accuracy = np.asarray(accuracy, np.float64)
     check_shape("accuracy", accuracy.shape, ("n_seeds",))
-    check_at_least("n_classes", n_classes, 2)
+    check_range("chance", chance, 0, 1)
     if not ((accuracy >= 0) & (accuracy <= 1)).all():
         raise input_error(
             "accuracy", "lie in [0, 1]", f"is {accuracy}", "Divide percentages by 100."
         )
-    above_chance = accuracy - 1 / n_classes
+    above_chance = accuracy - chance
     rounding = 1e-12  # 0.22 - 0.2 is above 0.02
     return tuple(map(int, np.flatnonzero(above_chance <= DEAD_BAND + rounding)))
 

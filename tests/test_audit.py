@@ -42,6 +42,16 @@ def test_every_training_has_a_file_of_its_own(finished):
     assert audit.seeds == (5, 6, 7)
 
 
+def copy_of(directory, tmp_path):
+    """An audit that has its units, but not its end."""
+    copy = tmp_path / "copy"
+    for path in (*units(directory).values(), directory / "audit.toml"):
+        target = copy / path.relative_to(directory)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    return copy
+
+
 def audit_names():
     return ("tiny", "removed", "frozen")
 
@@ -127,14 +137,31 @@ def test_a_directory_of_another_audit_is_refused(finished, tmp_path):
 @pytest.mark.parametrize("content", ["{", '{"format": 1}', '{"format": 9}'])
 def test_a_damaged_unit_is_not_trusted(finished, tmp_path, content):
     _, directory = finished
-    copy = tmp_path / "copy"
-    for path in (*units(directory).values(), directory / "audit.toml"):
-        target = copy / path.relative_to(directory)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
+    copy = copy_of(directory, tmp_path)
     (copy / "units/frozen/seed-6.json").write_text(content)
     with pytest.raises(InputError, match=r"seed-6.json is damaged: .*Remove it and"):
         run_audit(CONFIG, copy, resume=True)
+
+
+def test_a_unit_of_other_data_is_refused(finished, tmp_path):
+    _, directory = finished
+    copy = copy_of(directory, tmp_path)
+    path = copy / "units/frozen/seed-6.json"
+    table = json.loads(path.read_text())
+    path.write_text(json.dumps(table | {"dataset": "fashion-mnist"}))
+    with pytest.raises(InputError, match=r"was trained on fashion-mnist .* of digits"):
+        run_audit(CONFIG, copy, resume=True)
+    path.write_text(json.dumps(table | {"seed": 7}))
+    with pytest.raises(InputError, match=r"seed-6.json is damaged: it is of frozen, s"):
+        run_audit(CONFIG, copy, resume=True)
+
+
+def test_what_is_wrong_leaves_no_directory_behind(tmp_path):
+    data = dataclasses.replace(RUN.data, train_size=10**6)
+    config = dataclasses.replace(CONFIG, run=dataclasses.replace(RUN, data=data))
+    with pytest.raises(InputError, match="`train_size` must"):
+        run_audit(config, tmp_path / "audit")
+    assert not (tmp_path / "audit").exists()
 
 
 def test_an_unfinished_audit_cannot_be_read(tmp_path):
@@ -152,7 +179,19 @@ def test_an_unfinished_audit_cannot_be_read(tmp_path):
         ({"together": 0}, "`together` must be .* at least 1, but is 0"),
         (
             {"run": dataclasses.replace(RUN, model="dense")},
-            "`model` must be no name of a twin, but is 'dense'",
+            "`model` must be the name of a folder, and of no twin, but is 'dense'",
+        ),
+        (
+            {"run": dataclasses.replace(RUN, model="../tiny")},
+            r"`model` must be the name of a folder, .* is '\.\./tiny'",
+        ),
+        (
+            {"twins": ("frozen", "separable")},
+            r"`twins` must hold a twin without a circuit: one of removed, linear",
+        ),
+        (
+            {"run": dataclasses.replace(RUN, training=TrainConfig(patience=3))},
+            "`patience` must be 0 in an audit, where seeds train together, but is 3",
         ),
     ],
 )
@@ -183,7 +222,9 @@ def test_the_command_line(finished, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     _, directory = finished
+    before = (directory / "audit.json").read_bytes()
     assert main(["audit", "--resume", str(directory)]) == 0  # nothing left to train
+    assert (directory / "audit.json").read_bytes() == before
     printed = capsys.readouterr().out
     assert f"Report: {directory / 'report.html'}" in printed
     assert "Verdict: cannot tell with this many seeds" in printed

@@ -2,11 +2,14 @@
 
 import dataclasses
 
+import jax
+import numpy as np
 import pytest
+from flax import nnx
 
 from qfm_jax._checks import InputError
 from qfm_jax.controls import QUESTIONS, build_twins, possible_twins
-from qfm_jax.models import ModelConfig
+from qfm_jax.models import Classifier, ModelConfig
 from qfm_jax.models.block import BLOCKS
 
 HYBRID = ModelConfig(channels=(2,), hidden=(6,), block="circuit", n_qubits=3)
@@ -26,12 +29,31 @@ def test_a_twin_differs_in_its_block_alone():
         assert dataclasses.replace(twin.network, block="circuit") == HYBRID
 
 
+def test_all_that_has_the_same_shape_starts_the_same():
+    def start(network):
+        model = Classifier(network, image_shape=(8, 8), rngs=nnx.Rngs(1))
+        front, readout = model.layers.layers[:4], model.layers.layers[-1]
+        return [np.asarray(w) for w in jax.tree.leaves(nnx.state((front, readout)))]
+
+    model = start(HYBRID)
+    for twin in build_twins(HYBRID):
+        *front, bias, kernel = start(twin.network)
+        for one, other in zip(front, model, strict=False):
+            np.testing.assert_array_equal(one, other, err_msg=twin.name)
+        # The read-out starts smaller behind what is not bounded by 1.
+        scale = 5 if twin.name in ("linear", "fourier") else 1
+        np.testing.assert_allclose(scale * kernel, model[-1], rtol=1e-5)
+        np.testing.assert_array_equal(bias, model[-2])
+
+
 def test_a_twin_that_cannot_exist_says_why():
-    amplitudes = dataclasses.replace(HYBRID, embedding="amplitude")
+    amplitudes = dataclasses.replace(HYBRID, embedding="amplitude", n_layers=1)
     twins, impossible = possible_twins(amplitudes)
-    assert [twin.name for twin in twins] == [n for n in QUESTIONS if n != "fourier"]
-    assert "no Fourier series" in impossible["fourier"]
-    with pytest.raises(InputError, match="features that enter as amplitudes"):
+    missing = ["matched", "fourier"]
+    assert [twin.name for twin in twins] == [n for n in QUESTIONS if n not in missing]
+    assert list(impossible) == missing
+    assert "not known to be a Fourier series" in impossible["fourier"]
+    with pytest.raises(InputError, match="not known to be a Fourier series"):
         build_twins(amplitudes, ("dense", "fourier"))
 
 

@@ -388,11 +388,11 @@ def test_a_dead_seed_is_within_two_points_of_guessing(n_classes):
     # In whole ten-thousandths times n_classes, which no rounding touches.
     right = np.arange(0, 10_001)
     expected = np.flatnonzero(right * n_classes <= 10_000 + 200 * n_classes)
-    assert dead_seeds(right / 10_000, n_classes) == tuple(expected)
+    assert dead_seeds(right / 10_000, 1 / n_classes) == tuple(expected)
 
 
 def test_no_seed_is_dead_in_a_model_that_learns():
-    assert dead_seeds(np.array([0.86, 0.4]), 10) == ()
+    assert dead_seeds(np.array([0.86, 0.4]), 0.1) == ()
 
 
 RIGHT = np.ones((3, 5), bool)
@@ -434,10 +434,13 @@ def test_bad_answers(model, twins, sentence):
             lambda: compare(RIGHT, {"a": RIGHT}, seed=-1),
             "`seed` must be a whole number",
         ),
-        (lambda: dead_seeds(np.array([0.1]), 1), "`n_classes` must be .* at least 2"),
-        (lambda: dead_seeds(np.array(0.1), 10), r"`accuracy` must have shape \(n_see"),
-        (lambda: dead_seeds(np.array([86.0]), 10), r"`accuracy` must lie in \[0, 1\]"),
-        (lambda: dead_seeds(np.array([np.nan]), 10), r"`accuracy` must lie in \[0, 1"),
+        (
+            lambda: dead_seeds(np.array([0.1]), 1.5),
+            r"`chance` must lie in \[0, 1\], but",
+        ),
+        (lambda: dead_seeds(np.array(0.1), 0.1), r"`accuracy` must have shape \(n_see"),
+        (lambda: dead_seeds(np.array([86.0]), 0.1), r"`accuracy` must lie in \[0, 1\]"),
+        (lambda: dead_seeds(np.array([np.nan]), 0.1), r"`accuracy` must lie in \[0, 1"),
         (lambda: seeds_needed(0), "`n_twins` must be a whole number of at least 1"),
         (
             lambda: verdict(paired((0, 0), 1.0), margin=2),

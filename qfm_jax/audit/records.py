@@ -12,13 +12,17 @@ from pathlib import Path
 
 import cattrs
 
-from .._checks import InputError, check_at_least, input_error
+from .._checks import InputError, check_at_least, check_one_of, input_error
 from ..controls import QUESTIONS
+from ..models.block import CIRCUIT_BLOCKS
 from ..runs import RunConfig, converter, read_toml, write_json
 from ..statistics import PairedDifference
 
 FORMAT = 1
 """Version of the files of an audit."""
+
+CLASSICAL = tuple(name for name in QUESTIONS if name not in CIRCUIT_BLOCKS)
+"""Twins without a circuit; the strongest of them decides the verdict."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,16 +36,26 @@ class AuditConfig:
     twins: tuple[str, ...] = ()
     """Names of the twins; all that exist for the model where left out."""
     together: int = 5
-    """Seeds that are trained at the same time."""
+    """Seeds that are trained at the same time; changes results by rounding alone."""
 
     def __post_init__(self) -> None:
         cure = "One seed cannot tell a difference from chance."
         check_at_least("seeds", self.n_seeds, 2, cure)
         check_at_least("together", self.together, 1)
         has_circuit = self.run.network.block == "circuit"  # others are refused later
-        if has_circuit and self.run.model in QUESTIONS:
-            must = "be no name of a twin"
-            raise input_error("model", must, f"is {self.run.model!r}", "Rename it.")
+        name = self.run.model
+        if has_circuit and (name in QUESTIONS or Path(name).name != name):
+            must = "be the name of a folder, and of no twin"
+            raise input_error("model", must, f"is {name!r}", "Rename it.")
+        if self.twins and not set(self.twins) & set(CLASSICAL):
+            for twin in self.twins:
+                check_one_of("twins", twin, QUESTIONS)
+            must = f"hold a twin without a circuit: one of {', '.join(CLASSICAL)}"
+            cure = "The verdict is that against the strongest of those."
+            raise input_error("twins", must, f"is {list(self.twins)}", cure)
+        if self.run.training.patience:
+            must = "be 0 in an audit, where seeds train together"
+            raise input_error("patience", must, f"is {self.run.training.patience}")
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -57,12 +71,14 @@ class Unit:
     """Name of the twin, or of the model itself."""
     seed: int
     """Its seed."""
+    dataset: str
+    """Name of the data set, as it was resolved."""
     accuracy: float
     """Share of the test images that it classifies rightly."""
     validation_accuracy: float
     """The same of the validation images, at the scored epoch."""
-    train_loss: float
-    """Loss of the last epoch, in nats; -1 where it is not finite."""
+    diverged: bool
+    """Whether the loss was not finite in some epoch."""
     best_epoch: int
     """Epoch of the scored weights, chosen on the validation images."""
     n_parameters: int
@@ -70,7 +86,9 @@ class Unit:
     n_parameters_quantum: int
     """Those that are angles of the circuit."""
     seconds: float
-    """The seed's share of the time of all training steps."""
+    """Time of all training steps: its share, of seeds that trained together."""
+    versions: Mapping[str, str]
+    """Versions of what it was trained with."""
     predictions: tuple[int, ...]
     """Predicted class of every test image."""
 
@@ -89,6 +107,8 @@ class TwinResult:
     """Validation accuracy of each seed, at the scored epoch."""
     dead_seeds: tuple[int, ...]
     """Seeds within two points of chance; they count like all others."""
+    diverged_seeds: tuple[int, ...]
+    """Seeds whose loss was not finite in some epoch; they count like all others."""
     n_parameters: int
     """Trainable numbers."""
     n_parameters_quantum: int
@@ -96,7 +116,7 @@ class TwinResult:
     has_circuit: bool
     """Whether it runs the circuit, once forward for each image."""
     seconds: tuple[float, ...]
-    """Each seed's share of the time of all training steps."""
+    """Time of all training steps: each seed's share of its group's."""
     difference: PairedDifference | None = None
     """The model against this twin; None for the model itself."""
     verdict: str | None = None
@@ -132,9 +152,9 @@ class Audit:
     sentence: str
     """The verdict in words, with its numbers."""
     seconds: float
-    """Time of this audit's last session, all in all."""
+    """Time of the session that finished it, all in all."""
     versions: Mapping[str, str]
-    """Versions of what it rests on."""
+    """Versions of what it rests on; several where its units differ."""
     warning: str | None = None
     """What a reader must know, such as a data set that was replaced."""
 
@@ -168,13 +188,22 @@ def read_audit(directory: Path | str) -> Audit:
             raise ValueError("it is of another version")
         table["twins"] = list(table["twins"].values())
         return converter().structure(table, Audit)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{directory} holds no finished audit: there is no audit.json. Continue it "
             f"with --resume {directory}."
         ) from error
-    except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{path} is damaged: {error}. Restore it.") from error
+
+
+_DAMAGE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    cattrs.BaseValidationError,
+)
 
 
 def unit_path(directory: Path, name: str, seed: int) -> Path:
@@ -207,8 +236,11 @@ def read_unit(directory: Path, name: str, seed: int) -> Unit:
         table = json.loads(path.read_text(encoding="utf-8"))
         if table.pop("format") != FORMAT:
             raise ValueError("it is of another version")
-        return converter().structure(table, Unit)
-    except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as error:
+        unit = converter().structure(table, Unit)
+        if (unit.name, unit.seed) != (name, seed):
+            raise ValueError(f"it is of {unit.name}, seed {unit.seed}")
+        return unit
+    except _DAMAGE as error:
         raise InputError(
             f"{path} is damaged: {error}. Remove it and resume: it is trained again."
         ) from error

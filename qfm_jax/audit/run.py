@@ -14,11 +14,11 @@ import numpy as np
 
 from .._checks import InputError
 from ..controls import QUESTIONS, Twin, build_twins, possible_twins
-from ..data import Dataset, load_dataset
-from ..experiment import build_model, check_same
+from ..data import Dataset
+from ..experiment import build_model, check_memory_of, check_same, load_images
 from ..history import EpochRecord
 from ..models import count_parameters
-from ..models.block import BLOCKS
+from ..models.block import BLOCKS, CIRCUIT_BLOCKS
 from ..models.prediction import predict_logits
 from ..runs import RunConfig, machine_versions, write_toml
 from ..statistics import (
@@ -30,20 +30,18 @@ from ..statistics import (
 )
 from ..training import fit_seeds
 from .records import (
+    CLASSICAL,
     Audit,
     AuditConfig,
     TwinResult,
     Unit,
+    read_audit,
     read_audit_config,
     read_unit,
     unit_path,
     write_audit,
     write_unit,
 )
-
-CLASSICAL = ("removed", "linear", "dense", "matched", "fourier")
-"""Twins without a circuit; the strongest of them decides the verdict."""
-
 
 Show = Callable[[float, str, Sequence[int], tuple[EpochRecord, ...]], None]
 """Told of each epoch: share of the audit that is done, name of the twin, its seeds, and
@@ -90,14 +88,18 @@ def run_audit(
     if resume:
         _check_same(config, directory)
     else:
-        _start(config, directory)
-    data = {seed: _load(config, seed) for seed in config.seeds}
+        _check_is_empty(directory)
+    data = _load(config)
     runs = {config.run.model: config.run}
     for twin in twins:
         runs[twin.name] = dataclasses.replace(config.run, network=twin.network)
     groups = [
         (name, seeds) for name in runs for seeds in _pending(config, directory, name)
     ]
+    if resume and not groups and (directory / "audit.json").exists():
+        return read_audit(directory)
+    if not resume:  # only now: what is wrong with the input leaves no directory behind
+        _start(config, directory, data)
     n_left = sum(len(seeds) for _, seeds in groups)
     n_units = len(runs) * config.n_seeds
     for name, seeds in groups:
@@ -109,6 +111,7 @@ def run_audit(
         name: [read_unit(directory, name, seed) for seed in config.seeds]
         for name in runs
     }
+    _check_units(directory, units, data)
     audit = _conclude(config, twins, impossible, data, units)
     audit = dataclasses.replace(audit, seconds=time.monotonic() - start)
     write_audit(directory, audit)
@@ -138,12 +141,18 @@ def _twins_of(config: AuditConfig) -> tuple[tuple[Twin, ...], dict[str, str]]:
     return possible_twins(config.run.network)
 
 
-def _start(config: AuditConfig, directory: Path) -> None:
+def _check_is_empty(directory: Path) -> None:
     if directory.is_file() or (directory.is_dir() and any(directory.iterdir())):
         raise InputError(
             f"{directory} is not empty, and nothing is overwritten. Choose another "
             "directory with --out, or continue an audit with --resume."
         )
+
+
+def _start(config: AuditConfig, directory: Path, data: Mapping[int, Dataset]) -> None:
+    """Checks that the model fits the memory, then writes the configuration."""
+    first = data[config.seeds[0]]
+    check_memory_of(config.run, first, n_models=config.together)
     try:
         directory.mkdir(parents=True, exist_ok=True)
         write_toml(directory / "audit.toml", config)
@@ -156,7 +165,7 @@ def _start(config: AuditConfig, directory: Path) -> None:
 
 def _check_same(config: AuditConfig, directory: Path) -> None:
     stored = read_audit_config(directory)
-    # How many train together changes the time, not what is trained.
+    # How many train together changes the time, and the results by rounding alone.
     if dataclasses.replace(config, together=stored.together) == stored:
         return
     check_same(config.run, stored.run, directory)
@@ -168,15 +177,35 @@ def _check_same(config: AuditConfig, directory: Path) -> None:
     )
 
 
-def _load(config: AuditConfig, seed: int) -> Dataset:
-    data = config.run.data
-    return load_dataset(
-        data.name,
-        folder=data.folder,
-        train_size=data.train_size,
-        test_size=data.test_size,
-        seed=seed,
-    )
+def _load(config: AuditConfig) -> dict[int, Dataset]:
+    """The images of every seed, split by it."""
+    data = {
+        seed: load_images(dataclasses.replace(config.run, seed=seed))
+        for seed in config.seeds
+    }
+    names = {part.name for part in data.values()}
+    if len(names) > 1:  # `auto`, when a mirror answered only now and then
+        raise InputError(
+            f"The seeds got different data sets, {' and '.join(sorted(names))}. Name "
+            "one with --dataset."
+        )
+    return data
+
+
+def _check_units(
+    directory: Path, units: Mapping[str, Sequence[Unit]], data: Mapping[int, Dataset]
+) -> None:
+    """Raises where a unit of an earlier session saw other images."""
+    first = next(iter(data.values()))
+    for unit in (unit for own in units.values() for unit in own):
+        if unit.dataset != first.name or len(unit.predictions) != len(first.test):
+            path = unit_path(directory, unit.name, unit.seed)
+            raise InputError(
+                f"{path} was trained on {unit.dataset} and scored on "
+                f"{len(unit.predictions):,} images, and now there are "
+                f"{len(first.test):,} of {first.name}. Use the same data, or start a "
+                "new audit."
+            )
 
 
 def _pending(
@@ -207,20 +236,23 @@ def _train(
         on_epoch=told,
     )
     test = data[seeds[0]].test  # the same for every seed
+    versions = machine_versions()
     for seed, model, history in zip(seeds, models, histories, strict=True):
         predictions = predict_logits(model, test.images).argmax(axis=1)
         quantum, classical = count_parameters(model)
-        loss = history.epochs[-1].train_loss
+        losses = [record.train_loss for record in history.epochs]
         yield Unit(
             name=name,
             seed=seed,
+            dataset=data[seed].name,
             accuracy=float((predictions == test.labels).mean()),
             validation_accuracy=history.best.validation_accuracy,
-            train_loss=loss if np.isfinite(loss) else -1.0,
+            diverged=not np.isfinite(losses).all(),
             best_epoch=history.best_epoch,
             n_parameters=quantum + classical,
             n_parameters_quantum=quantum,
             seconds=history.seconds_training,
+            versions=versions,
             predictions=tuple(map(int, predictions)),
         )
 
@@ -240,9 +272,10 @@ def _conclude(
     }
     names = [twin.name for twin in twins]
     differences = compare(right[model], {name: right[name] for name in names})
-    results = [_result(model, units[model], first.n_classes, config, None)]
+    chance = np.bincount(first.test.labels).max() / len(first.test)
+    results = [_result(model, units[model], chance, None)]
     results += [
-        _result(twin.name, units[twin.name], first.n_classes, config, difference)
+        _result(twin.name, units[twin.name], chance, difference)
         for twin, difference in zip(twins, differences, strict=True)
     ]
     control = _strongest(names, units)
@@ -262,16 +295,24 @@ def _conclude(
         verdict=verdict(decisive),
         sentence=verdict_sentence(model, [decisive], meanings),
         seconds=0.0,
-        versions=machine_versions(),
+        versions=_versions([unit for own in units.values() for unit in own]),
         warning=first.warning,
     )
 
 
+def _versions(units: Sequence[Unit]) -> dict[str, str]:
+    """Versions of all units; where they differ, each of them."""
+    names = dict.fromkeys(name for unit in units for name in unit.versions)
+    return {
+        name: ", ".join(sorted({unit.versions.get(name, "?") for unit in units}))
+        for name in names
+    }
+
+
 def _strongest(names: Sequence[str], units: Mapping[str, Sequence[Unit]]) -> str:
-    """The classical twin of the best mean validation accuracy; else of all twins."""
-    candidates = [name for name in names if name in CLASSICAL] or list(names)
+    """The classical twin of the best mean validation accuracy."""
     return max(
-        candidates,
+        (name for name in names if name in CLASSICAL),
         key=lambda name: np.mean([unit.validation_accuracy for unit in units[name]]),
     )
 
@@ -279,13 +320,11 @@ def _strongest(names: Sequence[str], units: Mapping[str, Sequence[Unit]]) -> str
 def _result(
     name: str,
     units: Sequence[Unit],
-    n_classes: int,
-    config: AuditConfig,
+    chance: float,
     difference: PairedDifference | None,
 ) -> TwinResult:
     accuracy = tuple(unit.accuracy for unit in units)
-    dead = dead_seeds(np.array(accuracy), n_classes)
-    has_circuit = difference is None or name in ("frozen", "separable")
+    dead = dead_seeds(np.array(accuracy), chance)
     return TwinResult(
         name=name,
         question=QUESTIONS.get(name, ""),
@@ -294,7 +333,8 @@ def _result(
         dead_seeds=tuple(units[i].seed for i in dead),
         n_parameters=units[0].n_parameters,
         n_parameters_quantum=units[0].n_parameters_quantum,
-        has_circuit=has_circuit,
+        diverged_seeds=tuple(unit.seed for unit in units if unit.diverged),
+        has_circuit=difference is None or name in CIRCUIT_BLOCKS,
         seconds=tuple(unit.seconds for unit in units),
         difference=difference,
         verdict=verdict(difference) if difference else None,

@@ -9,7 +9,7 @@ from pennylane.typing import TensorLike
 from .._checks import check_one_of, input_error
 from .embeddings import EMBEDDINGS, Embedding
 from .layers import LAYERS, Layers
-from .observables import expectations, pauli_words
+from .observables import expectations, local_words, pauli_words
 
 
 @runtime_checkable
@@ -117,6 +117,9 @@ class Circuit:
 def build_circuit(embedding: str, layers: str, n_qubits: int, n_layers: int) -> Circuit:
     """Builds a circuit from names, as the command line gives them.
 
+    It measures Z on every wire; of layers that narrow down to some of them, such as a
+    convolutional network or a tree, all words of one and two letters on those.
+
     Args:
         embedding: A name in `EMBEDDINGS`.
         layers: A name in `LAYERS`.
@@ -133,4 +136,7 @@ def build_circuit(embedding: str, layers: str, n_qubits: int, n_layers: int) -> 
     """
     check_one_of("embedding", embedding, EMBEDDINGS)
     check_one_of("layers", layers, LAYERS)
-    return Circuit(EMBEDDINGS[embedding](n_qubits), LAYERS[layers](n_qubits, n_layers))
+    built = LAYERS[layers](n_qubits, n_layers)
+    left = getattr(built, "wires_left", None)
+    words = None if left is None else local_words(left, n_qubits)
+    return Circuit(EMBEDDINGS[embedding](n_qubits), built, words)

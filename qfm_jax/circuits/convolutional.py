@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise, product
+from itertools import pairwise
 from typing import NamedTuple
 
 from pennylane.measurements import ExpectationMP
@@ -13,7 +13,7 @@ from .._checks import check_at_least, check_one_of, input_error
 from ._arguments import as_wires, check_broadcastable
 from .blocks import BLOCKS, POOLING, ROTATION, Block
 from .embeddings import Embedding
-from .observables import expectations, pauli_words
+from .observables import expectations, local_words, pauli_words, word_of
 
 
 class _Group(NamedTuple):
@@ -188,7 +188,7 @@ class ConvolutionalCircuit:
         """The Pauli words that are measured, one letter a qubit."""
         left = self.layers.wires_left
         if self.observables is None:
-            return tuple(_word({wire: "Z"}, self.n_qubits) for wire in left)
+            return tuple(word_of({wire: "Z"}, self.n_qubits) for wire in left)
         if isinstance(self.observables, str):
             check_one_of("observables", self.observables, ["local"])
             return local_words(left, self.n_qubits)
@@ -230,32 +230,3 @@ class ConvolutionalCircuit:
         self.embedding(inputs)
         self.layers(weights)
         return expectations(self.words, self.n_qubits)
-
-
-def local_words(wires: Sequence[int], n_qubits: int) -> tuple[str, ...]:
-    """Lists the Pauli words on one and on two of `wires`, without the identity.
-
-    First X, Y, Z of each wire, then XX, XY, XZ, YX, ..., ZZ of each pair, pairs in
-    lexical order: 3k + 9k(k - 1)/2 words of k wires, which are 3, 15, 36, 66, ...
-
-    Args:
-        wires: Qubits, each below n_qubits.
-        n_qubits: Number of letters in a word.
-
-    Example:
-        >>> local_words([2], n_qubits=3)
-        ('IIX', 'IIY', 'IIZ')
-        >>> local_words([0, 2], n_qubits=3)[6:]
-        ('XIX', 'XIY', 'XIZ', 'YIX', 'YIY', 'YIZ', 'ZIX', 'ZIY', 'ZIZ')
-    """
-    places = [*combinations(wires, 1), *combinations(wires, 2)]
-    return tuple(
-        _word(dict(zip(place, letters, strict=True)), n_qubits)
-        for place in places
-        for letters in product("XYZ", repeat=len(place))
-    )
-
-
-def _word(letters: dict[int, str], n_qubits: int) -> str:
-    """The Pauli word of these letters, I elsewhere."""
-    return "".join(letters.get(wire, "I") for wire in range(n_qubits))

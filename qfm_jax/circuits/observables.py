@@ -1,5 +1,8 @@
 """Observables: Pauli words such as "ZIX", one letter a wire -> expectation values."""
 
+from collections.abc import Sequence
+from itertools import combinations, product
+
 import pennylane as qml
 from pennylane.measurements import ExpectationMP
 
@@ -42,6 +45,35 @@ def expectations(
     """
     words = pauli_words(observables, n_qubits)
     return [qml.expval(qml.pauli.string_to_pauli_word(word)) for word in words]
+
+
+def local_words(wires: Sequence[int], n_qubits: int) -> tuple[str, ...]:
+    """Lists the Pauli words on one and on two of `wires`, without the identity.
+
+    First X, Y, Z of each wire, then XX, XY, XZ, YX, ..., ZZ of each pair, pairs in
+    lexical order: 3k + 9k(k - 1)/2 words of k wires, which are 3, 15, 36, 66, ...
+
+    Args:
+        wires: Qubits, each below n_qubits.
+        n_qubits: Number of letters in a word.
+
+    Example:
+        >>> local_words([2], n_qubits=3)
+        ('IIX', 'IIY', 'IIZ')
+        >>> local_words([0, 2], n_qubits=3)[6:]
+        ('XIX', 'XIY', 'XIZ', 'YIX', 'YIY', 'YIZ', 'ZIX', 'ZIY', 'ZIZ')
+    """
+    places = [*combinations(wires, 1), *combinations(wires, 2)]
+    return tuple(
+        word_of(dict(zip(place, letters, strict=True)), n_qubits)
+        for place in places
+        for letters in product("XYZ", repeat=len(place))
+    )
+
+
+def word_of(letters: dict[int, str], n_qubits: int) -> str:
+    """The Pauli word of these letters, I elsewhere."""
+    return "".join(letters.get(wire, "I") for wire in range(n_qubits))
 
 
 def _check_pauli_word(word: str, n_qubits: int) -> None:

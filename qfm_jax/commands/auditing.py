@@ -11,6 +11,8 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from .._checks import input_error
 from ..audit import AuditConfig, read_audit_config, run_audit
+from ..controls import build_twins
+from ..data import load_dataset
 from ..devices import DeviceConfig
 from ..models import ModelConfig
 from ..progress import AuditProgress
@@ -47,7 +49,10 @@ class Audit:
     training: OmitArgPrefixes[TrainConfig]
     dataset: Images = "auto"
     data_dir: Folder = None
-    train_size: Size = AUDIT_TRAIN_SIZE
+    train_size: Annotated[
+        int | None,
+        arg(help=f"Training images; {AUDIT_TRAIN_SIZE:,} at most where left out."),
+    ] = None
     test_size: Size = None
     seeds: int = 10
     """Paired seeds, at least 2."""
@@ -99,13 +104,31 @@ class Audit:
         )
         return AuditConfig(run, self.seeds, self.twins, self.together)
 
+    def _settled(self) -> AuditConfig:
+        """The stored audit, or the one of the options with its number of images."""
+        if self.resume:
+            stored = read_audit_config(self.resume)
+            given = dataclasses.replace(self.config, together=stored.together)
+            if given == Audit.of(stored).config:  # what no option says is as stored
+                return dataclasses.replace(stored, together=self.together)
+            return given
+        build_twins(self.network, self.twins)  # refused before the data are fetched
+        config = self.config
+        if self.train_size is None:
+            train = load_dataset(self.dataset, folder=self.data_dir).train
+            size = min(AUDIT_TRAIN_SIZE, len(train))
+            data = dataclasses.replace(config.run.data, train_size=size)
+            run = dataclasses.replace(config.run, data=data)
+            config = dataclasses.replace(config, run=run)
+        return config
+
     def run(self) -> None:
         """Trains every unit that is missing; ends with the table and the report."""
         if self.resume and self.out:
             raise input_error("--out", "be left out with --resume", f"is {self.out}")
         directory = self.resume or self.out
         directory = directory or Path("runs") / f"audit-{self.model}-{self.dataset}"
-        config, resume = self.config, self.resume is not None
+        config, resume = self._settled(), self.resume is not None
         try:
             with AuditProgress() as progress:
                 audit = run_audit(config, directory, resume=resume, show=progress)

@@ -1,8 +1,7 @@
 """The block before the read-out: a circuit, or what stands in for it in a comparison.
 
-Every kind takes the circuit's features, (batch, n_features), and none looks at more.
-So two models that differ in their block alone differ in nothing else: the kinds are the
-controls of an audit (see `qfm_jax.controls`).
+Every kind takes as many features as the circuit, (batch, n_features), and none looks at
+more. The kinds are the controls of an audit (see `qfm_jax.controls`).
 """
 
 import math
@@ -12,14 +11,21 @@ import jax.numpy as jnp
 from flax import nnx
 
 from .._checks import check_at_least, check_one_of, input_error
-from ..circuits import AmplitudeEmbedding, Separable, VariationalCircuit
+from ..circuits import (
+    AngleEmbedding,
+    Circuit,
+    DataReuploading,
+    Separable,
+    VariationalCircuit,
+)
 from ..devices import DeviceConfig
 from .quantum_layer import QuantumLayer
 
 BLOCKS = {
     "circuit": "the circuit, trained",
     "frozen": "the circuit at its random start, not trained",
-    "separable": "the circuit without its gates on two or more qubits",
+    "separable": "the circuit without its gates on two or more qubits (a preparation "
+    "of amplitudes stays)",
     "fourier": "a sum of random Fourier terms of the features, of trained coefficients",
     "dense": "one dense tanh layer of the circuit's width",
     "matched": "a dense bottleneck with about as many parameters as the circuit",
@@ -27,11 +33,17 @@ BLOCKS = {
     "linear": "nothing, and the features are not squashed either",
 }
 
+CIRCUIT_BLOCKS = ("circuit", "frozen", "separable")
+"""Kinds that run a circuit."""
+
+BOUNDED = (*CIRCUIT_BLOCKS, "dense", "matched", "removed")
+"""Kinds whose outputs lie within [-1, 1], given features that do."""
+
 N_FREQUENCIES = 32
 """Terms of the Fourier surrogate; the angles of a small circuit would buy three."""
 
 small_angles = nnx.initializers.normal(0.1)
-"""Starts a circuit near its CNOTs alone. From angles all over the circle its
+"""Starts a circuit near its fixed gates alone. From angles all over the circle its
 expectations hardly depend on the features, and many starts stay at chance (Zhang et
 al., "Escaping from the barren plateau via Gaussian initializations", 2022)."""
 
@@ -68,7 +80,7 @@ def build_block(
     """
     check_one_of("block", kind, BLOCKS)
     n_in, n_out = circuit.n_features, circuit.n_observables
-    if kind in ("circuit", "frozen", "separable"):
+    if kind in CIRCUIT_BLOCKS:
         circuit = Separable(circuit) if kind == "separable" else circuit
         return QuantumLayer(
             circuit,
@@ -82,7 +94,7 @@ def build_block(
     if kind == "dense":
         return nnx.Sequential(nnx.Linear(n_in, n_out, rngs=rngs), jnp.tanh)
     if kind == "matched":
-        rank = _matched_rank(n_in, n_out, math.prod(circuit.weights_shape))
+        rank = _matched_rank(circuit)
         squeeze = nnx.Linear(n_in, rank, use_bias=False, rngs=rngs)
         return nnx.Sequential(
             squeeze, jnp.tanh, nnx.Linear(rank, n_out, rngs=rngs), jnp.tanh
@@ -111,18 +123,17 @@ def highest_frequency(circuit: VariationalCircuit) -> int:
     j (Schuld, Sweke and Meyer, arXiv 2008.08605).
 
     Raises:
-        InputError: For features that are amplitudes, in which the expectations are
-            quadratic forms.
+        InputError: For a circuit of which that is not known, such as one whose features
+            are amplitudes: the expectations are quadratic forms in them.
     """
-    if isinstance(getattr(circuit, "embedding", None), AmplitudeEmbedding):
-        raise input_error(
-            "block",
-            "be another one for features that enter as amplitudes: the expectations "
-            "are no Fourier series in them",
-            "is 'fourier'",
-        )
-    n_uploads = getattr(circuit, "n_layers", 1) * circuit.n_qubits
-    return max(1, -(-n_uploads // circuit.n_features))
+    if isinstance(circuit, DataReuploading):
+        n_uploads = circuit.n_layers * circuit.n_qubits
+        return -(-n_uploads // circuit.n_features)
+    if isinstance(circuit, Circuit) and isinstance(circuit.embedding, AngleEmbedding):
+        return 1
+    must = "be another one for this circuit: its expectations are not known to be a "
+    must += "Fourier series in its features"
+    raise input_error("block", must, "is 'fourier'")
 
 
 class FourierBlock(nnx.Module):
@@ -169,9 +180,16 @@ class FourierBlock(nnx.Module):
         return self.coefficients(waves)
 
 
-def _matched_rank(n_in: int, n_out: int, n_weights: int) -> int:
-    """Width of the bottleneck whose parameters are nearest to `n_weights`."""
-    return max(1, round((n_weights - n_out) / (n_in + n_out)))
+def _matched_rank(circuit: VariationalCircuit) -> int:
+    """Width of the bottleneck whose parameters are nearest to the circuit's."""
+    n_in, n_out = circuit.n_features, circuit.n_observables
+    wanted = math.prod(circuit.weights_shape)
+    rank = max(1, round((wanted - n_out) / (n_in + n_out)))
+    found = rank * (n_in + n_out) + n_out
+    if abs(found - wanted) > 0.25 * wanted:
+        must = f"be another one: no dense bottleneck has about {wanted} parameters"
+        raise input_error("block", must, f"is 'matched', whose nearest has {found}")
+    return rank
 
 
 def _identity(x: jax.Array) -> jax.Array:

@@ -17,7 +17,7 @@ from .._checks import (
 )
 from ..circuits import EMBEDDINGS, LAYERS, Circuit, build_circuit
 from ..devices import DeviceConfig
-from .block import BLOCKS, block_width, build_block
+from .block import BLOCKS, BOUNDED, CIRCUIT_BLOCKS, block_width, build_block
 from .convolution import ConvolutionPool
 from .quantum_layer import QuantumParam
 
@@ -79,10 +79,12 @@ class ModelConfig:
 class Classifier(nnx.Module):
     """Maps images (batch, height, width) in [0, 1] to logits (batch, n_classes).
 
-    The features that enter the block are squashed to angles in (0, pi) by a tanh: there
-    <Z> = cos(angle) is one to one, and steepest where training starts, in the middle.
-    The read-out behind a block starts five times as large as usual: its inputs are
-    bounded by 1, and the expectations of a random circuit are small.
+    A trained layer reduces the features to those that the block takes, and a tanh
+    squashes them: to angles in (0, pi) for a circuit, where <Z> = cos(angle) is one to
+    one, and steepest where training starts, in the middle; to (-1, 1) for a classical
+    block, which sees the same centred. Behind blocks whose outputs are bounded by 1 the
+    read-out starts five times as large as usual: the expectations of a random circuit
+    are small. Blocks start last, so that all else starts the same whatever they are.
 
     Args:
         config: The model as data.
@@ -92,7 +94,7 @@ class Classifier(nnx.Module):
         rngs: Flax random number generators; the stream `params` starts the weights.
 
     Example:
-        >>> config = ModelConfig(channels=(4, 8), block="circuit", n_qubits=4)
+        >>> config = ModelConfig(hidden=(8,), block="circuit", n_qubits=3)
         >>> model = Classifier(config, rngs=nnx.Rngs(0))
         >>> model(jnp.zeros((5, 28, 28))).shape
         (5, 10)
@@ -127,13 +129,13 @@ class Classifier(nnx.Module):
         if config.block != "none":
             circuit = config.circuit
             layers.append(nnx.Linear(n_features, circuit.n_features, rngs=rngs))
-            if config.block != "linear":
-                layers.append(_to_angles)
-            layers.append(build_block(config.block, circuit, device=device, rngs=rngs))
+            layers += _squash(config)
             n_features = block_width(config.block, circuit)
-        scale = 1.0 if config.block == "none" else 5.0**2
+        scale = 5.0**2 if config.block in BOUNDED else 1.0
         init = nnx.initializers.variance_scaling(scale, "fan_in", "truncated_normal")
         readout = nnx.Linear(n_features, n_classes, kernel_init=init, rngs=rngs)
+        if config.block != "none":
+            layers.append(build_block(config.block, circuit, device=device, rngs=rngs))
         layers.append(readout)
         self.layers = nnx.Sequential(*layers)
 
@@ -147,6 +149,14 @@ class Classifier(nnx.Module):
 
 def _flatten(x: jax.Array) -> jax.Array:
     return x.reshape(x.shape[0], -1)
+
+
+def _squash(config: ModelConfig) -> list[Any]:
+    """What bounds the features of a block: angles for a circuit and its series."""
+    takes_angles = config.block in (*CIRCUIT_BLOCKS, "fourier")
+    if config.block == "linear" or (takes_angles and config.embedding != "angle"):
+        return []
+    return [_to_angles] if takes_angles else [jnp.tanh]
 
 
 def _to_angles(x: jax.Array) -> jax.Array:

@@ -42,9 +42,7 @@ def predict_logits(
     check_at_least("batch_size", batch_size, 1)
     check_shape("images", images.shape, ("n", "height", "width"))
     check_at_least("len(images)", len(images), 1, "Pass at least one image.")
-    if images.dtype != np.uint8:
-        must = "hold pixels from 0 to 255 as uint8"
-        raise input_error("images", must, f"has type {images.dtype}")
+    _check_pixels(images)
     graphdef, state = nnx.split(_in_evaluation_mode(model))
     starts = range(0, len(images), batch_size)
     batches = [images[start : start + batch_size] for start in starts]
@@ -82,6 +80,7 @@ def predict_seeds(
     """
     check_at_least("batch_size", batch_size, 1)
     check_shape("images", images.shape, ("n_seeds", "n", "height", "width"))
+    _check_pixels(images)
     graphdef = nnx.graphdef(_in_evaluation_mode(model))
     parts = states if isinstance(states, tuple) else (states,)
     logits = []
@@ -102,6 +101,12 @@ def _logits_of_seeds(
         return nnx.merge(graphdef, *parts, copy=True)(to_unit(images))
 
     return jax.vmap(one)(parts, images)
+
+
+def _check_pixels(images: np.ndarray) -> None:
+    if images.dtype != np.uint8:
+        must = "hold pixels from 0 to 255 as uint8"
+        raise input_error("images", must, f"has type {images.dtype}")
 
 
 def _in_evaluation_mode(model: nnx.Module) -> nnx.Module:

@@ -20,6 +20,8 @@ from .style import save_figure
 def write_audit_report(audit: Audit, path: Path | str) -> Path:
     """Writes one HTML file that needs nothing else, and the figures beside it.
 
+    An older report at `path` is replaced.
+
     Args:
         audit: A finished audit.
         path: Where to, such as `runs/audit/report.html`.
@@ -39,14 +41,14 @@ def write_audit_report(audit: Audit, path: Path | str) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(template.render(_content(audit)), encoding="utf-8")
+        figures = path.parent / "figures"
+        save_figure(audit_figures.plot_accuracies(audit), figures / "accuracies")
+        save_figure(audit_figures.plot_differences(audit), figures / "differences")
     except OSError as error:
         raise InputError(
             f"The report {path} cannot be written: {error.strerror}. "
             "Choose another path."
         ) from error
-    figures = path.parent / "figures"
-    save_figure(audit_figures.plot_accuracies(audit), figures / "accuracies")
-    save_figure(audit_figures.plot_differences(audit), figures / "differences")
     return path
 
 
@@ -100,17 +102,20 @@ def _rows(audit: Audit) -> list[dict[str, Any]]:
 
 def _row(audit: Audit, twin: TwinResult) -> dict[str, Any]:
     d = twin.difference
-    n_forward = audit.n_train * audit.config.run.training.epochs
+    training = audit.config.run.training
+    batch_size = min(training.batch_size, audit.n_train)
+    n_forward = audit.n_train // batch_size * batch_size * training.epochs
     return {
         "name": twin.name,
         "what": BLOCKS["circuit"] if d is None else BLOCKS[twin.name],
         "question": twin.question,
-        "verdict": twin.verdict or "",
+        "verdict": _says(twin),
         "mean": 100 * statistics.mean(twin.accuracy),
         "sd": 100 * statistics.stdev(twin.accuracy),
         "raw": ", ".join(f"{100 * accuracy:.2f}" for accuracy in twin.accuracy),
         "validation": 100 * statistics.mean(twin.validation_accuracy),
         "dead": ", ".join(map(str, twin.dead_seeds)) or "none",
+        "diverged": ", ".join(map(str, twin.diverged_seeds)) or "none",
         "difference": "" if d is None else _interval(d.mean, d.interval),
         "effect": "" if d is None or d.effect_size is None else f"{d.effect_size:+.2f}",
         "wins": "" if d is None else f"{d.n_wins} of {d.n_seeds}",
@@ -124,6 +129,15 @@ def _row(audit: Audit, twin: TwinResult) -> dict[str, Any]:
         "executions": n_forward if twin.has_circuit else 0,
         "seconds": statistics.mean(twin.seconds),
     }
+
+
+def _says(twin: TwinResult) -> str:
+    """The verdict, with what it is about: the whole circuit, or one thing about it."""
+    about = {"frozen": "training", "separable": "entangling"}.get(
+        twin.name, "the circuit"
+    )
+    is_effect = twin.verdict in ("helps", "hurts")
+    return f"{about} {twin.verdict}" if is_effect else twin.verdict or ""
 
 
 def _interval(mean: float, interval: tuple[float, float]) -> str:

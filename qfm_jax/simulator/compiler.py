@@ -9,26 +9,19 @@ moves them for nothing, so each one already brings the next block's wires to the
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 
 from . import affine, fusion
-from .circuit import Circuit, Leaf
+from .circuit import Circuit, Leaf, Preparation
 from .fusion import BLOCK, PHASE, SAMPLE, SHUFFLE, Item, Roll
 from .gates import Gate, Read
-from .program import (
-    Bank,
-    Beginning,
-    Block,
-    Factor,
-    Move,
-    Phase,
-    Shuffle,
-    Stack,
-    Stage,
-    Step,
-    Transpose,
-)
+from .matrices import Bank, Factor, Stack
+from .program import Beginning, Stage
+from .steps import Block, Move, Phase, Shuffle, Step, Transpose
+
+Part = TypeVar("Part", Gate, Preparation)
 
 WIDTHS = (4, 5)
 """Widths of a block that are tried, in wires."""
@@ -105,7 +98,10 @@ def _restrict(
     used = used.union(*(p.wires for p in kept))
     wires = tuple(sorted(used))
     number = {wire: i for i, wire in enumerate(wires)}
-    place = lambda part: replace(part, wires=tuple(number[w] for w in part.wires))  # noqa: E731
+
+    def place(part: Part) -> Part:
+        return replace(part, wires=tuple(number[wire] for wire in part.wires))
+
     small = Circuit(
         len(wires),
         tuple(map(place, kept)),

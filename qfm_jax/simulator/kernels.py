@@ -121,7 +121,12 @@ def permute(state: Array, index: Array, inverse: Array) -> Array:
 
 def _gather(state: Array, index: Array, inverse: Array) -> Array:
     del inverse
-    return state.at[:, index].get(mode="promise_in_bounds", unique_indices=True)
+    # Rows of both planes in one gather: along axis 1 XLA would transpose the result.
+    planes, rows, batch = state.shape
+    index = (rows * jnp.arange(planes, dtype=index.dtype)[:, None] + index).ravel()
+    flat = state.reshape(-1, batch)
+    flat = flat.at[index].get(mode="promise_in_bounds", unique_indices=True)
+    return flat.reshape(state.shape)
 
 
 def _permute_transpose(

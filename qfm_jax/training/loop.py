@@ -12,13 +12,14 @@ import numpy as np
 import optax
 from flax import nnx
 
-from .._checks import InputError, check_at_least, input_error
+from .._checks import InputError, input_error
 from ..checkpoints import Checkpoints
 from ..data import Images
 from ..history import EpochRecord, History, append_record, best_epoch, keep_records
 from ..models.prediction import predict_logits
 from ..progress import Progress
 from .config import TrainConfig
+from .images import check_images
 from .interruption import deferred_interrupt
 from .steps import Steps, TrainState
 
@@ -81,9 +82,7 @@ def fit(
         >>> len(history.epochs)
         2
     """
-    check_at_least("train", len(train), 1, "Pass at least one training image.")
-    check_at_least("validation", len(validation), 1, "Pass at least one image.")
-    _check_labels(model, train=train, validation=validation)
+    check_images(model, train=train, validation=validation)
     if resume and directory is None:
         raise input_error("directory", "name the run to resume", "is None")
     trainer = _Trainer(model, train, validation, config)
@@ -276,24 +275,6 @@ class _Trainer:
             f"{epoch}, step {step + 1}. {where}. Lower the learning rate "
             f"(now {self.config.learning_rate:g}), or clip the gradient's norm."
         )
-
-
-def _check_labels(model: nnx.Module, **parts: Images) -> None:
-    """Raises unless the model has a class for every label; traces it once."""
-    graphdef, state = nnx.split(model)
-    image_shape = parts["train"].images.shape[1:]
-    batch = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
-
-    def logits_of(state: nnx.State, images: jax.Array) -> jax.Array:
-        return nnx.merge(graphdef, state, copy=True)(images)
-
-    n_classes = jax.eval_shape(logits_of, state, batch).shape[-1]
-    for name, part in parts.items():
-        low, high = part.labels.min(), part.labels.max()
-        if low < 0 or high >= n_classes:
-            must = f"have labels in [0, {n_classes - 1}]"
-            cure = "Build the model with as many classes as the data have."
-            raise input_error(name, must, f"has {low} to {high}", cure)
 
 
 def _interruption(step: int, store: _Store | None) -> TrainingInterrupted:

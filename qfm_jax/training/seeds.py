@@ -1,7 +1,7 @@
 """Many seeds of one model, trained together: the seed is a `vmap` axis.
 
-Ten seeds then compile once and step as one program. How much that saves depends on the
-machine and the model: experiments/README.md has measured figures.
+Ten seeds then compile once and step as one program. How much time that saves depends on
+the machine and the model: little on a CPU that one seed keeps busy.
 """
 
 import functools
@@ -20,6 +20,7 @@ from ..data import Images
 from ..history import EpochRecord, History, best_epoch
 from ..models.prediction import predict_seeds
 from .config import TrainConfig
+from .images import check_images
 from .steps import Steps, TrainState
 
 OnEpoch = Callable[[tuple[EpochRecord, ...]], None]
@@ -38,7 +39,7 @@ def fit_seeds(
 
     Every seed sees the batches, and takes the steps, that `fit` takes with its key; the
     results agree but for rounding. A seed whose loss is no longer finite goes on
-    without sense, and its scores say so: none is dropped.
+    without sense, and its records say so: none is dropped.
 
     Args:
         models: Models of one structure, a seed each; left with their best weights.
@@ -67,6 +68,8 @@ def fit_seeds(
         [2, 2, 2]
     """
     _check_alike(models, train=train, validation=validation, keys=keys)
+    for own, held_out in zip(train, validation, strict=True):
+        check_images(models[0], train=own, validation=held_out)
     if config.patience:
         must = "be 0 where seeds are trained together: all stop at the same epoch"
         raise input_error("patience", must, f"is {config.patience}")
@@ -101,6 +104,7 @@ def fit_seeds(
         if on_epoch:
             on_epoch(new)
     for i, model in enumerate(models):
+        model.eval()
         nnx.update(model, *jax.tree.map(lambda leaf, i=i: leaf[i], states.best))
     return tuple(History(own, best_epoch(own), compiling) for own in records)
 

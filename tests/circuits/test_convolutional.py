@@ -14,7 +14,7 @@ from qfm_jax.circuits import (
     ConvolutionalLayers,
     VariationalCircuit,
 )
-from qfm_jax.circuits.convolutional import local_words
+from qfm_jax.circuits.observables import local_words
 
 RNG = np.random.default_rng(29)
 X, Z = np.array([[0, 1], [1, 0]]), np.diag([1, -1])

@@ -10,7 +10,7 @@ import pytest
 from flax import nnx
 
 from qfm_jax._checks import InputError
-from qfm_jax.circuits import DataReuploading, build_circuit
+from qfm_jax.circuits import DataReuploading, Separable, build_circuit
 from qfm_jax.devices import DeviceConfig
 from qfm_jax.models.block import (
     BLOCKS,
@@ -39,8 +39,8 @@ def n_parameters(block):
 @pytest.mark.parametrize(
     ("kind", "circuit"),
     [(kind, ANGLE) for kind in BLOCKS]
-    # Amplitudes have no Fourier surrogate, see below.
-    + [(kind, AMPLITUDE) for kind in BLOCKS if kind != "fourier"],
+    # Amplitudes have neither a Fourier surrogate nor a match, see below.
+    + [(kind, AMPLITUDE) for kind in BLOCKS if kind not in ("fourier", "matched")],
 )
 def test_every_kind_maps_the_circuits_features_to_the_width_it_publishes(kind, circuit):
     block = nnx.eval_shape(lambda: build(kind, circuit))
@@ -111,12 +111,16 @@ def test_nothing_is_nothing():
     ("kind", "circuit", "sentence"),
     [
         ("circus", ANGLE, "`block` must be one of .* Did you mean 'circuit'"),
-        ("fourier", AMPLITUDE, "`block` must be another one for features .* amplitude"),
+        ("fourier", AMPLITUDE, "`block` must be another one .* a Fourier series"),
+        ("matched", AMPLITUDE, "no dense bottleneck has about 6 parameters.* has 14"),
     ],
 )
 def test_bad_input_gets_a_sentence(kind, circuit, sentence):
     with pytest.raises(InputError, match=sentence):
         build(kind, circuit)
+    if kind == "fourier":  # nor when it is wrapped
+        with pytest.raises(InputError, match=sentence):
+            highest_frequency(Separable(circuit))
 
 
 @pytest.mark.parametrize("option", ["highest", "n_frequencies"])

@@ -103,8 +103,21 @@ def test_gradients_agree_with_default_qubit(circuit, method):
 
 @pytest.mark.parametrize("method", ["backprop", "adjoint"])
 def test_every_nesting_of_transformations_agrees(method):
-    run = _node(_strong, diff_method=method)
-    small = lambda w: run(w, X[0])[0]  # noqa: E731
+    # Three qubits and two layers: second derivatives compile for seconds.
+    W, X = jnp.asarray(_numbers(2, 3, 3)), jnp.asarray(_numbers(BATCH, 3, seed=1))
+
+    @qml.qnode(StateVectorDevice(wires=3), diff_method=method)
+    def node(weights, features):
+        qml.AngleEmbedding(features, range(3), rotation="Y")
+        qml.StronglyEntanglingLayers(weights, range(3))
+        return qml.expval(qml.Z(0)), qml.expval(qml.X(1) @ qml.Z(2))
+
+    def run(weights, features):
+        return jnp.stack(node(weights, features), -1)
+
+    def small(w):
+        return run(w, X[0])[0]
+
     forward, reverse = jax.jit(jax.jacfwd(small))(W), jax.jit(jax.jacrev(small))(W)
     _close(forward, reverse)
     hessian = jax.jit(jax.hessian(small))(W)

@@ -1,0 +1,198 @@
+"""Parameters and matrices of gates, read and made many at a time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .gates import matrix
+from .kernels import Array, namespace
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Many parameters read at once: scale * pool[positions] + shift, leading axis G."""
+
+    positions: np.ndarray
+    scale: np.ndarray
+    shift: np.ndarray
+    pool: str
+    """'shared', 'batched' or 'complex' and 'complex batched'; '' for constants."""
+
+    def read(self, pools: dict[str, Array], dtype: Any) -> Array:
+        """Values of shape positions.shape, and (batch,) behind it from a batch."""
+        if not self.pool:
+            return self.shift.astype(dtype)
+        pool = pools[self.pool]
+        tail = (1,) * (pool.ndim - 1)
+        scale, shift = (
+            a.astype(pool.dtype).reshape(a.shape + tail)
+            for a in (self.scale, self.shift)
+        )
+        flat, xp = self.positions.ravel(), namespace(pool)
+        if np.array_equal(flat, np.arange(flat[0], flat[0] + flat.size)):
+            values = pool[flat[0] : flat[0] + flat.size]  # a slice compiles to nothing
+        else:
+            values = xp.take(pool, flat, axis=0, **_in_bounds(xp))
+        values = values.reshape(self.positions.shape + pool.shape[1:])
+        values = values if (scale == 1).all() else values * scale
+        return values if (shift == 0).all() else values + shift
+
+
+def _in_bounds(xp: Any) -> dict[str, str]:
+    return {} if xp is np else {"mode": "clip"}
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """All gates of one kind in the circuit: their matrices are made in one call."""
+
+    tree: Any
+    stacks: tuple[Stack, ...]
+    size: int
+    """Matrix side, 2^k."""
+    batched: bool
+
+    def matrices(self, pools: dict[str, Array], dtype: Any) -> Array:
+        """Shape (G, size, size), or (G, size, size, batch)."""
+        if isinstance(self.tree, np.ndarray):
+            return self.tree[None].astype(dtype)
+        real = np.finfo(dtype).dtype
+        complex_pool = lambda s: "complex" in s.pool  # noqa: E731
+        values = [
+            s.read(pools, dtype if complex_pool(s) else real) for s in self.stacks
+        ]
+        one = lambda *leaves: matrix(self.tree, leaves)  # noqa: E731
+        if not values:
+            return np.asarray(one())[None].astype(dtype)
+        xp = namespace(*values)
+        if self.batched:
+            batch = max(v.shape[-1] for v in values)
+            values = [
+                xp.moveaxis(_widen(v, s, batch, xp), -1, 1)  # (G, batch, ...)
+                for v, s in zip(values, self.stacks, strict=True)
+            ]
+            flat = [v.reshape(-1, *v.shape[2:]) for v in values]
+            found = _map(one, flat, xp).reshape(-1, batch, self.size, self.size)
+            return xp.moveaxis(found, 1, -1).astype(dtype)
+        return _map(one, values, xp).astype(dtype)
+
+
+def _widen(values: Array, stack: Stack, batch: int, xp: Any) -> Array:
+    """Gives a shared parameter of a sample-dependent gate its batch axis."""
+    if "batched" in stack.pool:
+        return values
+    return xp.broadcast_to(values[..., None], (*values.shape, batch))
+
+
+def _map(function: Any, values: Sequence[Array], xp: Any) -> Array:
+    if xp is np:
+        return np.stack([function(*row) for row in zip(*values, strict=True)])
+    return jax.vmap(function)(*values)
+
+
+@dataclass(frozen=True, eq=False)
+class Factor:
+    """A gate of a block: rows of a bank, one a repetition, on local wires."""
+
+    bank: int
+    rows: np.ndarray
+    """Shape (count,)."""
+    wires: tuple[int, ...]
+    """Positions in the block, 0 the most significant."""
+
+
+def take_rows(array: Array, rows: np.ndarray) -> Array:
+    """Rows of a bank: a slice where they follow each other, which costs nothing."""
+    if len(array) == 1:
+        return array
+    if np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        return array[rows[0] : rows[0] + len(rows)]
+    xp = namespace(array)
+    return xp.take(array, rows, axis=0, **_in_bounds(xp))
+
+
+def fused_matrix(
+    factors: Sequence[Factor], n: int, banks: Sequence[Array], batched: bool
+) -> Array:
+    """The product of gates on n wires: (count, 2^n, 2^n), and (batch,) behind."""
+    tail = "z" if batched else ""
+    local: dict[int, Array] = {}
+    whole = None
+    for factor in factors:
+        gate = take_rows(banks[factor.bank], factor.rows)
+        if batched and gate.ndim == 3:
+            gate = gate[..., None]
+        if len(factor.wires) == 1:
+            wire = factor.wires[0]
+            before = local.get(wire)
+            product = f"gij{tail},gjk{tail}->gik{tail}"
+            local[wire] = gate if before is None else _einsum(product, gate, before)
+            continue
+        if local or whole is None:
+            whole = _absorb_local(whole, local, n, tail)
+            local = {}
+        whole = _apply_local(whole, gate, factor.wires, n, tail)
+    if local or whole is None:
+        whole = _absorb_local(whole, local, n, tail)
+    return whole
+
+
+def _einsum(spec: str, *arrays: Array) -> Array:
+    if namespace(*arrays) is np:
+        return np.einsum(spec, *arrays)
+    return jnp.einsum(spec, *arrays, precision="highest")
+
+
+def _absorb_local(whole: Array, local: dict[int, Array], n: int, tail: str) -> Array:
+    """(Kronecker product of the one-wire matrices) @ whole."""
+    product = None
+    for wire in range(n):
+        some = next(iter(local.values()), None)
+        identity = np.eye(2)[None] if some is None else None
+        one = local.get(wire)
+        if one is None:
+            dtype = some.dtype if some is not None else complex
+            identity = np.eye(2, dtype=dtype)[None]
+            one = identity[..., None] if tail else identity
+        if product is None:
+            product = one
+            continue
+        product = _einsum(f"gij{tail},gkl{tail}->gikjl{tail}", *_same(product, one))
+        shape = product.shape
+        side = shape[1] * shape[2]
+        product = product.reshape(shape[0], side, side, *shape[5:])
+    if whole is None:
+        return product
+    return _einsum(f"gij{tail},gjk{tail}->gik{tail}", *_same(product, whole))
+
+
+def _same(a: Array, b: Array) -> tuple[Array, Array]:
+    """Broadcasts the repetition and batch axes, which einsum does not."""
+    xp = namespace(a, b)
+    lead = np.broadcast_shapes(a.shape[:1], b.shape[:1])
+    tail = np.broadcast_shapes(a.shape[3:], b.shape[3:])
+    return tuple(xp.broadcast_to(m, (*lead, *m.shape[1:3], *tail)) for m in (a, b))
+
+
+def _apply_local(
+    whole: Array, gate: Array, wires: tuple[int, ...], n: int, tail: str
+) -> Array:
+    """Gate (on `wires`) @ whole, by contraction over the gate's bits only."""
+    whole, gate = _same(whole, gate)
+    xp, k = namespace(whole, gate), len(wires)
+    lead, end = whole.shape[0], whole.shape[3:]
+    bits = whole.reshape(lead, *(2,) * n, -1, *end)
+    axes = [1 + w for w in wires]
+    front = xp.moveaxis(bits, axes, range(1, k + 1))
+    shape = front.shape
+    product = _einsum(
+        f"gij{tail},gjk{tail}->gik{tail}",
+        gate,
+        front.reshape(lead, 1 << k, -1, *end),
+    )
+    back = xp.moveaxis(product.reshape(shape), range(1, k + 1), axes)
+    return back.reshape(lead, 1 << n, 1 << n, *end)

@@ -1,0 +1,154 @@
+"""Steps of a program: passes over the state, each with its inverse.
+
+A step holds static facts (which bits, which shapes) and makes, once for all repetitions
+of its stage, a table (matrices, angles, indices) whose leading axis is the repetition.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from . import kernels
+from .kernels import Array, namespace
+from .matrices import Factor, Stack, fused_matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """A reordering of the basis index's bits: a transposition."""
+
+    sizes: tuple[int, ...]
+    order: tuple[int, ...]
+
+    def apply(self, state: Array) -> Array:
+        """The reordered state."""
+        return kernels.transpose_axes(state, self.sizes, self.order)
+
+    def undo(self, state: Array) -> Array:
+        """The state before `apply`."""
+        sizes = tuple(self.sizes[i] for i in self.order)
+        back = tuple(int(i) for i in np.argsort(self.order))
+        return kernels.transpose_axes(state, sizes, back)
+
+
+@dataclass(frozen=True, eq=False)
+class Transpose:
+    """A move that no block follows."""
+
+    move: Move
+
+    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
+        """Nothing changes from repetition to repetition."""
+        return ()
+
+    def apply(self, state: Array, table: Array) -> Array:
+        """Reorders the bits."""
+        return self.move.apply(state)
+
+    def undo(self, state: Array, table: Array) -> Array:
+        """Reorders the bits back."""
+        return self.move.undo(state)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """A unitary on the leading bits: of the whole batch, or one of each sample."""
+
+    move: Move | None
+    factors: tuple[Factor, ...]
+    n_bits: int
+    batched: bool
+
+    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
+        """(count, 2K, 2K) real forms, or complex (count, K, K, batch)."""
+        fused = fused_matrix(self.factors, self.n_bits, banks, self.batched)
+        return fused if self.batched else kernels.real_form(fused)
+
+    def apply(self, state: Array, table: Array) -> Array:
+        """Brings the block's bits to the front and multiplies."""
+        state = state if self.move is None else self.move.apply(state)
+        return self._multiply(state, table)
+
+    def undo(self, state: Array, table: Array) -> Array:
+        """Multiplies by the adjoint and puts the bits back."""
+        adjoint = table.swapaxes(0, 1)
+        state = self._multiply(state, adjoint.conj() if self.batched else adjoint)
+        return state if self.move is None else self.move.undo(state)
+
+    def _multiply(self, state: Array, table: Array) -> Array:
+        if self.batched:
+            return kernels.apply_sample(state, table)
+        return kernels.apply_block(state, table)
+
+
+@dataclass(frozen=True, eq=False)
+class Shuffle:
+    """An affine permutation of the basis and any reordering of bits: one gather."""
+
+    columns: np.ndarray
+    """Shape (count, n + 1): row j of the result is row image(columns)[j]."""
+    inverse: np.ndarray
+
+    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
+        """The columns: n + 1 integers stand for 2^n."""
+        return self.columns, self.inverse
+
+    def apply(self, state: Array, table: Array) -> Array:
+        """Gathers the rows."""
+        n = self.columns.shape[1] - 1
+        index, inverse = (kernels.image(columns, n) for columns in table)
+        return kernels.permute(state, index, inverse)
+
+    def undo(self, state: Array, table: Array) -> Array:
+        """Gathers by the inverse."""
+        return self.apply(state, table[::-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """exp(1j sum_m angle_m (-1)^(bits of j in mask m)), the angles linear in reads."""
+
+    n_bits: int
+    masks: np.ndarray
+    mixing: np.ndarray
+    """Shape (masks, gates): angle_m = mixing[m] @ gate angles."""
+    stacks: tuple[Stack, ...]
+    """Angles of the gates, shape (count,) each; gates in the order of `mixing`."""
+
+    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
+        """Angles (count, masks, batch or 1)."""
+        like = pools["shared"]
+        xp = namespace(like)
+        angles = [stack.read(pools, like.dtype) for stack in self.stacks]
+        angles = [a if a.ndim == 2 else a[:, None] for a in angles]
+        width = max(a.shape[1] for a in angles)
+        wide = [xp.broadcast_to(xp.asarray(a), (len(a), width)) for a in angles]
+        stacked = xp.stack(wide, axis=1)  # (count, gates, batch or 1)
+        return kernels.matmul(xp.asarray(self.mixing, like.dtype), stacked)
+
+    def apply(self, state: Array, table: Array) -> Array:
+        """One multiplication by the product of at most three phase factors."""
+        low_bits = self.n_bits // 2
+        rows = 1 << (self.n_bits - low_bits)
+        low = self.masks < (1 << low_bits)
+        high = ((self.masks & ((1 << low_bits) - 1)) == 0) & ~low
+        xp, width = namespace(state), table.shape[-1]
+        factors = []
+        for chosen, shift, n, shape in (
+            (low, 0, low_bits, (1, 1 << low_bits)),
+            (high, low_bits, self.n_bits - low_bits, (rows, 1)),
+            (~low & ~high, 0, self.n_bits, (rows, 1 << low_bits)),
+        ):
+            if chosen.any():
+                sign = kernels.signs(self.masks[chosen] >> shift, n, xp, table.dtype)
+                theta = kernels.matmul(sign.T, table[np.flatnonzero(chosen)])
+                factors.append((theta.reshape(*shape, width), rows))
+        return kernels.multiply_phases(state, factors)
+
+    def undo(self, state: Array, table: Array) -> Array:
+        """Multiplies by the conjugate phases."""
+        return self.apply(state, -table)
+
+
+Step = Transpose | Block | Shuffle | Phase
