@@ -19,7 +19,7 @@ class Preset:
     """How it is trained."""
 
 
-FRONT_END = ModelConfig(channels=(12, 32, 64), hidden=(64,), dropout=0.3)
+FRONT_END = ModelConfig(channels=(16, 32, 64), hidden=(64,), dropout=0.3)
 
 MODELS = {
     "linear": Preset(

@@ -381,4 +381,4 @@ def test_models_lists_every_model_with_its_parameters(capsys):
     for name in MODELS:
         assert re.search(rf"│ {name} ", printed)
     (hybrid,) = [line for line in printed.splitlines() if "│ hybrid-cnn " in line]
-    assert re.findall(r"│ +([\d,]+) +", hybrid) == ["48", "59,642"]
+    assert re.findall(r"│ +([\d,]+) +", hybrid) == ["48", "60,834"]

