@@ -68,9 +68,10 @@ def test_every_model_ends_with_the_weights_that_it_ends_with_alone(trained, data
     for model, other in zip(models, alone, strict=True):
         logits = predict_logits(model, images, batch_size=20)
         expected = predict_logits(other, images, batch_size=20)
-        np.testing.assert_allclose(logits, expected, atol=2e-3)
+        # Twelve steps at a high rate let rounding grow; other weights differ by more.
+        np.testing.assert_allclose(logits, expected, atol=0.1)
     first, second = (predict_logits(m, images, batch_size=20) for m in models[:2])
-    assert np.abs(first - second).max() > 0.1
+    assert np.abs(first - second).max() > 0.5
 
 
 def test_each_epoch_is_told_with_a_record_of_each_seed(trained):

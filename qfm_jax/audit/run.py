@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from .._checks import InputError
 from ..controls import QUESTIONS, Twin, build_twins, possible_twins
@@ -19,7 +21,7 @@ from ..experiment import build_model, check_memory_of, check_same, load_images
 from ..history import EpochRecord
 from ..models import count_parameters
 from ..models.block import BLOCKS, CIRCUIT_BLOCKS
-from ..models.prediction import predict_logits
+from ..models.prediction import predict_seeds
 from ..runs import RunConfig, machine_versions, write_toml
 from ..statistics import (
     PairedDifference,
@@ -237,8 +239,12 @@ def _train(
     )
     test = data[seeds[0]].test  # the same for every seed
     versions = machine_versions()
-    for seed, model, history in zip(seeds, models, histories, strict=True):
-        predictions = predict_logits(model, test.images).argmax(axis=1)
+    # At once: each model alone would compile a program of its own.
+    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(nnx.state, models))
+    images = np.broadcast_to(test.images, (len(seeds), *test.images.shape))
+    labels = predict_seeds(models[0], states, images).argmax(axis=2)
+    of_seeds = zip(seeds, models, histories, labels, strict=True)
+    for seed, model, history, predictions in of_seeds:
         quantum, classical = count_parameters(model)
         losses = [record.train_loss for record in history.epochs]
         yield Unit(

@@ -181,7 +181,13 @@ class Compare:
                 f"{directory} is not empty, and nothing is overwritten. Choose another "
                 "directory with --out, or continue a comparison with --resume."
             )
-        data = load_dataset(self.dataset, folder=self.data_dir, seed=self.seed)
+        data = load_dataset(  # bad sizes are refused before anything is written
+            self.dataset,
+            folder=self.data_dir,
+            train_size=self.train_size,
+            test_size=self.test_size,
+            seed=self.seed,
+        )
         self._keep_options(directory)
         runs = []
         for config in self.configs(len(data.train)):

@@ -73,10 +73,7 @@ class QuantumLayer(nnx.Module):
     ):
         self.circuit = circuit
         self.device = _as_config(device)
-        # Equal circuits share one program, such as those of many seeds.
-        is_user_qnode = isinstance(circuit, qml.QNode)
-        make = as_jax_function if is_user_qnode else _cached_jax_function
-        self.function = make(circuit, self.device)
+        self.function = as_jax_function(circuit, self.device)
         shapes = _weight_shapes(circuit, weight_shapes)
         inits = _initializers(init_method, shapes)
         kind = QuantumParam if trainable else FrozenQuantumParam

@@ -14,7 +14,8 @@ from rich.console import Console
 from synthetic_runs import NETWORKS, make_run
 
 from qfm_jax import InputError
-from qfm_jax.commands import Train, get_preset
+from qfm_jax.commands import Train
+from qfm_jax.presets import get_preset
 from qfm_jax.reporting import (
     leaderboard,
     leaderboard_table,

@@ -149,7 +149,7 @@ def test_no_callback_in_the_program():
 
 
 def test_a_batch_beyond_the_budget_runs_in_chunks():
-    device = StateVectorDevice(wires=N, batch_memory=4_000)
+    device = StateVectorDevice(wires=N, batch_memory=2_000)
 
     @qml.qnode(device)
     def node(weights, features):
