@@ -34,9 +34,9 @@ test-pythons: ## run the tests on each of Python 3.11 to 3.13 that is installed
 check: lint test ## what CI runs: linters, type checker, tests
 
 test-device: $(VENV)/dev ## run PennyLane's own tests of a device on qfm.statevector
-	JAX_ENABLE_X64=1 $(BIN)/pl-device-test --device=qfm.statevector \
+	PATH=$(abspath $(BIN)):$$PATH JAX_ENABLE_X64=1 pl-device-test --device=qfm.statevector \
 	  --shots=None --skip-ops -q -n $(WORKERS)
-	JAX_ENABLE_X64=1 $(BIN)/pl-device-test --device=qfm.statevector \
+	PATH=$(abspath $(BIN)):$$PATH JAX_ENABLE_X64=1 pl-device-test --device=qfm.statevector \
 	  --shots=20000 --skip-ops -q -n $(WORKERS)
 
 lint: $(VENV)/dev ## check style and types
