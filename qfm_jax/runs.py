@@ -152,9 +152,31 @@ def write_config(directory: Path, config: RunConfig) -> None:
             f"{directory} already holds a run, and nothing is overwritten. Choose "
             "another directory with --out, or continue that run with --resume."
         )
+    start_directory(directory, path.name, config)
+
+
+def check_is_empty(directory: Path) -> None:
+    """Raises if there is anything at `directory` that could be overwritten.
+
+    Raises:
+        InputError: If it is a file, or a folder that is not empty.
+    """
+    if directory.is_file() or (directory.is_dir() and any(directory.iterdir())):
+        raise InputError(
+            f"{directory} is not empty, and nothing is overwritten. Choose another "
+            "directory with --out, or continue with --resume what it holds."
+        )
+
+
+def start_directory(directory: Path, name: str, options: Any) -> None:
+    """Makes a directory; the options that repeat what it will hold come first.
+
+    Raises:
+        InputError: If the directory cannot be written.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        write_toml(path, config)
+        write_toml(directory / name, options)
     except OSError as error:
         raise InputError(
             f"The run directory {directory} cannot be written: {error.strerror}. "

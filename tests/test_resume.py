@@ -121,15 +121,13 @@ def uninterrupted(request, tmp_path_factory):
     return augment, directory
 
 
-def test_killed_twice(tmp_path, tmp_path_factory, compilation_cache):
+def test_killed_three_times(tmp_path, tmp_path_factory, compilation_cache):
     expected, directory = tmp_path / "expected", tmp_path / "run"
     expected_run = execute(config_of(), expected, progress=False)
     moments = [
-        # within an epoch; while a checkpoint is written
-        (
-            [*OPTIONS, "--out", directory],
-            lambda: steps_saved(directory) % STEPS_PER_EPOCH,
-        ),
+        # before the first checkpoint; within an epoch; while a checkpoint is written
+        ([*OPTIONS, "--out", directory], (directory / "config.toml").exists),
+        (["--resume", directory], lambda: steps_saved(directory) % STEPS_PER_EPOCH),
         (
             ["--resume", directory],
             lambda: steps_saved(directory) > STEPS_PER_EPOCH and is_writing(directory),

@@ -12,7 +12,8 @@ from qfm_jax.models.prediction import predict_logits
 from qfm_jax.training import TrainConfig, fit, fit_seeds
 
 SEEDS = (3, 4, 5)
-CONFIG = TrainConfig(epochs=3, batch_size=50, learning_rate=0.05, augment=True)
+# A higher rate lets the rounding of one step grow in those that follow.
+CONFIG = TrainConfig(epochs=3, batch_size=50, learning_rate=0.005, augment=True)
 NETWORKS = {
     "dropout": ModelConfig(hidden=(12,), dropout=0.4),
     "circuit": ModelConfig(block="circuit", n_qubits=3, n_layers=1),
@@ -68,8 +69,7 @@ def test_every_model_ends_with_the_weights_that_it_ends_with_alone(trained, data
     for model, other in zip(models, alone, strict=True):
         logits = predict_logits(model, images, batch_size=20)
         expected = predict_logits(other, images, batch_size=20)
-        # Twelve steps at a high rate let rounding grow; other weights differ by more.
-        np.testing.assert_allclose(logits, expected, atol=0.1)
+        np.testing.assert_allclose(logits, expected, atol=2e-3)
     first, second = (predict_logits(m, images, batch_size=20) for m in models[:2])
     assert np.abs(first - second).max() > 0.5
 

@@ -22,7 +22,7 @@ from ..history import EpochRecord
 from ..models import count_parameters
 from ..models.block import BLOCKS, CIRCUIT_BLOCKS
 from ..models.prediction import predict_seeds
-from ..runs import RunConfig, machine_versions, write_toml
+from ..runs import RunConfig, check_is_empty, machine_versions, start_directory
 from ..statistics import (
     PairedDifference,
     compare,
@@ -90,8 +90,7 @@ def run_audit(
     if resume:
         _check_same(config, directory)
     else:
-        _check_is_empty(directory)
-    data = _load(config)
+        check_is_empty(directory)
     runs = {config.run.model: config.run}
     for twin in twins:
         runs[twin.name] = dataclasses.replace(config.run, network=twin.network)
@@ -100,8 +99,11 @@ def run_audit(
     ]
     if resume and not groups and (directory / "audit.json").exists():
         return read_audit(directory)
+    data = _load(config)
     if not resume:  # only now: what is wrong with the input leaves no directory behind
-        _start(config, directory, data)
+        first = data[config.seeds[0]]
+        check_memory_of(config.run, first, n_models=config.together)
+        start_directory(directory, "audit.toml", config)
     n_left = sum(len(seeds) for _, seeds in groups)
     n_units = len(runs) * config.n_seeds
     for name, seeds in groups:
@@ -141,28 +143,6 @@ def _twins_of(config: AuditConfig) -> tuple[tuple[Twin, ...], dict[str, str]]:
     if config.twins:
         return build_twins(config.run.network, config.twins), {}
     return possible_twins(config.run.network)
-
-
-def _check_is_empty(directory: Path) -> None:
-    if directory.is_file() or (directory.is_dir() and any(directory.iterdir())):
-        raise InputError(
-            f"{directory} is not empty, and nothing is overwritten. Choose another "
-            "directory with --out, or continue an audit with --resume."
-        )
-
-
-def _start(config: AuditConfig, directory: Path, data: Mapping[int, Dataset]) -> None:
-    """Checks that the model fits the memory, then writes the configuration."""
-    first = data[config.seeds[0]]
-    check_memory_of(config.run, first, n_models=config.together)
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        write_toml(directory / "audit.toml", config)
-    except OSError as error:
-        raise InputError(
-            f"The directory {directory} cannot be written: {error.strerror}. Choose "
-            "another one with --out."
-        ) from error
 
 
 def _check_same(config: AuditConfig, directory: Path) -> None:

@@ -7,14 +7,22 @@ from typing import Annotated
 
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from .._checks import InputError, input_error
+from .._checks import input_error
 from ..data import load_dataset
 from ..devices import DeviceConfig
 from ..experiment import execute
 from ..models import ModelConfig
 from ..presets import Comparison, get_comparison, get_preset
 from ..reporting import write_figures, write_report
-from ..runs import DataConfig, Run, RunConfig, read_config, read_toml, write_toml
+from ..runs import (
+    DataConfig,
+    Run,
+    RunConfig,
+    check_is_empty,
+    read_config,
+    read_toml,
+    start_directory,
+)
 from ..training import TrainConfig, TrainingInterrupted
 from .options import (
     Device,
@@ -173,14 +181,8 @@ class Compare:
             raise input_error("--out", "be left out with --resume", f"is {self.out}")
         out = self.out or Path("runs") / f"compare-{self.preset}-{self.dataset}"
         directory = self.resume or out
-        is_used = directory.is_file() or (
-            directory.is_dir() and any(directory.iterdir())
-        )
-        if self.resume is None and is_used:
-            raise InputError(
-                f"{directory} is not empty, and nothing is overwritten. Choose another "
-                "directory with --out, or continue a comparison with --resume."
-            )
+        if self.resume is None:
+            check_is_empty(directory)
         data = load_dataset(  # bad sizes are refused before anything is written
             self.dataset,
             folder=self.data_dir,
@@ -188,7 +190,9 @@ class Compare:
             test_size=self.test_size,
             seed=self.seed,
         )
-        self._keep_options(directory)
+        if self.resume is None:  # so that `--resume DIR` alone goes on
+            options = dataclasses.replace(self, out=None)
+            start_directory(directory, COMPARISON_FILE, options)
         runs = []
         for config in self.configs(len(data.train)):
             err.print(f"[bold]{config.model}[/]")
@@ -203,21 +207,6 @@ class Compare:
         report = write_report(runs, directory / "report.html")
         print_runs(runs)
         print(f"Report: {report}")
-
-    def _keep_options(self, directory: Path) -> None:
-        """So that `--resume DIR` alone continues, as it does for `qfm train`."""
-        if self.resume:
-            return
-        options = dataclasses.replace(self, out=None)
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
-            write_toml(directory / COMPARISON_FILE, options)
-        except OSError as error:
-            cause = error.strerror
-            raise InputError(
-                f"The directory {directory} cannot be written: {cause}. Choose "
-                "another one with --out."
-            ) from error
 
 
 def train_default(arguments: Sequence[str]) -> Train:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 
 from .._checks import InputError, input_error
@@ -232,20 +231,8 @@ class _Trainer:
         nnx.update(self.model, state.params, state.others)
         labels = self.validation.labels
         logits = predict_logits(self.model, self.validation.images)
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
-        n_images = self.steps.per_epoch * self.steps.batch_size
         seconds = float(state.seconds)
-        record = EpochRecord(
-            epoch=epoch,
-            step=int(state.step),
-            train_loss=float(state.loss_sum) / self.steps.per_epoch,
-            train_accuracy=int(state.n_right) / n_images,
-            validation_loss=float(losses.mean()),
-            validation_accuracy=float((logits.argmax(axis=1) == labels).mean()),
-            learning_rate=float(self.steps.schedule(int(state.step) - 1)),
-            seconds=seconds,
-            images_per_second=n_images / seconds,
-        )
+        record = self.steps.record(state, epoch, logits, labels, seconds)
         if not np.isfinite(record.validation_loss):
             raise self._diverged(int(state.step) - 1, store)
         is_best = best_epoch((*records, record)) == epoch

@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from flax import nnx
 
 from .._checks import check_at_least, input_error
@@ -97,15 +96,17 @@ def fit_seeds(
             (states.params, states.others),
             np.stack([part.images for part in validation]),
         )
-        labels_of = [part.labels for part in validation]
-        new = _records(steps, epoch, states, logits, labels_of, share)
+        new = tuple(
+            steps.record(_of_seed(states, i), epoch, logits[i], part.labels, share)
+            for i, part in enumerate(validation)
+        )
         records = [(*old, one) for old, one in zip(records, new, strict=True)]
         states = _next_epoch(states, [best_epoch(own) == epoch for own in records])
         if on_epoch:
             on_epoch(new)
     for i, model in enumerate(models):
         model.eval()
-        nnx.update(model, *jax.tree.map(lambda leaf, i=i: leaf[i], states.best))
+        nnx.update(model, *_of_seed(states, i).best)
     return tuple(History(own, best_epoch(own), compiling) for own in records)
 
 
@@ -121,45 +122,10 @@ def _advance(
     """All seeds from step `first` to step `stop` of the same epoch."""
 
     def step_all(i: jax.Array, states: TrainState) -> TrainState:
-        start = i % steps.per_epoch * steps.batch_size
-
-        def step_one(
-            state: TrainState, images: jax.Array, labels: jax.Array, order: jax.Array
-        ) -> TrainState:
-            batch = jax.lax.dynamic_slice(order, (start,), (steps.batch_size,))
-            return steps.step(state, images[batch], labels[batch])
-
+        step_one = functools.partial(steps.step_at, i)
         return jax.vmap(step_one)(states, images, labels, orders)
 
     return jax.lax.fori_loop(first, stop, step_all, states)
-
-
-def _records(
-    steps: Steps,
-    epoch: int,
-    states: TrainState,
-    logits: np.ndarray,
-    labels: Sequence[np.ndarray],
-    seconds: float,
-) -> tuple[EpochRecord, ...]:
-    n_images = steps.per_epoch * steps.batch_size
-    records = []
-    for i, own in enumerate(labels):
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits[i], own)
-        records.append(
-            EpochRecord(
-                epoch=epoch,
-                step=epoch * steps.per_epoch,
-                train_loss=float(states.loss_sum[i]) / steps.per_epoch,
-                train_accuracy=int(states.n_right[i]) / n_images,
-                validation_loss=float(losses.mean()),
-                validation_accuracy=float((logits[i].argmax(axis=1) == own).mean()),
-                learning_rate=float(steps.schedule(epoch * steps.per_epoch - 1)),
-                seconds=seconds,
-                images_per_second=n_images / seconds,
-            )
-        )
-    return tuple(records)
 
 
 def _next_epoch(states: TrainState, is_best: Sequence[bool]) -> TrainState:
@@ -174,6 +140,10 @@ def _next_epoch(states: TrainState, is_best: Sequence[bool]) -> TrainState:
         n_right=jnp.zeros_like(states.n_right),
         best=jax.tree.map(keep, states.best, (states.params, states.others)),
     )
+
+
+def _of_seed(states: TrainState, i: int) -> TrainState:
+    return jax.tree.map(lambda leaf: leaf[i], states)
 
 
 def _stack(states: Sequence[TrainState]) -> TrainState:

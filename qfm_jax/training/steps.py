@@ -4,10 +4,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 
 from ..augmentation import shift_and_flip
+from ..history import EpochRecord
 from ..models.prediction import to_unit
 from .config import TrainConfig, build_optimizer, learning_rate_schedule
 
@@ -77,6 +79,29 @@ class Steps:
         key = jax.random.fold_in(jax.random.fold_in(key, self.count), epoch)
         return jax.random.permutation(key, self.n_images)
 
+    def record(
+        self,
+        state: TrainState,
+        epoch: int,
+        logits: np.ndarray,
+        labels: np.ndarray,
+        seconds: float,
+    ) -> EpochRecord:
+        """The figures of an epoch, given the validation images' logits and labels."""
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        n_images, n_steps = self.per_epoch * self.batch_size, epoch * self.per_epoch
+        return EpochRecord(
+            epoch=epoch,
+            step=n_steps,
+            train_loss=float(state.loss_sum) / self.per_epoch,
+            train_accuracy=int(state.n_right) / n_images,
+            validation_loss=float(losses.mean()),
+            validation_accuracy=float((logits.argmax(axis=1) == labels).mean()),
+            learning_rate=float(self.schedule(n_steps - 1)),
+            seconds=seconds,
+            images_per_second=n_images / seconds,
+        )
+
     def advance(
         self,
         state: TrainState,
@@ -96,11 +121,22 @@ class Steps:
         """
 
         def step(state: TrainState) -> TrainState:
-            start = state.step % self.per_epoch * self.batch_size
-            batch = jax.lax.dynamic_slice(order, (start,), (self.batch_size,))
-            return self.step(state, images[batch], labels[batch])
+            return self.step_at(state.step, state, images, labels, order)
 
         return jax.lax.while_loop(lambda state: state.step < stop, step, state)
+
+    def step_at(
+        self,
+        index: jax.Array,
+        state: TrainState,
+        images: jax.Array,
+        labels: jax.Array,
+        order: jax.Array,
+    ) -> TrainState:
+        """Step number `index` of the training, on its batch of all images."""
+        start = index % self.per_epoch * self.batch_size
+        batch = jax.lax.dynamic_slice(order, (start,), (self.batch_size,))
+        return self.step(state, images[batch], labels[batch])
 
     def step(
         self, state: TrainState, images: jax.Array, labels: jax.Array
