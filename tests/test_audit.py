@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from qfm_jax._checks import InputError
-from qfm_jax.audit import AuditConfig, read_audit, records, run_audit
+from qfm_jax.audit import AuditConfig, read_audit, records, run, run_audit
 from qfm_jax.cli import main
 from qfm_jax.data import load_dataset
+from qfm_jax.experiment import load_images
 from qfm_jax.models import ModelConfig
 from qfm_jax.reporting import audit_table, write_audit_report
 from qfm_jax.runs import DataConfig, RunConfig
@@ -156,7 +157,20 @@ def test_a_unit_of_other_data_is_refused(finished, tmp_path):
         run_audit(CONFIG, copy, resume=True)
 
 
+def test_seeds_that_got_different_data_are_refused(tmp_path, monkeypatch):
+    def sometimes(config):
+        data = load_images(config)
+        return dataclasses.replace(data, name=f"set {config.seed % 2}")
+
+    monkeypatch.setattr(run, "load_images", sometimes)
+    with pytest.raises(InputError, match=r"different data sets, set 0 and set 1. Name"):
+        run_audit(CONFIG, tmp_path / "audit")
+
+
 def test_what_is_wrong_leaves_no_directory_behind(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match=r"run directory .* cannot be written: .*--o"):
+        run_audit(CONFIG, tmp_path / "file" / "audit")
     data = dataclasses.replace(RUN.data, train_size=10**6)
     config = dataclasses.replace(CONFIG, run=dataclasses.replace(RUN, data=data))
     with pytest.raises(InputError, match="`train_size` must"):

@@ -1,5 +1,6 @@
 """Predictions in padded batches against the model applied to all images at once."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from flax import nnx
 
 from qfm_jax._checks import InputError
 from qfm_jax.models import Classifier, ModelConfig
-from qfm_jax.models.prediction import predict_logits, to_unit
+from qfm_jax.models.prediction import predict_logits, predict_seeds, to_unit
 
 IMAGES = np.random.default_rng(5).integers(0, 256, (23, 6, 5), np.uint8)
 
@@ -35,6 +36,18 @@ def test_any_number_of_images_is_the_model_applied_to_each(model, expected, n):
 def test_the_batch_size_does_not_change_the_logits(model, expected, batch_size):
     logits = predict_logits(model, IMAGES, batch_size=batch_size)
     np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+def test_many_weights_see_their_own_images(expected, model):
+    states = jax.tree.map(lambda leaf: jnp.stack([leaf, 0 * leaf]), nnx.state(model))
+    images = np.stack([IMAGES, IMAGES])
+    logits = predict_seeds(model, states, images, batch_size=10)
+    np.testing.assert_allclose(logits[0], expected, atol=1e-5)
+    np.testing.assert_array_equal(logits[1], 0)
+    with pytest.raises(InputError, match="from 0 to 255 as uint8, but has type float"):
+        predict_seeds(model, states, images / 255)
+    with pytest.raises(InputError, match=r"`images` must have shape \(n_seeds, n, h"):
+        predict_seeds(model, states, IMAGES)
 
 
 def test_dropout_is_off_whatever_mode_the_model_is_in():
