@@ -48,8 +48,8 @@ DEPTH = {"12,64,64": "12,4,64", "8,64,256": "8,4,256"}
 """Deep cases, which only ours run, and the shallow ones that they are compared with."""
 SWEEP = ("8,4,16", "8,4,1024", "8,4,4096")
 GPU = ("8,4,4096", "12,4,4096", "16,4,256", "20,4,16", "24,2,1")
-OURS, ADJOINT, VMAP, DOUBLE = (name for name in PEERS if name.startswith("qfm."))
-DEFAULT, EXACT = "default.qubit", "lightning.qubit"
+OURS, BACKPROP, VMAP, DOUBLE = (name for name in PEERS if name.startswith("qfm."))
+DEFAULT, FULL, EXACT = "default.qubit", "default.qubit float32", "lightning.qubit"
 OTHERS = (EXACT, "PennyLane-PyTorch", "TensorCircuit-NG", "TorchQuantum", "qujax")
 SPEED = dict(zip(CASES, (1.5, 6, 8, 8, 8, 8), strict=True))
 """How many times faster than default.qubit ours must be on a CPU (issue 3)."""
@@ -177,21 +177,21 @@ def check_options(options: Options) -> None:
 def plan(options: Options) -> Iterator[tuple[str, str, int]]:
     """(case, peer, turn) in the order of measuring: ours first, and again last."""
     cases = options.cases or (GPU if options.gpu else CASES)
-    peers = options.peers or (OURS, ADJOINT, VMAP, DOUBLE, DEFAULT, *OTHERS)
+    peers = options.peers or (OURS, BACKPROP, VMAP, DOUBLE, DEFAULT, *OTHERS)
     if options.short:
         cases = options.cases or CASES[:2]
-        peers = options.peers or (OURS, ADJOINT, DEFAULT)
+        peers = options.peers or (OURS, BACKPROP, DEFAULT)
     elif options.gpu:
-        peers = options.peers or (OURS, ADJOINT, DEFAULT)
+        peers = options.peers or (OURS, BACKPROP, DEFAULT, FULL)
     script = [options.script.name] if options.script is not None else []
-    twice = [peer for peer in peers if peer in (OURS, ADJOINT, VMAP)] + script
+    twice = [peer for peer in peers if peer in (OURS, BACKPROP, VMAP)] + script
     once = [peer for peer in peers if peer not in twice]
     for case in dict.fromkeys((*cases, *(SWEEP if options.sweep else ()))):
         yield from ((case, peer, 1) for peer in (*twice, *once))
         yield from ((case, peer, 2) for peer in twice if not options.short)
     for case, shallow in DEPTH.items():
         if shallow in cases and not (options.short or options.cases):
-            ours = [peer for peer in twice if peer in (OURS, ADJOINT)]
+            ours = [peer for peer in twice if peer in (OURS, BACKPROP)]
             yield from ((case, peer, turn) for turn in (1, 2) for peer in ours)
 
 
@@ -200,7 +200,7 @@ def measure(options: Options, out: Path, console: Console) -> dict[str, Any]:
     result: dict[str, Any] = {"rows": [], "references": {}, "ceilings": {}}
     if options.resume and out.exists():
         result |= json.loads(out.read_text())
-    result |= {"versions": machine_versions()}
+    result |= {"versions": machine_versions(accelerator=False)}
     result["rows"] = [row for row in result["rows"] if is_kept(row, options)]
     for case, known in list(result["references"].items()):
         if known["gradient"] is None:  # it failed: try again
@@ -495,14 +495,14 @@ def promised_speed(case: str, by: Results, other: str) -> Iterator[Promise]:
 
 
 def promised_depth(deep: str, shallow: str, by: Results) -> Iterator[Promise]:
-    """Growth of the first result, and of the memory of adjoint, with depth."""
-    for peer in (OURS, ADJOINT):
+    """Growth of the first result, and of memory, with depth."""
+    for peer in (OURS, BACKPROP):
         growth = ratio(by, "first_s", (deep, peer), (shallow, peer))
         promise = f"{deep}: first result of {peer} against {shallow}"
         yield promise, growth, 1.5, False, "x"
     if deep == "12,64,64":
-        growth = ratio(by, "peak_mib", (deep, ADJOINT), (shallow, ADJOINT))
-        promise = f"{deep}: peak memory of {ADJOINT} against {shallow}"
+        growth = ratio(by, "peak_mib", (deep, OURS), (shallow, OURS))
+        promise = f"{deep}: peak memory of {OURS} against {shallow}"
         yield promise, growth, 1.3, False, "x"
 
 

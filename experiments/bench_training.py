@@ -23,7 +23,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from qfm_jax.runs import Run, machine_versions, read_run, write_json
+from qfm_jax.runs import Run, read_run, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +54,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         runs = [train(name, Path(folder) / name, options) for name in options.models]
         rows = [row_of(run, runs[0]) for run in runs]
+        versions = runs[0].result.versions
     console = Console()
     console.print(table_of(rows))
     for name, seconds in start_up.items():
         console.print(f"{name}: {seconds:.2f} s")
     result = {"start_up_seconds": start_up, "models": rows}
-    result |= {"versions": machine_versions()}
+    result |= {"versions": versions}
     write_json(options.out, result)
     console.print(f"Written: {options.out}")
 

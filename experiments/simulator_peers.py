@@ -155,7 +155,7 @@ def platform_of() -> dict[str, Any]:
     device = jax.devices()[0]
     peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
     memory = {} if peak is None else {"device_peak_mib": peak / 2**20}
-    return {"platform": device.platform, **memory}
+    return {"platform": device.platform, "machine": device.device_kind, **memory}
 
 
 def encode(array: np.ndarray) -> str:
@@ -224,7 +224,11 @@ def qnode(name: str, n: int, **how: Any) -> Callable[..., Any]:
 
 
 def pennylane_jax(
-    name: str, method: str = "backprop", vmap: bool = False, x64: bool = False
+    name: str,
+    method: str = "best",
+    vmap: bool = False,
+    x64: bool = False,
+    precision: str | None = None,
 ) -> Build:
     """A device under `jax.jit`: a broadcast batch, or `vmap` of one sample."""
     import jax
@@ -233,6 +237,8 @@ def pennylane_jax(
 
     if x64:
         jax.config.update("jax_enable_x64", True)
+    if precision:
+        jax.config.update("jax_default_matmul_precision", precision)
     jax.devices()  # starts the backend
     qml.device(name, wires=1)  # imports the plugin
 
@@ -479,13 +485,20 @@ OURS = ("jax", "pennylane", "qfm_jax")
 OUR_DEVICE = partial(pennylane_jax, "qfm.statevector")
 JAX_DEVICE = partial(pennylane_jax, "default.qubit")
 PEERS = {
-    "qfm.statevector": Peer(OURS, {"backprop": OUR_DEVICE}),
-    "qfm.statevector adjoint": Peer(OURS, {"": partial(OUR_DEVICE, method="adjoint")}),
-    "qfm.statevector vmap": Peer(OURS, {"backprop": partial(OUR_DEVICE, vmap=True)}),
+    "qfm.statevector": Peer(OURS, {"adjoint": OUR_DEVICE}),
+    "qfm.statevector backprop": Peer(
+        OURS, {"": partial(OUR_DEVICE, method="backprop")}
+    ),
+    "qfm.statevector vmap": Peer(OURS, {"adjoint": partial(OUR_DEVICE, vmap=True)}),
     "qfm.statevector complex128": Peer(OURS, {"": partial(OUR_DEVICE, x64=True)}),
     # A broadcast batch compiled longer and ran slower in a trial at 7 qubits.
     "default.qubit": Peer(
         ("jax", "pennylane"), {"jit+vmap": partial(JAX_DEVICE, vmap=True)}
+    ),
+    # On a GPU default.qubit takes TF32 products, and its gradients are as inexact.
+    "default.qubit float32": Peer(
+        ("jax", "pennylane"),
+        {"jit+vmap": partial(JAX_DEVICE, vmap=True, precision="highest")},
     ),
     "default.qubit broadcast": Peer(("jax", "pennylane"), {"jit": JAX_DEVICE}),
     "lightning.qubit": Peer(

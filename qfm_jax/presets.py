@@ -19,7 +19,7 @@ class Preset:
     """How it is trained."""
 
 
-FRONT_END = ModelConfig(channels=(16, 32, 64), hidden=(64,), dropout=0.3)
+FRONT_END = ModelConfig(channels=(16, 32, 64), hidden=(64,), dropout=0.15)
 
 MODELS = {
     "linear": Preset(
@@ -34,7 +34,7 @@ MODELS = {
     ),
     "hybrid-cnn": Preset(
         "the same convolutions, then a circuit of 8 qubits, 2 layers",
-        dataclasses.replace(FRONT_END, block="circuit"),
+        dataclasses.replace(FRONT_END, block="circuit", layers="efficient-su2"),
     ),
 }
 

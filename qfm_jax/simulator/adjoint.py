@@ -15,6 +15,7 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
+from . import kernels
 from .kernels import Array
 from .program import Stage, evolve
 
@@ -64,7 +65,7 @@ def _undo(state: Array, stages: Sequence[Stage], tables: Any) -> Array:
 
     for stage, table in zip(reversed(stages), reversed(tables), strict=True):
         scanned = lambda s, rows, stage=stage: (turn(s, rows, stage), None)  # noqa: E731
-        state = jax.lax.scan(scanned, state, table, length=stage.count, reverse=True)[0]
+        state = kernels.scan(scanned, state, table, stage.count, reverse=True)[0]
     return state
 
 
@@ -89,8 +90,8 @@ def _backward(final: Array, cotangent: Array, stages: Any, tables: Any) -> Any:
                 grown.append(own)
             return (state, cotangent), grown[::-1]
 
-        (final, cotangent), own = jax.lax.scan(
-            turn, (final, cotangent), table, length=stage.count, reverse=True
+        (final, cotangent), own = kernels.scan(
+            turn, (final, cotangent), table, stage.count, reverse=True
         )
         found.append(own)
     return cotangent, jax.tree.leaves(found[::-1])

@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from pennylane import pytrees
 
+from . import kernels
 from .kernels import Array, namespace
 from .matrices import Factor, Stack, take_rows
 from .steps import Step
@@ -144,4 +145,4 @@ def _run_stage(state: Array, stage: Stage, tables: Any) -> Array:
         for i in range(stage.count):
             state, _ = turn(state, pick(i))
         return state
-    return jax.lax.scan(turn, state, tables, length=stage.count)[0]
+    return kernels.scan(turn, state, tables, stage.count)[0]
