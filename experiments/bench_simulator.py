@@ -589,7 +589,9 @@ BLUES = ("navy", "royalblue", "deepskyblue", "lightsteelblue")
 def figures(measured: Sequence[Measured], path: Path) -> list[Path]:
     """Draws all peers by case, and against qubits, depth and batch where they vary."""
     cases = list(dict.fromkeys(one.case for one in measured))
-    usual = [case for case in cases if case not in (*DEPTH, *SWEEP)]
+    on_gpu = any(one.platform not in (None, "cpu") for one in measured)
+    others = DEPTH if on_gpu else (*DEPTH, *SWEEP)
+    usual = [case for case in cases if case not in others]
     places = {case: float(place) for place, case in enumerate(usual)}
     figure = Figure(figsize=(13, 8), layout="constrained")
     panels = zip(figure.subplots(2, 2).flat, PANELS.items(), strict=True)

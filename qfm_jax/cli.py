@@ -40,21 +40,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"qfm {__version__}")
         return 0
+    files = []
+    while arguments and arguments[0] == "--load":
+        if len(arguments) < 3:
+            return _fail("--load needs a Python file, and a command behind it.")
+        files.append(arguments[1])
+        arguments = arguments[2:]
     name, *rest = arguments
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return _fail(f"There is no command {name!r}.{hint} `qfm --help` lists them.")
-    return _run(name, rest)
+    return _run(name, rest, files)
 
 
-def _run(name: str, arguments: list[str]) -> int:
+def _run(name: str, arguments: list[str], files: list[str]) -> int:
     from ._checks import InputError
-    from .commands import run_command
+    from .commands import load_file, run_command
     from .training import TrainingInterrupted
 
     warnings.showwarning = _show_warning
     try:
+        for file in files:
+            load_file(file)
         run_command(name, arguments)
     except InputError as error:
         return _fail(str(error))
@@ -71,12 +79,13 @@ def _overview() -> str:
     lines = [f"  {name:<10} {summary}" for name, summary in COMMANDS.items()]
     return "\n".join(
         [
-            "usage: qfm COMMAND [OPTIONS]",
+            "usage: qfm [--load FILE] COMMAND [OPTIONS]",
             "",
             "Quantum, hybrid and classical image classifiers, trained and compared.",
             "",
             *lines,
             "",
+            "`--load FILE` first runs a Python file of your own, which may add models.",
             "`qfm COMMAND --help` describes its options; `qfm --version` the version.",
         ]
     )

@@ -59,6 +59,13 @@ def result():
     )  # fmt: skip
 
 
+def test_versions_of_a_machine_that_lacks_a_package(monkeypatch):
+    monkeypatch.setattr("qfm_jax.runs.PACKAGES", ("numpy", "no-such-package"))
+    versions = machine_versions(accelerator=False)
+    assert versions["numpy"] == np.__version__
+    assert versions["no-such-package"] == "not installed"
+
+
 def mistakes():
     images = np.arange(784, dtype=np.uint8).reshape(1, 28, 28)
     one = np.array([1], np.int32)

@@ -12,6 +12,7 @@ import tyro
 from ..devices import silence_upstream
 from .auditing import Audit, audit_default
 from .listing import Data, Models
+from .loading import load_file as load_file
 from .options import value_of
 from .scoring import Evaluate, Predict, Report
 from .training import Compare, Train, train_default

@@ -1,0 +1,75 @@
+"""Reading parameters, and loops: the ways that are fast agree with the plain ones."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qfm_jax.simulator import kernels, matrices
+from qfm_jax.simulator.matrices import Stack
+
+POOL = 50
+
+
+def _stack(positions):
+    scale = np.linspace(-1, 2, positions.size).reshape(positions.shape)
+    return Stack(positions, scale, scale + 0.5, "shared")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(0, POOL - 1), min_size=1, max_size=12),
+    st.sampled_from([(), (3,)]),
+    st.booleans(),
+)
+def test_parameters_are_read_as_by_indexing(positions, tail, small):
+    positions = np.array(positions)
+    pool = np.random.default_rng(0).normal(size=(POOL, *tail))
+    stack = _stack(positions)
+    column = (-1,) + (1,) * len(tail)
+    scale, shift = stack.scale.reshape(column), stack.shift.reshape(column)
+    expected = scale * pool[positions] + shift
+    slope = np.zeros_like(pool)
+    np.add.at(slope, positions, np.broadcast_to(scale, expected.shape))
+    with pytest.MonkeyPatch.context() as patch:
+        if not small:
+            patch.setattr(matrices, "LARGEST_TABLE", 0)
+        read = lambda pool: stack.read({"shared": pool}, pool.dtype)  # noqa: E731
+        np.testing.assert_allclose(read(pool), expected, rtol=1e-12)
+        with jax.enable_x64(True):
+            values = jnp.asarray(pool)
+            np.testing.assert_allclose(read(values), expected, rtol=1e-12)
+            found = jax.grad(lambda pool: read(pool).sum())(values)
+        np.testing.assert_allclose(found, slope, rtol=1e-12, atol=1e-12)
+
+
+def test_evenly_spaced_parameters_are_a_slice():
+    pool = jnp.arange(float(POOL))
+    for positions in ([7], [0, 1, 2], [1, 4, 7, 10]):
+        stack = _stack(np.array(positions))
+        found = jax.make_jaxpr(lambda p, s=stack: s.read({"shared": p}, p.dtype))(pool)
+        assert "dot_general" not in str(found)
+        assert "gather" not in str(found)
+
+
+@pytest.mark.parametrize("count", [3, kernels.UNROLLED + 1])
+def test_unrolled_loop_is_the_loop(monkeypatch, count):
+    tables = jnp.linspace(0.1, 1.0, count)
+
+    def run(start, reverse):
+        turn = lambda carry, row: (jnp.sin(carry * row), carry)  # noqa: E731
+        return kernels.scan(turn, start, tables, count, reverse=reverse)
+
+    def jaxpr(reverse):
+        return str(jax.make_jaxpr(lambda start: run(start, reverse))(0.7))
+
+    for reverse in (False, True):
+        expected = run(0.7, reverse)
+        assert "unroll=1" in jaxpr(reverse)
+        monkeypatch.setattr(kernels, "on_gpu", lambda: True)
+        for one, other in zip(run(0.7, reverse), expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6)
+        assert ("unroll=1" in jaxpr(reverse)) == (count > kernels.UNROLLED)
+        monkeypatch.undo()
