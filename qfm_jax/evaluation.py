@@ -77,7 +77,6 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
     log_probabilities = log_softmax(logits, axis=1)
     predictions = logits.argmax(axis=1)
     n_right = int((predictions == labels).sum())
-    interval = binomtest(n_right, n).proportion_ci(method="wilson")
     classes = np.arange(n_classes)
     precision, recall, f1, _ = precision_recall_fscore_support(
         labels, predictions, labels=classes, zero_division=0
@@ -87,7 +86,7 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
     return Scores(
         n_test=n,
         accuracy=n_right / n,
-        accuracy_interval=(float(interval.low), float(interval.high)),
+        accuracy_interval=accuracy_interval(n_right, n),
         log_loss=float(-log_probabilities[np.arange(n), labels].mean()),
         calibration_error=sum(k * abs(a - c) for c, a, k in calibration) / n,
         precision=tuple(map(float, precision)),
@@ -99,6 +98,17 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
         ),
         calibration=calibration,
     )
+
+
+def accuracy_interval(n_right: int, n: int) -> tuple[float, float]:
+    """The 95 % Wilson score interval of an accuracy n_right / n.
+
+    Example:
+        >>> [round(limit, 3) for limit in accuracy_interval(9, 10)]
+        [0.596, 0.982]
+    """
+    interval = binomtest(n_right, n).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def _calibration(

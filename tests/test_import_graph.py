@@ -17,8 +17,8 @@ PACKAGE = Path(qfm_jax.__file__).parent
 ORDER = [
     *("_checks", "data", "encoding", "circuits", "simulator", "devices", "hardware"),
     *("models", "controls", "augmentation", "checkpoints", "history", "progress"),
-    *("training", "evaluation", "statistics", "presets", "runs", "experiment"),
-    *("audit", "reporting", "commands", "cli"),
+    *("training", "evaluation", "baselines", "statistics", "presets", "runs"),
+    *("experiment", "audit", "reporting", "commands", "cli"),
 ]
 
 

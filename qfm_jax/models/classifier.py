@@ -113,6 +113,7 @@ class Classifier(nnx.Module):
         for side in image_shape:
             check_at_least("image_shape", side, 1)
         self.image_shape = image_shape
+        self.has_block = config.block != "none"
         height, width, c_in = *image_shape, 1
         layers: list[Any] = []
         for c_out in config.channels:
@@ -141,10 +142,27 @@ class Classifier(nnx.Module):
 
     def __call__(self, images: jax.Array) -> jax.Array:
         """Classifies a batch of images."""
+        return self.layers(self._centred(images))
+
+    def features(self, images: jax.Array) -> jax.Array:
+        """What the block takes of a batch of images, (batch, n_features).
+
+        Raises:
+            InputError: For a classifier without a block.
+        """
+        if not self.has_block:
+            must = "be a classifier with a block: others have no features of one"
+            raise input_error("model", must, "has block 'none'")
+        x = self._centred(images)
+        for layer in self.layers.layers[:-2]:  # the last two: block and read-out
+            x = layer(x)
+        return x
+
+    def _centred(self, images: jax.Array) -> jax.Array:
         cure = "Pixels go in [0, 1], with a leading batch axis and no channel axis."
         check_shape("images", images.shape, ("batch", *self.image_shape), cure)
         # Centre and scale of Fashion-MNIST's training pixels; near enough for others.
-        return self.layers(((images - 0.286) / 0.353)[..., None])
+        return ((images - 0.286) / 0.353)[..., None]
 
 
 def _flatten(x: jax.Array) -> jax.Array:
