@@ -1,9 +1,17 @@
 """Fixtures that several files share."""
 
+import os
+
 import jax
 import pytest
 
 from qfm_jax.data import load_dataset
+
+# Thousands of small programs are compiled here, and run once: code need not be fast.
+# PennyLane's device tests and the benchmarks run what users run. XLA reads this when it
+# starts, and processes that tests start inherit it.
+FLAG = "--xla_backend_optimization_level=0"
+os.environ["XLA_FLAGS"] = " ".join(filter(None, [os.environ.get("XLA_FLAGS"), FLAG]))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -24,7 +24,7 @@ def test_parameters_of_the_hybrid_and_its_twin_by_hand():
     convolutions = 9 * 16 + 16 + 9 * 16 * 32 + 32 + 9 * 32 * 64 + 64
     front = convolutions + (3 * 3 * 64) * 64 + 64 + 64 * 8 + 8
     read_out = 8 * 10 + 10
-    assert count("hybrid-cnn") == (2 * 8 * 3, front + read_out)
+    assert count("hybrid-cnn") == ((2 + 1) * 2 * 8, front + read_out)
     assert count("cnn") == (0, front + 8 * 8 + 8 + read_out)
     assert count("linear") == (0, 784 * 10 + 10)
 
