@@ -49,6 +49,14 @@ class Checkpoints:
             )
             manager.save(step, args=args)
 
+    def keep_latest(self, name: str) -> None:
+        """Removes older checkpoints, which a save that was killed left behind."""
+        if not (self.directory / name).is_dir():
+            return
+        with self._manager(name, create=False) as manager:
+            for step in sorted(manager.all_steps())[:-1]:
+                manager.delete(step)
+
     def latest(self, name: str) -> Path | None:
         """The folder of checkpoint `name`, or None where there is none."""
         if not (self.directory / name).is_dir():

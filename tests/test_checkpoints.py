@@ -55,6 +55,18 @@ def test_state_comes_back_bit_for_bit(folder):
     assert jax.tree.structure(last) == jax.tree.structure(state())
 
 
+def test_what_a_killed_save_left_behind_is_removed(folder):
+    checkpoints = Checkpoints(folder, DESCRIPTION)
+    shutil.copytree(folder / "last" / "20", folder / "last" / "15")
+    before = contents(folder / "last" / "20")
+    for name in ("last", "best", "none"):
+        checkpoints.keep_latest(name)
+    assert [path.name for path in (folder / "last").iterdir()] == ["20"]
+    assert [path.name for path in (folder / "best").iterdir()] == ["10"]
+    assert contents(folder / "last" / "20") == before
+    assert not (folder / "none").exists()
+
+
 def test_a_new_checkpoint_replaces_the_one_before(folder):
     checkpoints = Checkpoints(folder, DESCRIPTION)
     checkpoints.save("last", 30, state(scale=3.0))

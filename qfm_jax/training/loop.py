@@ -95,6 +95,8 @@ def fit(
             store.check_is_empty()
         elif store.checkpoints.latest("last"):
             state = store.checkpoints.restore("last", state)
+            for name in ("last", "best"):
+                store.checkpoints.keep_latest(name)
         n_epochs = int(state.step) // trainer.steps.per_epoch
         records = keep_records(store.metrics, n_epochs)
     first_step = int(state.step)
