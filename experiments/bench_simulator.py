@@ -10,8 +10,8 @@ Command:  python experiments/bench_simulator.py --script PATH --timeout 400
     --resume continues a run that was stopped. `make bench` runs the form --short.
 Expected: about an hour on 2 cores, most of it in the peers' compilers (default.qubit
     needs 4 minutes at 8 qubits and 16 layers: the reason for --timeout 400); 2 minutes
-    with --short. qfm.statevector 6 times faster than default.qubit and 5 times faster
-    than the others from 8 qubits on, and a first result within 4 s.
+    with --short. The aim: 6 times faster than default.qubit and 5 times faster than
+    the others from 8 qubits on, a first result within 4 s; README.md says what came.
 
 Each peer runs each case in a process of its own, without a compilation cache
 (`simulator_peers.py`). Ours come first and again last in each case: their steps are

@@ -27,7 +27,7 @@ BASELINES: dict[str, Callable[[int], ClassifierMixin]] = {
     "gradient-boosting": lambda seed: HistGradientBoostingClassifier(random_state=seed),
 }
 """Baselines by name; each is called with a seed. Their settings are scikit-learn's own
-but for C of the support vector machine, which the data set's own table recommends."""
+but for more steps of the regression, and C of the support vector machine."""
 
 
 @dataclasses.dataclass(frozen=True)

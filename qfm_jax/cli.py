@@ -32,6 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         0
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    files = []
+    while arguments and arguments[0] == "--load":
+        if len(arguments) < 3:
+            return _fail("--load needs a Python file, and a command behind it.")
+        files.append(arguments[1])
+        arguments = arguments[2:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_overview())
         return 0
@@ -40,12 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(f"qfm {__version__}")
         return 0
-    files = []
-    while arguments and arguments[0] == "--load":
-        if len(arguments) < 3:
-            return _fail("--load needs a Python file, and a command behind it.")
-        files.append(arguments[1])
-        arguments = arguments[2:]
     name, *rest = arguments
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)

@@ -54,6 +54,18 @@ def test_evenly_spaced_parameters_are_a_slice():
         assert "gather" not in str(found)
 
 
+def test_products_on_a_gpu_are_three_of_tf32_in_single_precision_alone(monkeypatch):
+    monkeypatch.setattr(kernels, "on_gpu", lambda: True)
+    single = jnp.ones((2, 2), jnp.float32)
+    traced = str(jax.make_jaxpr(kernels.matmul)(single, single))
+    assert "TF32_TF32_F32_X3" in traced
+    with jax.enable_x64(True):
+        double = jnp.ones((2, 2), jnp.float64)
+        traced = str(jax.make_jaxpr(kernels.matmul)(double, double))
+    assert "TF32" not in traced
+    assert "HIGHEST" in traced
+
+
 @pytest.mark.parametrize("count", [3, kernels.UNROLLED + 1])
 def test_unrolled_loop_is_the_loop(monkeypatch, count):
     tables = jnp.linspace(0.1, 1.0, count)
