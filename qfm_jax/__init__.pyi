@@ -13,11 +13,13 @@ from .circuits import ConvolutionalCircuit as ConvolutionalCircuit
 from .circuits import ConvolutionalLayers as ConvolutionalLayers
 from .circuits import DataReuploading as DataReuploading
 from .circuits import EfficientSU2 as EfficientSU2
+from .circuits import HamiltonianReuploading as HamiltonianReuploading
 from .circuits import PixelReuploading as PixelReuploading
 from .circuits import RealAmplitudes as RealAmplitudes
 from .circuits import Separable as Separable
 from .circuits import StronglyEntanglingLayers as StronglyEntanglingLayers
 from .circuits import TreeLayers as TreeLayers
+from .circuits import UnitaryLayers as UnitaryLayers
 from .circuits import VariationalCircuit as VariationalCircuit
 from .controls import build_twins as build_twins
 from .data import Dataset as Dataset

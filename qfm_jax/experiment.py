@@ -182,6 +182,7 @@ def load_images(config: RunConfig) -> Dataset:
         folder=config.data.folder,
         train_size=config.data.train_size,
         test_size=config.data.test_size,
+        classes=config.data.classes,
         seed=config.seed,
     )
 

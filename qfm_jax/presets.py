@@ -20,6 +20,19 @@ class Preset:
 
 
 FRONT_END = ModelConfig(channels=(16, 32, 64), hidden=(64,), dropout=0.15)
+COMPACT = ModelConfig(channels=(8, 16, 32), hidden=(32,), dropout=0.05)
+PATCHES = ModelConfig(
+    patch=2, n_qubits=4, channels=(16, 32), hidden=(64,), dropout=0.15
+)
+PURE = ModelConfig(
+    block="circuit", features="pixels", embedding="amplitude", n_qubits=10, n_layers=8
+)
+"""A circuit that sees the pixels themselves."""
+
+FAST = TrainConfig(learning_rate=0.01, clip_norm=0.0)
+"""For models that are nothing but a circuit."""
+
+replace = dataclasses.replace
 
 MODELS = {
     "linear": Preset(
@@ -28,13 +41,76 @@ MODELS = {
     "mlp": Preset(
         "two dense hidden layers on the pixels", ModelConfig(hidden=(96, 48))
     ),
+    "cnn-2k": Preset(
+        "convolutions alone, under 2,000 parameters", ModelConfig(channels=(4, 8, 10))
+    ),
+    "cnn-10k": Preset(
+        "convolutions alone, under 10,000 parameters",
+        ModelConfig(channels=(8, 16, 24), dropout=0.05),
+    ),
     "cnn": Preset(
         "convolutions, then a dense block of 8 units where hybrid-cnn has its circuit",
-        dataclasses.replace(FRONT_END, block="dense"),
+        replace(FRONT_END, block="dense"),
     ),
     "hybrid-cnn": Preset(
         "the same convolutions, then a circuit of 8 qubits, 2 layers",
-        dataclasses.replace(FRONT_END, block="circuit", layers="efficient-su2"),
+        replace(FRONT_END, block="circuit", layers="efficient-su2"),
+    ),
+    "compact-hybrid": Preset(
+        "a hybrid of 8 qubits and fewer than 20,000 parameters in all",
+        replace(COMPACT, block="circuit", layers="efficient-su2"),
+    ),
+    "residual-hybrid": Preset(
+        "hybrid-cnn whose read-out takes the circuit's features too",
+        replace(FRONT_END, block="circuit", layers="efficient-su2", residual=True),
+    ),
+    "parallel-hybrid": Preset(
+        "the same convolutions, then two circuits of 4 qubits side by side",
+        replace(
+            FRONT_END,
+            block="circuit",
+            layers="efficient-su2",
+            n_qubits=4,
+            n_circuits=2,
+        ),
+    ),
+    "quanvolution": Preset(
+        "a trained circuit of 4 qubits on each of 196 patches, then convolutions",
+        replace(PATCHES, block="circuit"),
+    ),
+    "quanvolution-random": Preset(
+        "the same with a random circuit that is not trained",
+        replace(PATCHES, block="frozen", angle_spread=3.0),
+    ),
+    "amplitude": Preset(
+        "pure quantum: pixels as amplitudes of 10 qubits, then general unitaries",
+        replace(PURE, layers="unitary", readout="scale"),
+        FAST,
+    ),
+    "hamiltonian": Preset(
+        "pure quantum: pixels as energies of 10 qubits, again in each of 8 layers",
+        replace(PURE, embedding="hamiltonian", layers="unitary", readout="scale"),
+        FAST,
+    ),
+    "qcnn": Preset(
+        "a quantum convolutional network on 10 qubits, linear read-out of two of them",
+        replace(PURE, layers="convolutional", n_layers=3),
+        FAST,
+    ),
+    "tree": Preset(
+        "trees of two-qubit gates on 10 qubits, linear read-out of one of them",
+        replace(PURE, layers="tree", n_layers=4),
+        FAST,
+    ),
+    "chain": Preset(
+        "staircases of two-qubit gates on 10 qubits (matrix product states)",
+        replace(PURE, layers="chain", n_layers=4),
+        FAST,
+    ),
+    "reuploading": Preset(
+        "pixels reduced by a trained layer to 8 angles, again in each of 6 layers",
+        ModelConfig(block="circuit", embedding="reuploading", n_layers=6),
+        TrainConfig(learning_rate=0.01),
     ),
 }
 
@@ -45,7 +121,7 @@ class Comparison:
 
     summary: str
     """What it is for, in a line."""
-    models: tuple[str, ...] = tuple(MODELS)
+    models: tuple[str, ...] = ("linear", "mlp", "cnn", "hybrid-cnn")
     """Names of the models, in the order of training."""
     train_size: int | None = None
     """Training images at most; all where left out."""

@@ -49,6 +49,8 @@ class DataConfig:
     """Training images, after the split; all where left out."""
     test_size: int | None = None
     """Test images; all where left out."""
+    classes: tuple[str, ...] = ()
+    """Names or numbers of the classes; all where left out."""
 
 
 @dataclasses.dataclass(frozen=True)

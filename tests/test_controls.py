@@ -32,8 +32,8 @@ def test_a_twin_differs_in_its_block_alone():
 def test_all_that_has_the_same_shape_starts_the_same():
     def start(network):
         model = Classifier(network, image_shape=(8, 8), rngs=nnx.Rngs(1))
-        front, readout = model.layers.layers[:4], model.layers.layers[-1]
-        return [np.asarray(w) for w in jax.tree.leaves(nnx.state((front, readout)))]
+        parts = nnx.state((model.front, model.readout))
+        return [np.asarray(w) for w in jax.tree.leaves(parts)]
 
     model = start(HYBRID)
     for twin in build_twins(HYBRID):

@@ -166,3 +166,22 @@ def test_real_fashion_mnist():
     assert both.mean() / 255 == pytest.approx(0.28604, abs=5e-6)
     assert both.std() / 255 == pytest.approx(0.35302, abs=5e-6)
     assert dataset.class_names[dataset.test.labels[0]] == "Ankle boot"
+
+
+def test_some_classes_are_kept_in_the_order_asked_for(digits):
+    chosen = load_dataset("digits", classes=("7", "0", "3"))
+    assert chosen.class_names == ("7", "0", "3")
+    for part, whole in ((chosen.test, digits.test), (chosen.train, digits.train)):
+        assert set(np.unique(part.labels)) == {0, 1, 2}
+        if part is chosen.test:  # the training split depends on the labels
+            for new, old in enumerate((7, 0, 3)):
+                np.testing.assert_array_equal(
+                    part.images[part.labels == new], whole.images[whole.labels == old]
+                )
+
+
+def test_classes_must_exist_and_be_two():
+    with pytest.raises(InputError, match=r"`classes` must be one of .* but is 'tie'"):
+        load_dataset("digits", classes=("0", "tie"))
+    with pytest.raises(InputError, match=r"`classes` must name two .* names '4' alone"):
+        load_dataset("digits", classes=("4", "4"))

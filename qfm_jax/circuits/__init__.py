@@ -5,6 +5,7 @@ An *embedding* takes features in (Qiskit: feature map), *layers* take weights in
 hashable and equal by value, and all are plain PennyLane quantum functions.
 """
 
+from .circuit import REUPLOADINGS as REUPLOADINGS
 from .circuit import Circuit as Circuit
 from .circuit import VariationalCircuit as VariationalCircuit
 from .circuit import build_circuit as build_circuit
@@ -14,6 +15,7 @@ from .embeddings import EMBEDDINGS as EMBEDDINGS
 from .embeddings import AmplitudeEmbedding as AmplitudeEmbedding
 from .embeddings import AngleEmbedding as AngleEmbedding
 from .embeddings import Embedding as Embedding
+from .hamiltonian import HamiltonianReuploading as HamiltonianReuploading
 from .layers import LAYERS as LAYERS
 from .layers import EfficientSU2 as EfficientSU2
 from .layers import Layers as Layers
@@ -24,3 +26,4 @@ from .reuploading import DataReuploading as DataReuploading
 from .rewrites import Separable as Separable
 from .tensor_network import ChainLayers as ChainLayers
 from .tensor_network import TreeLayers as TreeLayers
+from .unitary import UnitaryLayers as UnitaryLayers

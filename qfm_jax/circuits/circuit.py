@@ -1,5 +1,6 @@
 """Circuits: inputs and weights -> operations and the expectation values they end in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -8,8 +9,10 @@ from pennylane.typing import TensorLike
 
 from .._checks import check_one_of, input_error
 from .embeddings import EMBEDDINGS, Embedding
+from .hamiltonian import HamiltonianReuploading
 from .layers import LAYERS, Layers
 from .observables import expectations, local_words, pauli_words
+from .reuploading import DataReuploading
 
 
 @runtime_checkable
@@ -114,29 +117,51 @@ class Circuit:
         return expectations(self.observables, self.n_qubits)
 
 
-def build_circuit(embedding: str, layers: str, n_qubits: int, n_layers: int) -> Circuit:
+def build_circuit(
+    embedding: str, layers: str, n_qubits: int, n_layers: int
+) -> VariationalCircuit:
     """Builds a circuit from names, as the command line gives them.
 
     It measures Z on every wire; of layers that narrow down to some of them, such as a
     convolutional network or a tree, all words of one and two letters on those.
 
     Args:
-        embedding: A name in `EMBEDDINGS`.
+        embedding: A name in `EMBEDDINGS`, or in `REUPLOADINGS`.
         layers: A name in `LAYERS`.
         n_qubits: Number of qubits, at least 1.
         n_layers: Number of layers, at least 1.
 
     Raises:
-        InputError: For an unknown name (tells the nearest ones) or a size below 1.
+        InputError: For an unknown name (tells the nearest ones), a size below 1, or
+            layers that a re-uploading circuit does not have.
 
     Example:
         >>> circuit = build_circuit("amplitude", "strongly-entangling", 4, n_layers=2)
         >>> circuit.n_features, circuit.weights_shape
         (16, (2, 4, 3))
+        >>> build_circuit("hamiltonian", "unitary", 4, n_layers=2).weights_shape
+        (2, 272)
     """
-    check_one_of("embedding", embedding, EMBEDDINGS)
+    check_one_of("embedding", embedding, [*EMBEDDINGS, *REUPLOADINGS])
     check_one_of("layers", layers, LAYERS)
+    if embedding in REUPLOADINGS:
+        build, its_layers = REUPLOADINGS[embedding]
+        if layers != its_layers:
+            must = f"be {its_layers!r} with the embedding {embedding!r}"
+            raise input_error("layers", must, f"is {layers!r}")
+        return build(n_qubits, n_layers)
     built = LAYERS[layers](n_qubits, n_layers)
     left = getattr(built, "wires_left", None)
     words = None if left is None else local_words(left, n_qubits)
     return Circuit(EMBEDDINGS[embedding](n_qubits), built, words)
+
+
+REUPLOADINGS: dict[str, tuple[Callable[[int, int], VariationalCircuit], str]] = {
+    "reuploading": (
+        lambda n_qubits, n_layers: DataReuploading(n_qubits, n_layers, n_qubits),
+        "strongly-entangling",
+    ),
+    "hamiltonian": (HamiltonianReuploading, "unitary"),
+}
+"""Circuits that take the features in again in each layer, by the names of embeddings:
+called with n_qubits and n_layers; and the name of the layers between the uploads."""

@@ -1,5 +1,6 @@
 """Layers: weights -> PennyLane operations that are trained."""
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -13,6 +14,7 @@ from .._checks import check_at_least, check_one_of
 from ._arguments import as_wires, check_broadcastable
 from .convolutional import ConvolutionalLayers
 from .tensor_network import ChainLayers, TreeLayers
+from .unitary import UnitaryLayers
 
 ENTANGLEMENTS = ("reverse_linear", "linear", "circular", "full")
 
@@ -265,7 +267,9 @@ LAYERS: dict[str, Callable[[int, int], Layers]] = {
     "strongly-entangling": StronglyEntanglingLayers,
     "real-amplitudes": RealAmplitudes,
     "efficient-su2": EfficientSU2,
+    "unitary": UnitaryLayers,
     "convolutional": ConvolutionalLayers,
+    "convolutional-unshared": functools.partial(ConvolutionalLayers, shared=False),
     "tree": TreeLayers,
     "chain": ChainLayers,
 }

@@ -20,6 +20,7 @@ from ..reporting import audit_table, write_audit_report
 from ..runs import DataConfig, RunConfig
 from ..training import TrainConfig, TrainingInterrupted
 from .options import (
+    Classes,
     Device,
     DiffMethod,
     Folder,
@@ -54,6 +55,7 @@ class Audit:
         arg(help=f"Training images; {AUDIT_TRAIN_SIZE:,} at most where left out."),
     ] = None
     test_size: Size = None
+    classes: Classes = ()
     seeds: int = 10
     """Paired seeds, at least 2."""
     seed: Annotated[int, arg(help="The first seed; the others follow it.")] = 0
@@ -81,6 +83,7 @@ class Audit:
             data_dir=run.data.folder,
             train_size=run.data.train_size,
             test_size=run.data.test_size,
+            classes=run.data.classes,
             seeds=config.n_seeds,
             seed=run.seed,
             twins=config.twins,
@@ -97,7 +100,11 @@ class Audit:
             network=self.network,
             training=self.training,
             data=DataConfig(
-                self.dataset, self.data_dir, self.train_size, self.test_size
+                self.dataset,
+                self.data_dir,
+                self.train_size,
+                self.test_size,
+                self.classes,
             ),
             device=device_config(self.device, None, self.diff_method, self.seed),
             seed=self.seed,
@@ -115,7 +122,10 @@ class Audit:
         build_twins(self.network, self.twins)  # refused before the data are fetched
         config = self.config
         if self.train_size is None:
-            train = load_dataset(self.dataset, folder=self.data_dir).train
+            chosen = config.run.data
+            train = load_dataset(
+                chosen.name, folder=chosen.folder, classes=chosen.classes
+            ).train
             size = min(AUDIT_TRAIN_SIZE, len(train))
             data = dataclasses.replace(config.run.data, train_size=size)
             run = dataclasses.replace(config.run, data=data)

@@ -27,6 +27,9 @@ Folder = Annotated[
 Size = Annotated[
     int | None, arg(help="Number of images; all where left out.", metavar="INT")
 ]
+Classes = Annotated[
+    tuple[str, ...], arg(help="Classes to keep, by name or number; all by default.")
+]
 Seed = Annotated[int, arg(help="Seed of split, start, shuffling and augmentation.")]
 Device = Annotated[
     str, arg(help="PennyLane device that runs the circuit, by its short name.")

@@ -25,6 +25,7 @@ from ..runs import (
 )
 from ..training import TrainConfig, TrainingInterrupted
 from .options import (
+    Classes,
     Device,
     DiffMethod,
     Folder,
@@ -57,6 +58,7 @@ class Train:
     data_dir: Folder = None
     train_size: Size = None
     test_size: Size = None
+    classes: Classes = ()
     seed: Seed = 0
     device: Device = DeviceConfig().name
     shots: Shots = None
@@ -75,6 +77,7 @@ class Train:
             data_dir=config.data.folder,
             train_size=config.data.train_size,
             test_size=config.data.test_size,
+            classes=config.data.classes,
             seed=config.seed,
             device=config.device.name,
             shots=config.device.shots,
@@ -89,7 +92,11 @@ class Train:
             network=self.network,
             training=self.training,
             data=DataConfig(
-                self.dataset, self.data_dir, self.train_size, self.test_size
+                self.dataset,
+                self.data_dir,
+                self.train_size,
+                self.test_size,
+                self.classes,
             ),
             device=device_config(self.device, self.shots, self.diff_method, self.seed),
             seed=self.seed,
@@ -121,6 +128,7 @@ class Compare:
     data_dir: Folder = None
     train_size: Size = None
     test_size: Size = None
+    classes: Classes = ()
     epochs: int | None = None
     """Passes over the training images instead of the preset's."""
     seed: Seed = 0
@@ -169,7 +177,9 @@ class Compare:
             model=name,
             network=preset.network,
             training=dataclasses.replace(preset.training, epochs=epochs),
-            data=DataConfig(self.dataset, self.data_dir, train_size, self.test_size),
+            data=DataConfig(
+                self.dataset, self.data_dir, train_size, self.test_size, self.classes
+            ),
             device=device_config(self.device, self.shots, self.diff_method, self.seed),
             seed=self.seed,
         )
@@ -188,6 +198,7 @@ class Compare:
             folder=self.data_dir,
             train_size=self.train_size,
             test_size=self.test_size,
+            classes=self.classes,
             seed=self.seed,
         )
         if self.resume is None:  # so that `--resume DIR` alone goes on

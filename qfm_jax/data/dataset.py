@@ -1,7 +1,8 @@
 """A data set split in three, by name or from a person's own files."""
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,7 @@ def load_dataset(
     train_size: int | None = None,
     validation_size: int | None = None,
     test_size: int | None = None,
+    classes: Sequence[str] = (),
     seed: int = 0,
 ) -> Dataset:
     """Finds, verifies, reads and splits a data set.
@@ -88,11 +90,13 @@ def load_dataset(
             default, which is 5,000 of 60,000.
         test_size: number of test images to keep, chosen without regard to `seed`; all
             of them by default.
+        classes: names of the classes to keep, or their numbers as in "0", two or more,
+            which are then counted in this order; all of them by default.
         seed: chooses the validation and the training images, at least 0.
 
     Raises:
-        InputError: if the name is unknown, a size is not in range, a file is missing,
-            corrupt, truncated or that of another data set, or no mirror answers.
+        InputError: if the name or a class is unknown, a size is not in range, a file is
+            missing, corrupt, truncated or of another data set, or no mirror answers.
 
     Example:
         >>> digits = load_dataset("digits", train_size=500)
@@ -104,6 +108,8 @@ def load_dataset(
     check_one_of("name", name, DATASETS, "Data of your own is named by `folder`.")
     check_at_least("seed", seed, 0)
     source = _read_source(name) if folder is None else _read_given(name, Path(folder))
+    if classes:
+        source = _of_classes(source, classes)
     train, validation = _split_training(source.train, validation_size, seed)
     return Dataset(
         name=source.name,
@@ -113,6 +119,32 @@ def load_dataset(
         class_names=source.class_names,
         source=source.place,
         warning=source.warning,
+    )
+
+
+def _of_classes(source: _Source, classes: Sequence[str]) -> _Source:
+    """The images of some classes, numbered anew."""
+    names = source.class_names
+    numbers = {str(i): i for i in range(len(names))}
+    numbers |= {name: i for i, name in enumerate(names)}
+    for name in classes:
+        check_one_of("classes", name, list(numbers))
+    chosen = list(dict.fromkeys(numbers[name] for name in classes))
+    if len(chosen) < 2:
+        must = "name two classes or more"
+        raise input_error("classes", must, f"names {names[chosen[0]]!r} alone")
+
+    def of_part(images: Images) -> Images:
+        kept = images.take(np.flatnonzero(np.isin(images.labels, chosen)))
+        number = np.full(len(names), -1, kept.labels.dtype)
+        number[chosen] = np.arange(len(chosen))
+        return Images(kept.images, number[kept.labels])
+
+    return replace(
+        source,
+        train=of_part(source.train),
+        test=of_part(source.test),
+        class_names=tuple(names[i] for i in chosen),
     )
 
 

@@ -4,7 +4,9 @@ Every kind takes as many features as the circuit, (batch, n_features), and none 
 more. The kinds are the controls of an audit (see `qfm_jax.controls`).
 """
 
+import functools
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +44,7 @@ BOUNDED = (*CIRCUIT_BLOCKS, "dense", "matched", "removed")
 N_FREQUENCIES = 32
 """Terms of the Fourier surrogate; the angles of a small circuit would buy three."""
 
-small_angles = nnx.initializers.normal(0.1)
+ANGLE_SPREAD = 0.1
 """Starts a circuit near its fixed gates alone. From angles all over the circle its
 expectations hardly depend on the features, and many starts stay at chance (Zhang et
 al., "Escaping from the barren plateau via Gaussian initializations", 2022)."""
@@ -52,6 +54,7 @@ def build_block(
     kind: str,
     circuit: VariationalCircuit,
     *,
+    angle_spread: float = ANGLE_SPREAD,
     device: DeviceConfig | None = None,
     rngs: nnx.Rngs,
 ) -> nnx.Module:
@@ -60,6 +63,7 @@ def build_block(
     Args:
         kind: A name in `BLOCKS`.
         circuit: The circuit, or the one that the block stands in for.
+        angle_spread: Standard deviation of a circuit's weights at the start, radians.
         device: Where it runs; ignored by the classical kinds.
         rngs: Flax random number generators; the stream `params` starts the weights.
 
@@ -85,7 +89,7 @@ def build_block(
         return QuantumLayer(
             circuit,
             device=device,
-            init_method=small_angles,
+            init_method=nnx.initializers.normal(angle_spread),
             trainable=kind != "frozen",
             rngs=rngs,
         )
@@ -100,6 +104,48 @@ def build_block(
             squeeze, jnp.tanh, nnx.Linear(rank, n_out, rngs=rngs), jnp.tanh
         )
     return nnx.Sequential(_identity)
+
+
+def build_blocks(
+    kind: str,
+    circuit: VariationalCircuit,
+    n_circuits: int,
+    *,
+    angle_spread: float = ANGLE_SPREAD,
+    device: DeviceConfig | None = None,
+    rngs: nnx.Rngs,
+) -> nnx.Module:
+    """`build_block`, or several side by side, each with its share of the features.
+
+    Example:
+        >>> from qfm_jax.circuits import build_circuit
+        >>> circuit = build_circuit("angle", "real-amplitudes", 4, n_layers=1)
+        >>> build_blocks("circuit", circuit, 2, rngs=nnx.Rngs(0))(
+        ...     jnp.zeros((5, 8))).shape
+        (5, 8)
+    """
+    build = functools.partial(
+        build_block, kind, circuit, angle_spread=angle_spread, device=device
+    )
+    blocks = [build(rngs=rngs) for _ in range(n_circuits)]
+    return blocks[0] if n_circuits == 1 else SideBySide(blocks)
+
+
+class SideBySide(nnx.Module):
+    """Blocks of one kind, each of which takes an equal share of the features.
+
+    Args:
+        blocks: The blocks, in the order of their features.
+    """
+
+    def __init__(self, blocks: Sequence[nnx.Module]):
+        self.blocks = nnx.List(blocks)
+
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """Maps (..., n_features) to the results of all blocks, one after another."""
+        shares = jnp.split(features, len(self.blocks), axis=-1)
+        results = [b(x) for b, x in zip(self.blocks, shares, strict=True)]
+        return jnp.concatenate(results, axis=-1)
 
 
 def block_width(kind: str, circuit: VariationalCircuit) -> int:

@@ -1,7 +1,9 @@
 """Images -> logits: one classifier whose variants are values of `ModelConfig`."""
 
 import dataclasses
+import functools
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -15,11 +17,21 @@ from .._checks import (
     check_shape,
     input_error,
 )
-from ..circuits import EMBEDDINGS, LAYERS, Circuit, build_circuit
+from ..circuits import (
+    EMBEDDINGS,
+    LAYERS,
+    REUPLOADINGS,
+    VariationalCircuit,
+    build_circuit,
+)
 from ..devices import DeviceConfig
-from .block import BLOCKS, BOUNDED, CIRCUIT_BLOCKS, block_width, build_block
+from .block import BLOCKS, BOUNDED, CIRCUIT_BLOCKS, block_width, build_blocks
 from .convolution import ConvolutionPool
+from .pixels import centred, framed, patches
 from .quantum_layer import QuantumParam
+
+NOTHING = ("none", "removed", "linear")
+"""Blocks that give what they take."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +39,11 @@ class ModelConfig:
     """A classifier as data; two models that differ in one value differ in that alone.
 
     images -> convolutions -> (dropout, hidden layer) ... -> block -> read-out
+
+    With `features="pixels"` the block takes the image itself. With `patch` it comes
+    first and maps every patch of the image, as a convolution would:
+
+    images -> patches -> block -> convolutions -> (dropout, hidden) ... -> read-out
 
     Example:
         >>> hybrid = ModelConfig(channels=(8,), block="circuit", n_qubits=4)
@@ -58,26 +75,76 @@ class ModelConfig:
     n_layers: int = 2
     """Trainable layers of the circuit."""
 
+    n_circuits: int = 1
+    """Circuits side by side, each with features and weights of its own."""
+
+    angle_spread: float = 0.1
+    """Standard deviation of the circuit's weights at the start, in radians."""
+
+    features: str = "dense"
+    """What the block takes: `dense`, the results of a trained layer, or `pixels`, the
+    image in a frame of ones, pooled where it is too large."""
+
+    patch: int = 0
+    """Side of the patches that the block maps one by one, their pixels as angles; 0 for
+    a block that takes each image as a whole."""
+
+    residual: bool = False
+    """Whether what follows the block takes the block's features too."""
+
+    readout: str = "dense"
+    """`dense`, a trained layer, or `scale`: one trained factor, and an offset a class,
+    for the block's first results."""
+
     def __post_init__(self) -> None:
         check_one_of("block", self.block, ("none", *BLOCKS))
-        check_one_of("embedding", self.embedding, EMBEDDINGS)
+        check_one_of("embedding", self.embedding, (*EMBEDDINGS, *REUPLOADINGS))
         check_one_of("layers", self.layers, LAYERS)
+        check_one_of("features", self.features, ("dense", "pixels"))
+        check_one_of("readout", self.readout, ("dense", "scale"))
         check_range("dropout", self.dropout, 0, 0.95)
+        check_range("angle_spread", self.angle_spread, 0)
         check_at_least("n_qubits", self.n_qubits, 1)
         check_at_least("n_layers", self.n_layers, 1)
+        check_at_least("n_circuits", self.n_circuits, 1)
+        check_at_least("patch", self.patch, 0)
         for width in self.channels:
             check_at_least("channels", width, 1)
         for width in self.hidden:
             check_at_least("hidden", width, 1)
+        if self.block != "none":
+            self._check_place_of_block()
+
+    def _check_place_of_block(self) -> None:
+        excluded: dict[str, Any] = {}
+        where = "the block takes the pixels"
+        if self.features == "pixels":
+            excluded = {"channels": (), "hidden": (), "n_circuits": 1, "patch": 0}
+        elif self.patch:
+            where = "the block maps patches"
+            excluded = {"n_circuits": 1, "residual": False, "readout": "dense"}
+        for name, plain in excluded.items():
+            if (value := getattr(self, name)) != plain:
+                raise input_error(name, f"be {plain!r} where {where}", f"is {value!r}")
+        if not self.patch:
+            return
+        if (self.embedding, self.n_qubits) != ("angle", self.patch**2):
+            must = f"be {self.patch**2}, one for each pixel of a patch, and the "
+            must += "embedding 'angle'"
+            was = f"is {self.n_qubits}, with the embedding {self.embedding!r}"
+            raise input_error("n_qubits", must, was)
 
     @property
-    def circuit(self) -> Circuit:
+    def circuit(self) -> VariationalCircuit:
         """The circuit, or the one that the block stands in for."""
         return build_circuit(self.embedding, self.layers, self.n_qubits, self.n_layers)
 
 
 class Classifier(nnx.Module):
     """Maps images (batch, height, width) in [0, 1] to logits (batch, n_classes).
+
+    `front` makes the features, `block` maps them, `back` stands between block and
+    `readout`. All but the read-out may be empty.
 
     A trained layer reduces the features to those that the block takes, and a tanh
     squashes them: to angles in (0, pi) for a circuit, where <Z> = cos(angle) is one to
@@ -92,6 +159,9 @@ class Classifier(nnx.Module):
         n_classes: Number of classes, at least 2.
         device: Where the circuit runs; ignored without one.
         rngs: Flax random number generators; the stream `params` starts the weights.
+
+    Raises:
+        InputError: For a configuration that does not fit the images or the classes.
 
     Example:
         >>> config = ModelConfig(hidden=(8,), block="circuit", n_qubits=3)
@@ -114,38 +184,44 @@ class Classifier(nnx.Module):
             check_at_least("image_shape", side, 1)
         self.image_shape = image_shape
         self.has_block = config.block != "none"
-        height, width, c_in = *image_shape, 1
-        layers: list[Any] = []
-        for c_out in config.channels:
-            _check_can_halve(config, height, width)
-            layers.append(ConvolutionPool(c_in, c_out, rngs=rngs))
-            height, width, c_in = height // 2, width // 2, c_out
-        layers.append(_flatten)
-        n_features = height * width * c_in
-        for n_out in config.hidden:
-            if config.dropout:
-                layers.append(nnx.Dropout(config.dropout, rngs=rngs))
-            layers += [nnx.Linear(n_features, n_out, rngs=rngs), jax.nn.relu]
-            n_features = n_out
-        if config.block != "none":
-            circuit = config.circuit
-            layers.append(nnx.Linear(n_features, circuit.n_features, rngs=rngs))
-            layers += _squash(config)
-            n_features = block_width(config.block, circuit)
-        scale = 5.0**2 if config.block in BOUNDED else 1.0
-        init = nnx.initializers.variance_scaling(scale, "fan_in", "truncated_normal")
-        readout = nnx.Linear(n_features, n_classes, kernel_init=init, rngs=rngs)
-        if config.block != "none":
-            layers.append(build_block(config.block, circuit, device=device, rngs=rngs))
-        layers.append(readout)
-        self.layers = nnx.Sequential(*layers)
+        # Beside nothing, the features would be there twice.
+        self.is_residual = config.residual and config.block not in NOTHING
+        front: list[Any]
+        back: list[Any] = []
+        if config.patch and self.has_block:
+            front = [functools.partial(patches, side=config.patch)]
+            rows, columns = _n_patches(config.patch, image_shape)
+            c_in = block_width(config.block, config.circuit)
+            back, n_features = _trunk(config, (rows, columns, c_in), rngs)
+        else:
+            front, n_features = _front(config, image_shape, rngs)
+            if self.has_block:
+                n_in = n_features if self.is_residual else 0
+                width = block_width(config.block, config.circuit)
+                n_features = config.n_circuits * width + n_in
+        self.readout = _readout(config, n_features, n_classes, rngs)
+        self.front, self.back = nnx.Sequential(*front), nnx.Sequential(*back)
+        self.block: nnx.Module = nnx.Sequential(_identity)
+        if self.has_block:
+            self.block = build_blocks(
+                config.block,
+                config.circuit,
+                config.n_circuits,
+                angle_spread=config.angle_spread,
+                device=device,
+                rngs=rngs,
+            )
 
     def __call__(self, images: jax.Array) -> jax.Array:
         """Classifies a batch of images."""
-        return self.layers(self._centred(images))
+        features = self._features(images)
+        results = self.block(features)
+        if self.is_residual:
+            results = jnp.concatenate([results, features], axis=-1)
+        return self.readout(self.back(results))
 
     def features(self, images: jax.Array) -> jax.Array:
-        """What the block takes of a batch of images, (batch, n_features).
+        """What the block takes of a batch of images, (batch, ..., n_features).
 
         Raises:
             InputError: For a classifier without a block.
@@ -153,16 +229,103 @@ class Classifier(nnx.Module):
         if not self.has_block:
             must = "be a classifier with a block: others have no features of one"
             raise input_error("model", must, "has block 'none'")
-        x = self._centred(images)
-        for layer in self.layers.layers[:-2]:  # the last two: block and read-out
-            x = layer(x)
-        return x
+        return self._features(images)
 
-    def _centred(self, images: jax.Array) -> jax.Array:
+    def _features(self, images: jax.Array) -> jax.Array:
         cure = "Pixels go in [0, 1], with a leading batch axis and no channel axis."
         check_shape("images", images.shape, ("batch", *self.image_shape), cure)
-        # Centre and scale of Fashion-MNIST's training pixels; near enough for others.
-        return ((images - 0.286) / 0.353)[..., None]
+        return self.front(images)
+
+
+class ScaledReadout(nnx.Module):
+    """Logits that are results themselves, times one factor, plus an offset a class.
+
+    Args:
+        n_results: Numbers that it takes; the first n_classes are used.
+        n_classes: Logits that it gives.
+
+    Raises:
+        InputError: If there are fewer results than classes.
+
+    Example:
+        >>> ScaledReadout(4, 3)(jnp.array([[1.0, 0.0, -1.0, 0.5]]))
+        Array([[ 5.,  0., -5.]], dtype=float32)
+    """
+
+    def __init__(self, n_results: int, n_classes: int):
+        if n_results < n_classes:
+            must = f"be 'dense' where the block has fewer results than {n_classes}"
+            was = f"is 'scale', and there are {n_results}"
+            cure = "Take more qubits, or a data set of fewer classes."
+            raise input_error("readout", must, was, cure)
+        # Expectations lie within [-1, 1]: too near to each other for sure logits.
+        self.scale = nnx.Param(jnp.float32(5.0))
+        self.offset = nnx.Param(jnp.zeros(n_classes))
+
+    def __call__(self, results: jax.Array) -> jax.Array:
+        """Maps results (batch, n_results) to logits (batch, n_classes)."""
+        first = results[..., : self.offset[...].shape[0]]
+        return self.scale[...] * first + self.offset[...]
+
+
+def _readout(
+    config: ModelConfig, n_features: int, n_classes: int, rngs: nnx.Rngs
+) -> nnx.Module:
+    if config.readout == "scale" and config.block not in NOTHING:
+        return ScaledReadout(n_features, n_classes)
+    is_bounded = config.block in BOUNDED and not config.patch
+    scale = 5.0**2 if is_bounded else 1.0
+    init = nnx.initializers.variance_scaling(scale, "fan_in", "truncated_normal")
+    return nnx.Linear(n_features, n_classes, kernel_init=init, rngs=rngs)
+
+
+def _front(
+    config: ModelConfig, image_shape: tuple[int, int], rngs: nnx.Rngs
+) -> tuple[list[Any], int]:
+    """What makes the features of a block before the read-out, and how many."""
+    if config.block == "none":
+        layers, n_features = _trunk(config, (*image_shape, 1), rngs)
+        return [_as_channel, *layers], n_features
+    n_features = config.n_circuits * config.circuit.n_features
+    if config.features == "pixels":
+        return [functools.partial(framed, n_features=n_features)], n_features
+    layers, n_in = _trunk(config, (*image_shape, 1), rngs)
+    reduce = nnx.Linear(n_in, n_features, rngs=rngs)
+    return [_as_channel, *layers, reduce, *_squash(config)], n_features
+
+
+def _trunk(
+    config: ModelConfig, shape: tuple[int, int, int], rngs: nnx.Rngs
+) -> tuple[list[Any], int]:
+    """Convolutions and hidden layers on (height, width, channels), and their width."""
+    height, width, c_in = shape
+    layers: list[Any] = []
+    for c_out in config.channels:
+        _check_can_halve(config, height, width)
+        layers.append(ConvolutionPool(c_in, c_out, rngs=rngs))
+        height, width, c_in = height // 2, width // 2, c_out
+    layers.append(_flatten)
+    n_features = height * width * c_in
+    for n_out in config.hidden:
+        if config.dropout:
+            layers.append(nnx.Dropout(config.dropout, rngs=rngs))
+        layers += [nnx.Linear(n_features, n_out, rngs=rngs), jax.nn.relu]
+        n_features = n_out
+    return layers, n_features
+
+
+def _n_patches(side: int, image_shape: Sequence[int]) -> tuple[int, int]:
+    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    cut = jax.eval_shape(functools.partial(patches, side=side), images)
+    return cut.shape[1], cut.shape[2]
+
+
+def _as_channel(images: jax.Array) -> jax.Array:
+    return centred(images)[..., None]
+
+
+def _identity(x: jax.Array) -> jax.Array:
+    return x
 
 
 def _flatten(x: jax.Array) -> jax.Array:
@@ -172,7 +335,8 @@ def _flatten(x: jax.Array) -> jax.Array:
 def _squash(config: ModelConfig) -> list[Any]:
     """What bounds the features of a block: angles for a circuit and its series."""
     takes_angles = config.block in (*CIRCUIT_BLOCKS, "fourier")
-    if config.block == "linear" or (takes_angles and config.embedding != "angle"):
+    is_angle = config.embedding in ("angle", "reuploading")
+    if config.block == "linear" or (takes_angles and not is_angle):
         return []
     return [_to_angles] if takes_angles else [jnp.tanh]
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from . import affine, fusion
 from .circuit import Circuit, Leaf, Preparation
-from .fusion import BLOCK, PHASE, SAMPLE, SHUFFLE, Item, Roll
+from .fusion import BLOCK, DIAGONAL, PHASE, SAMPLE, SHUFFLE, Item, Roll
 from .gates import Gate, Read
 from .matrices import Bank, Factor, Stack
 from .program import Beginning, Stage
-from .steps import Block, Move, Phase, Shuffle, Step, Transpose
+from .steps import Block, Diagonal, Move, Phase, Shuffle, Step, Transpose
 
 Part = TypeVar("Part", Gate, Preparation)
 
@@ -123,7 +123,7 @@ def _cheapest(gates: Sequence[Gate], pools: "Pools", n: int) -> list[Item]:
 
 def _cost(items: Sequence[Item]) -> float:
     """Passes over the state, and a little for every step that is compiled."""
-    price = {SHUFFLE: 1.5, PHASE: 1.0}
+    price = {SHUFFLE: 1.5, PHASE: 1.0, DIAGONAL: 1.0}
     run = sum(price.get(item.kind, 1.0 + 2.0 ** len(item.wires) / 16) for item in items)
     return run + 0.5 * sum(len(roll.items[0]) for roll in fusion.roll(items))
 
@@ -270,7 +270,7 @@ class Assembly:
     ) -> tuple[int, ...]:
         if item.kind == SHUFFLE:
             return _fronted(tuple(range(self.n)), after)
-        return layout if item.kind == PHASE else _fronted(layout, item)
+        return layout if item.kind in (PHASE, DIAGONAL) else _fronted(layout, item)
 
     def _steps(
         self,
@@ -292,6 +292,8 @@ class Assembly:
                 steps.append(self._shuffle(column, starts, end))
             elif item.kind == PHASE:
                 steps.append(self._phase(column, layout))
+            elif item.kind == DIAGONAL:
+                steps.append(self._diagonal(column, layout))
             else:
                 steps.append(self._block(column, layout, end))
             layout = end
@@ -339,6 +341,14 @@ class Assembly:
         for m, row in enumerate(terms.values()):
             mixing[m, list(row)] = list(row.values())
         return Phase(self.n, np.array(list(terms), int), mixing, tuple(stacks))
+
+    def _diagonal(self, items: Sequence[Item], layout: tuple[int, ...]) -> Diagonal:
+        place = {wire: self.n - 1 - i for i, wire in enumerate(layout)}
+        basis, entries = np.arange(1 << self.n), np.zeros(1 << self.n, int)
+        for wire in items[0].gates[0].wires:
+            entries = 2 * entries + (basis >> place[wire] & 1)
+        reads = [item.gates[0].reads[0] for item in items]
+        return Diagonal(self.pools.stack(reads), entries)
 
     def _angles(self, gates: Sequence[Gate]) -> Stack:
         if gates[0].reads:

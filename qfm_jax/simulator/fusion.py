@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .circuit import MAX_MATRIX_WIRES
 from .gates import Gate, Kind, Spectrum
 
 PoolsOf = Callable[[Gate], tuple[str, ...]]
 """Where each of a gate's parameters is read; 'batched' in a name: of each sample."""
 
-BLOCK, SAMPLE, SHUFFLE, PHASE = "block", "sample", "shuffle", "phase"
+BLOCK, SAMPLE, SHUFFLE = "block", "sample", "shuffle"
+PHASE, DIAGONAL = "phase", "diagonal"
 
 
 @dataclass(eq=False)
@@ -23,7 +25,8 @@ class Item:
 
     kind: str
     """BLOCK: one matrix shared by the batch; SAMPLE: one matrix for each sample;
-    SHUFFLE: an affine permutation of the basis; PHASE: a diagonal multiplication."""
+    SHUFFLE: an affine permutation of the basis; PHASE: a multiplication by phases whose
+    angles are sums over few gates; DIAGONAL: by numbers that one gate gives."""
     wires: set[int]
     batched: bool = False
     gates: list[Gate] = field(default_factory=list)
@@ -80,9 +83,7 @@ def light_cone(
     mixed: set[int] = set()
     for gate in reversed(gates):
         wires = set(gate.wires)
-        is_diagonal = (
-            gate.kind.spectrum is not None and gate.kind.spectrum.basis is None
-        )
+        is_diagonal = gate.kind.diagonal
         unseen = bool(wires) and not wires & seen
         if (unseen and not projects(gate)) or (
             diagonal and is_diagonal and not wires & mixed
@@ -192,7 +193,9 @@ def _place(
 
 
 def _item_kind(gate: Gate, batched: bool) -> str:
-    if gate.kind.diagonal and (batched or len(gate.wires) != 1):
+    if gate.kind.gives_diagonal and (batched or len(gate.wires) > MAX_MATRIX_WIRES):
+        return DIAGONAL
+    if gate.kind.spectrum and gate.kind.diagonal and (batched or len(gate.wires) != 1):
         return PHASE
     if gate.kind.columns is not None and len(gate.wires) > 1:
         return SHUFFLE

@@ -53,11 +53,14 @@ class Kind:
     i of j of columns[1 + i])>, with bit 0 the least significant."""
     spectrum: Spectrum | None = None
     """Of a gate with a single angle, or (angle 1) of a constant diagonal gate."""
+    gives_diagonal: bool = False
+    """Whether its one parameter is the diagonal of its matrix, (2^k,)."""
 
     @property
     def diagonal(self) -> bool:
         """Whether the gate only multiplies amplitudes by phases."""
-        return self.spectrum is not None and self.spectrum.basis is None
+        turns = self.spectrum is not None and self.spectrum.basis is None
+        return turns or self.gives_diagonal
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +104,17 @@ def kind_of(tree: Any, shapes: tuple[tuple[int, ...], ...]) -> Kind:
     if not shapes:
         return _constant_kind(np.asarray(matrix(tree, ())))
     if shapes != ((),):
-        return Kind()
+        return Kind(gives_diagonal=gives_diagonal(tree, shapes))
     wide = len(pytrees.unflatten([0.3], tree).wires) > MAX_SPECTRUM_WIRES
     return Kind() if wide else Kind(spectrum=_spectrum(tree))
+
+
+def gives_diagonal(tree: Any, shapes: tuple[tuple[int, ...], ...]) -> bool:
+    """Whether a gate's one parameter is its diagonal; only its name can say so."""
+    if len(shapes) != 1 or len(shapes[0]) != 1:
+        return False
+    op = pytrees.unflatten([np.ones(shapes[0], complex)], tree)
+    return isinstance(op, qml.DiagonalQubitUnitary)
 
 
 def _constant_kind(unitary: np.ndarray) -> Kind:

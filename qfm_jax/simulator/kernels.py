@@ -111,6 +111,13 @@ def multiply_phases(state: Array, factors: Sequence[tuple[Array, Array]]) -> Arr
     return xp.stack([re, im]).reshape(state.shape)
 
 
+def multiply(state: Array, factors: Array) -> Array:
+    """Multiplies each amplitude by a complex number, shape (2^n, batch or 1)."""
+    re, im = state
+    a, b = factors.real, factors.imag
+    return namespace(state, factors).stack([a * re - b * im, a * im + b * re])
+
+
 def norms(state: Array) -> Array:
     """The norm of each state, shape (batch,)."""
     return (state**2).sum((0, 1)) ** 0.5

@@ -151,4 +151,31 @@ class Phase:
         return self.apply(state, -table)
 
 
-Step = Transpose | Block | Shuffle | Phase
+@dataclass(frozen=True, eq=False)
+class Diagonal:
+    """A multiplication by the numbers that a gate gives, one for each basis state."""
+
+    stack: Stack
+    """The gate's diagonal, shape (count, 2^k)."""
+    entries: np.ndarray
+    """Which of them belongs to each basis state, shape (2^n,)."""
+
+    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
+        """Factors (count, 2^n, batch or 1), complex."""
+        like = pools[self.stack.pool] if self.stack.pool else pools["shared"]
+        dtype = np.result_type(like.dtype, np.complex64)
+        values = self.stack.read(pools, dtype).astype(dtype)
+        if not np.array_equal(self.entries, np.arange(values.shape[1])):
+            values = values[:, self.entries]
+        return values if values.ndim == 3 else values[..., None]
+
+    def apply(self, state: Array, table: Array) -> Array:
+        """One complex multiplication."""
+        return kernels.multiply(state, table)
+
+    def undo(self, state: Array, table: Array) -> Array:
+        """Multiplies by the conjugates."""
+        return kernels.multiply(state, table.conj())
+
+
+Step = Transpose | Block | Shuffle | Phase | Diagonal

@@ -124,8 +124,7 @@ def test_the_logits_of_an_image_do_not_depend_on_the_others(hybrid, logits, imag
 def test_the_device_changes_where_the_circuit_runs_and_nothing_else(
     hybrid, logits, images
 ):
-    (layer,) = [layer for layer in hybrid.layers.layers if is_circuit(layer)]
-    assert layer.device == LIGHTNING
+    assert hybrid.block.device == LIGHTNING
     on_default_qubit = nnx.jit(lambda model, images: model(images))
     np.testing.assert_allclose(
         on_default_qubit(build(HYBRID), images), logits, atol=1e-5
@@ -148,7 +147,7 @@ def without_circuit(model):
     """The weights of each layer other than the circuit, in order."""
     return [
         nnx.state(layer)
-        for layer in model.layers.layers
+        for layer in [*model.front.layers, model.block, model.readout]
         if isinstance(layer, nnx.Module) and not is_circuit(layer)
     ]
 
