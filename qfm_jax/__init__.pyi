@@ -21,6 +21,7 @@ from .circuits import StronglyEntanglingLayers as StronglyEntanglingLayers
 from .circuits import TreeLayers as TreeLayers
 from .circuits import UnitaryLayers as UnitaryLayers
 from .circuits import VariationalCircuit as VariationalCircuit
+from .circuits import ZZEmbedding as ZZEmbedding
 from .controls import build_twins as build_twins
 from .data import Dataset as Dataset
 from .data import Images as Images
@@ -32,6 +33,8 @@ from .evaluation import score as score
 from .experiment import execute as execute
 from .experiment import load_model as load_model
 from .history import History as History
+from .kernels import FidelityKernel as FidelityKernel
+from .kernels import ProjectedKernel as ProjectedKernel
 from .models import Classifier as Classifier
 from .models import LinenQuantumLayer as LinenQuantumLayer
 from .models import ModelConfig as ModelConfig

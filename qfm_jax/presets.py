@@ -93,9 +93,9 @@ MODELS = {
         FAST,
     ),
     "qcnn": Preset(
-        "a quantum convolutional network on 10 qubits, linear read-out of two of them",
-        replace(PURE, layers="convolutional", n_layers=3),
-        FAST,
+        "a quantum convolutional network on 10 qubits, linear read-out of three",
+        replace(PURE, layers="convolutional-unshared", n_layers=2),
+        TrainConfig(learning_rate=0.03, clip_norm=0.0),
     ),
     "tree": Preset(
         "trees of two-qubit gates on 10 qubits, linear read-out of one of them",

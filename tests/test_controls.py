@@ -63,6 +63,17 @@ def test_a_model_without_a_circuit_has_no_twins(find):
         find(ModelConfig(block="dense"))
 
 
+def test_pixels_and_patches_have_no_squashing_to_leave_out():
+    pixels = ModelConfig(
+        block="circuit", features="pixels", embedding="amplitude", n_qubits=6
+    )
+    patches = ModelConfig(block="circuit", patch=2, n_qubits=4, channels=(2,))
+    for network in (pixels, patches):
+        twins, impossible = possible_twins(network)
+        assert {"removed", "dense", "frozen"} <= {twin.name for twin in twins}
+        assert "which are not squashed: it is 'removed'" in impossible["linear"]
+
+
 def test_an_unknown_twin_is_refused_with_the_nearest_name():
     with pytest.raises(InputError, match="Did you mean 'frozen'"):
         build_twins(HYBRID, ("frosen",))

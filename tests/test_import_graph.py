@@ -15,7 +15,8 @@ PACKAGE = Path(qfm_jax.__file__).parent
 
 # From pixels to the command line: a module may import those before it, none after.
 ORDER = [
-    *("_checks", "data", "encoding", "circuits", "simulator", "devices", "hardware"),
+    *("_checks", "data", "encoding", "circuits", "simulator", "devices", "kernels"),
+    *("hardware",),
     *("models", "controls", "augmentation", "checkpoints", "history", "progress"),
     *("training", "evaluation", "baselines", "statistics", "presets", "runs"),
     *("experiment", "audit", "reporting", "commands", "cli"),

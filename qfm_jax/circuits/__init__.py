@@ -15,6 +15,7 @@ from .embeddings import EMBEDDINGS as EMBEDDINGS
 from .embeddings import AmplitudeEmbedding as AmplitudeEmbedding
 from .embeddings import AngleEmbedding as AngleEmbedding
 from .embeddings import Embedding as Embedding
+from .embeddings import ZZEmbedding as ZZEmbedding
 from .hamiltonian import HamiltonianReuploading as HamiltonianReuploading
 from .layers import LAYERS as LAYERS
 from .layers import EfficientSU2 as EfficientSU2

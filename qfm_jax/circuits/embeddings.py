@@ -1,8 +1,10 @@
 """Embeddings: features -> PennyLane operations that prepare a state."""
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Protocol
 
+import numpy as np
 import pennylane as qml
 from pennylane.typing import TensorLike
 from pennylane.wires import WiresLike
@@ -82,6 +84,64 @@ class AngleEmbedding:
 
 
 @dataclass(frozen=True)
+class ZZEmbedding:
+    r"""Features and their products as phases: the ZZ feature map.
+
+    Each repetition puts a Hadamard on every qubit, then :math:`R_Z(2 x_i)` on every
+    qubit and :math:`e^{-i \varphi Z_i Z_j / 2}` with
+    :math:`\varphi = 2 (\pi - x_i)(\pi - x_j)` on every pair. Up to a global phase it is
+    Qiskit's `zz_feature_map(n_qubits, reps=n_repeats, entanglement="full")`.
+
+    Raises:
+        InputError: For sizes below 1.
+
+    Source: Havlicek et al., "Supervised learning with quantum-enhanced feature spaces",
+    arXiv 1804.11326.
+
+    Example:
+        >>> import numpy as np, pennylane as qml
+        >>> embedding = ZZEmbedding(n_qubits=2, n_repeats=1)
+        >>> print(qml.draw(embedding, decimals=None)(np.zeros(2)))
+        0: ──H──RZ─╭IsingZZ─┤
+        1: ──H──RZ─╰IsingZZ─┤
+    """
+
+    n_qubits: int
+    """Number of qubits, at least 1."""
+    n_repeats: int = 2
+    """How many times the features enter, at least 1."""
+
+    def __post_init__(self) -> None:
+        check_at_least("n_qubits", self.n_qubits, 1)
+        check_at_least("n_repeats", self.n_repeats, 1)
+
+    @property
+    def n_features(self) -> int:
+        """One feature a qubit."""
+        return self.n_qubits
+
+    def __call__(self, features: TensorLike, wires: WiresLike | None = None) -> None:
+        """Applies all repetitions.
+
+        Args:
+            features: Angles in radians, (n_features,) or (batch, n_features).
+            wires: The n_qubits wires to act on; 0, 1, ... by default.
+
+        Raises:
+            InputError: For features or wires of another length.
+        """
+        check_broadcastable("features", features, (self.n_features,))
+        wires = as_wires(wires, self.n_qubits)
+        for _ in range(self.n_repeats):
+            for i, wire in enumerate(wires):
+                qml.Hadamard(wires=wire)
+                qml.RZ(2 * features[..., i], wires=wire)
+            for i, j in combinations(range(self.n_qubits), 2):
+                angle = 2 * (np.pi - features[..., i]) * (np.pi - features[..., j])
+                qml.IsingZZ(angle, wires=[wires[i], wires[j]])
+
+
+@dataclass(frozen=True)
 class AmplitudeEmbedding:
     r"""Up to 2^n features as the amplitudes of n qubits.
 
@@ -158,5 +218,9 @@ def _normalised(features: TensorLike, length: int) -> TensorLike:
     return qml.math.pad(features / norm, [*no_padding, padding])
 
 
-EMBEDDINGS = {"angle": AngleEmbedding, "amplitude": AmplitudeEmbedding}
+EMBEDDINGS = {
+    "angle": AngleEmbedding,
+    "zz": ZZEmbedding,
+    "amplitude": AmplitudeEmbedding,
+}
 """Embeddings by the names that the command line takes; each is called with n_qubits."""

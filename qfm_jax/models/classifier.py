@@ -335,7 +335,7 @@ def _flatten(x: jax.Array) -> jax.Array:
 def _squash(config: ModelConfig) -> list[Any]:
     """What bounds the features of a block: angles for a circuit and its series."""
     takes_angles = config.block in (*CIRCUIT_BLOCKS, "fourier")
-    is_angle = config.embedding in ("angle", "reuploading")
+    is_angle = config.embedding in ("angle", "zz", "reuploading")
     if config.block == "linear" or (takes_angles and not is_angle):
         return []
     return [_to_angles] if takes_angles else [jnp.tanh]

@@ -8,7 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from qfm_jax._checks import InputError
-from qfm_jax.circuits import EMBEDDINGS, AmplitudeEmbedding, AngleEmbedding
+from qfm_jax.circuits import (
+    EMBEDDINGS,
+    AmplitudeEmbedding,
+    AngleEmbedding,
+    ZZEmbedding,
+)
 
 # PennyLane 0.45 asks jax 0.10 for names that it has deprecated.
 
@@ -171,5 +176,24 @@ def test_another_number_of_wires_is_refused(embedding):
 def test_every_name_stands_for_an_embedding_made_from_a_number_of_qubits():
     assert {name: make(3).n_features for name, make in EMBEDDINGS.items()} == {
         "angle": 3,
+        "zz": 3,
         "amplitude": 8,
     }
+
+
+@pytest.mark.parametrize(("n_qubits", "n_repeats"), [(2, 1), (3, 2), (4, 1)])
+def test_the_zz_embedding_is_qiskits(n_qubits, n_repeats):
+    from qiskit.circuit.library import zz_feature_map
+    from qiskit.quantum_info import Statevector
+
+    features = RNG.uniform(-2, 2, n_qubits)
+    theirs = zz_feature_map(n_qubits, reps=n_repeats, entanglement="full")
+    bound = theirs.assign_parameters(features).reverse_bits()
+    state = prepared(ZZEmbedding(n_qubits, n_repeats))(features)
+    assert abs(Statevector(bound).data.conj() @ state) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("field", ["n_qubits", "n_repeats"])
+def test_the_zz_embedding_checks_its_sizes(field):
+    with pytest.raises(InputError, match=f"`{field}` must be .* but is 0"):
+        ZZEmbedding(**{"n_qubits": 2, "n_repeats": 1} | {field: 0})

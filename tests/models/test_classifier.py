@@ -26,7 +26,8 @@ HYBRID = ModelConfig(
 )
 # Compiles faster than default.qubit does.
 LIGHTNING = DeviceConfig("lightning.qubit", diff_method="adjoint")
-CONFIGS = {name: preset.network for name, preset in MODELS.items()} | {
+PLAIN = ("linear", "mlp", "cnn-2k", "cnn", "hybrid-cnn")
+CONFIGS = {name: MODELS[name].network for name in PLAIN} | {
     "hybrid": dataclasses.replace(HYBRID, channels=(3, 5), hidden=(6, 4)),
     "circuit-on-pixels": ModelConfig(block="circuit", n_qubits=3, n_layers=2),
     "amplitude": dataclasses.replace(HYBRID, embedding="amplitude"),

@@ -34,12 +34,13 @@ def _gate(kind, wires, angles):
         lambda: qml.StronglyEntanglingLayers(
             np.arange(2 * N * 3).reshape(2, N, 3) * a, wires
         ),
+        lambda: qml.DiagonalQubitUnitary(np.exp(1j * a * np.arange(8)), wires[:3]),
     ]
     return makers[kind]()
 
 
 CIRCUITS = st.lists(
-    st.builds(_gate, st.integers(0, 12), WIRES, st.tuples(ANGLES, ANGLES, ANGLES)),
+    st.builds(_gate, st.integers(0, 13), WIRES, st.tuples(ANGLES, ANGLES, ANGLES)),
     min_size=1,
     max_size=14,
 )
