@@ -42,6 +42,8 @@ class History:
     """The epoch whose weights the model has: the best on the validation images."""
     seconds_compiling: float = 0.0
     """Time that the compilation of the training step took, in this process."""
+    memory_bytes: int = 0
+    """Memory that the compiled step works in, beside its arguments; 0: not known."""
 
     @property
     def seconds_training(self) -> float:

@@ -140,22 +140,22 @@ def embedded_states(
     check_shape("features", features.shape, ("n", embedding.n_features))
     if not np.isfinite(features).all():
         raise input_error("features", "be finite", "has a NaN or an infinity")
-    run = _preparation_of(embedding, device)
+    run = _states_of(_Preparation(embedding), device)
     size = min(STATES_AT_ONCE, len(features))
     parts = []
     for start in range(0, len(features), size):
         part = features[start : start + size]
         filled = np.pad(part, ((0, size - len(part)), (0, 0)), mode="edge")
-        parts.append(np.asarray(run(filled), np.complex64)[: len(part)])
+        parts.append(np.asarray(run(jnp.asarray(filled)), np.complex64)[: len(part)])
     return np.concatenate(parts)
 
 
 @functools.lru_cache(maxsize=32)
-def _preparation_of(
-    embedding: Embedding, device: DeviceConfig | None
+def _states_of(
+    circuit: "_Preparation", device: DeviceConfig | None
 ) -> Callable[[jax.Array], jax.Array]:
     """The compiled function from samples to states; a kernel is called many times."""
-    function = as_jax_function(_Preparation(embedding), device)
+    function = as_jax_function(circuit, device)
     nothing = jnp.zeros(0)
     return jax.jit(jax.vmap(lambda sample: function(sample, nothing)))
 

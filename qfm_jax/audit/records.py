@@ -91,6 +91,10 @@ class Unit:
     """Versions of what it was trained with."""
     predictions: tuple[int, ...]
     """Predicted class of every test image."""
+    flops_per_image: int = 0
+    """Operations that classify an image; 0 where it was not counted."""
+    memory_bytes: int = 0
+    """Memory that the training step works in: its share; 0 where it is not known."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,10 +117,14 @@ class TwinResult:
     """Trainable numbers."""
     n_parameters_quantum: int
     """Those that are angles of the circuit."""
-    has_circuit: bool
-    """Whether it runs the circuit, once forward for each image."""
+    executions_per_image: int
+    """How often it runs the circuit to classify an image."""
     seconds: tuple[float, ...]
     """Time of all training steps: each seed's share of its group's."""
+    flops_per_image: int = 0
+    """Operations that classify an image; 0 where they were not counted."""
+    memory_bytes: int = 0
+    """Memory that the training step works in, a seed's share; 0 where not known."""
     difference: PairedDifference | None = None
     """The model against this twin; None for the model itself."""
     verdict: str | None = None

@@ -19,8 +19,9 @@ from ..controls import QUESTIONS, Twin, build_twins, possible_twins
 from ..data import Dataset
 from ..experiment import build_model, check_memory_of, check_same, load_images
 from ..history import EpochRecord
-from ..models import count_parameters
+from ..models import circuits_per_image, count_parameters
 from ..models.block import BLOCKS, CIRCUIT_BLOCKS
+from ..models.cost import flops_of_image
 from ..models.prediction import predict_seeds
 from ..runs import RunConfig, check_is_empty, machine_versions, start_directory
 from ..statistics import (
@@ -219,6 +220,7 @@ def _train(
     )
     test = data[seeds[0]].test  # the same for every seed
     versions = machine_versions()
+    flops = flops_of_image(models[0], data[seeds[0]].image_shape)
     # At once: each model alone would compile a program of its own.
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(nnx.state, models))
     images = np.broadcast_to(test.images, (len(seeds), *test.images.shape))
@@ -240,6 +242,8 @@ def _train(
             seconds=history.seconds_training,
             versions=versions,
             predictions=tuple(map(int, predictions)),
+            flops_per_image=flops,
+            memory_bytes=history.memory_bytes,
         )
 
 
@@ -259,9 +263,10 @@ def _conclude(
     names = [twin.name for twin in twins]
     differences = compare(right[model], {name: right[name] for name in names})
     chance = np.bincount(first.test.labels).max() / len(first.test)
-    results = [_result(model, units[model], chance, None)]
+    executions = circuits_per_image(config.run.network, first.image_shape)
+    results = [_result(model, units[model], chance, executions, None)]
     results += [
-        _result(twin.name, units[twin.name], chance, difference)
+        _result(twin.name, units[twin.name], chance, executions, difference)
         for twin, difference in zip(twins, differences, strict=True)
     ]
     control = _strongest(names, units)
@@ -307,10 +312,12 @@ def _result(
     name: str,
     units: Sequence[Unit],
     chance: float,
+    executions: int,
     difference: PairedDifference | None,
 ) -> TwinResult:
     accuracy = tuple(unit.accuracy for unit in units)
     dead = dead_seeds(np.array(accuracy), chance)
+    runs_circuit = difference is None or name in CIRCUIT_BLOCKS
     return TwinResult(
         name=name,
         question=QUESTIONS.get(name, ""),
@@ -320,8 +327,10 @@ def _result(
         n_parameters=units[0].n_parameters,
         n_parameters_quantum=units[0].n_parameters_quantum,
         diverged_seeds=tuple(unit.seed for unit in units if unit.diverged),
-        has_circuit=difference is None or name in CIRCUIT_BLOCKS,
+        executions_per_image=executions if runs_circuit else 0,
         seconds=tuple(unit.seconds for unit in units),
+        flops_per_image=units[0].flops_per_image,
+        memory_bytes=units[0].memory_bytes,
         difference=difference,
         verdict=verdict(difference) if difference else None,
     )

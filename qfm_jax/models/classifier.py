@@ -355,6 +355,19 @@ def _check_can_halve(config: ModelConfig, height: int, width: int) -> None:
         )
 
 
+def circuits_per_image(config: ModelConfig, image_shape: Sequence[int]) -> int:
+    """How often a classifier with the block `circuit` runs it for one image.
+
+    Example:
+        >>> patches = ModelConfig(block="circuit", patch=2, n_qubits=4)
+        >>> circuits_per_image(patches, (28, 28))
+        196
+    """
+    if config.patch:
+        return math.prod(_n_patches(config.patch, image_shape))
+    return config.n_circuits
+
+
 def count_parameters(model: nnx.Module) -> tuple[int, int]:
     """Counts the trainable numbers of a model: (quantum, classical).
 

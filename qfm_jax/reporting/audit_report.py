@@ -63,6 +63,7 @@ def audit_table(audit: Audit) -> Table:
         "Model \u2212 twin,\npoints, 95 %",
         "p,\nHolm",
         "Para-\nmeters",
+        "kFLOP\nan image",
         "Training\ns a seed",
     ):
         table.add_column(name, justify="right", no_wrap=True)
@@ -73,6 +74,7 @@ def audit_table(audit: Audit) -> Table:
             row["difference"],
             row["p"],
             f"{row['n_parameters']:,}",
+            row["flops"],
             f"{row['seconds']:,.1f}",
         )
     return table
@@ -126,9 +128,16 @@ def _row(audit: Audit, twin: TwinResult) -> dict[str, Any]:
         else f"{d.mcnemar.n_only_model:,} : {d.mcnemar.n_only_twin:,}",
         "n_parameters": twin.n_parameters,
         "n_parameters_quantum": twin.n_parameters_quantum,
-        "executions": n_forward if twin.has_circuit else 0,
+        "executions": n_forward * twin.executions_per_image,
+        "flops": _count(twin.flops_per_image / 1e3),
+        "memory": _count(twin.memory_bytes / 2**20),
         "seconds": statistics.mean(twin.seconds),
     }
+
+
+def _count(value: float) -> str:
+    """Three digits at least; nothing for what is not known."""
+    return "" if not value else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _says(twin: TwinResult) -> str:

@@ -44,7 +44,10 @@ def _tables(floats: Sequence[Array], tree: Any, rest: Sequence[Any]) -> Any:
     return tree.unflatten([next(moving) if c is None else c.value for c in rest])
 
 
-def _evolve(state: Array, *floats: Array, stages: Any, tree: Any, rest: Any) -> Array:
+def evolve_with(
+    state: Array, *floats: Array, stages: Any, tree: Any, rest: Any
+) -> Array:
+    """What `evolve_p` runs."""
     return evolve(state, stages, _tables(floats, tree, rest))
 
 
@@ -53,7 +56,7 @@ def _tangent(*arrays: Array, stages: Any, tree: Any, rest: Any) -> Array:
     half = len(arrays) // 2
     final, floats = arrays[0], arrays[1:half]
     initial = _undo(final, stages, _tables(floats, tree, rest))
-    run = lambda *primals: _evolve(*primals, stages=stages, tree=tree, rest=rest)  # noqa: E731
+    run = lambda *primals: evolve_with(*primals, stages=stages, tree=tree, rest=rest)  # noqa: E731
     return jax.jvp(run, (initial, *floats), tuple(arrays[half:]))[1]
 
 
@@ -129,7 +132,7 @@ def _mapped(function: Any) -> Any:
 
 evolve_p = Primitive("evolve_state")
 tangent_p = Primitive("evolve_tangent")
-for _primitive, _function in ((evolve_p, _evolve), (tangent_p, _tangent)):
+for _primitive, _function in ((evolve_p, evolve_with), (tangent_p, _tangent)):
     _primitive.def_impl(lambda *a, f=_function, **how: f(*a, **how))
     _primitive.def_abstract_eval(lambda state, *_, **how: state)
     _lower = mlir.lower_fun(_function, multiple_results=False)

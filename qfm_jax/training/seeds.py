@@ -49,7 +49,7 @@ def fit_seeds(
         on_epoch: Called with the records of all seeds after each epoch.
 
     Returns:
-        The history of each seed. `seconds` is a seed's share of the time.
+        The history of each seed. Times and memory are a seed's share.
 
     Raises:
         InputError: For no model, lists of other lengths, seeds of different numbers of
@@ -77,12 +77,13 @@ def fit_seeds(
     states = _stack([steps.initial_state(model, key) for model, key in pairs])
     images = jnp.stack([part.images for part in train])  # (seeds, n, height, width)
     labels = jnp.stack([part.labels for part in train])
-    advance = jax.jit(functools.partial(_advance, steps))
     order = jax.jit(jax.vmap(steps.order, (0, None)))
     start = time.perf_counter()
     orders = order(states.key, 1)
-    jax.block_until_ready(advance(states, images, labels, orders, 0, 0))
+    advance_all = jax.jit(functools.partial(_advance, steps))
+    advance = advance_all.lower(states, images, labels, orders, 0, 0).compile()
     compiling = (time.perf_counter() - start) / len(models)
+    memory = _working_memory(advance) // len(models)
     records: list[tuple[EpochRecord, ...]] = [()] * len(models)
     for epoch in range(1, config.epochs + 1):
         first, stop = (epoch - 1) * steps.per_epoch, epoch * steps.per_epoch
@@ -107,7 +108,7 @@ def fit_seeds(
     for i, model in enumerate(models):
         model.eval()
         nnx.update(model, *_of_seed(states, i).best)
-    return tuple(History(own, best_epoch(own), compiling) for own in records)
+    return tuple(History(own, best_epoch(own), compiling, memory) for own in records)
 
 
 def _advance(
@@ -126,6 +127,12 @@ def _advance(
         return jax.vmap(step_one)(states, images, labels, orders)
 
     return jax.lax.fori_loop(first, stop, step_all, states)
+
+
+def _working_memory(program: Any) -> int:
+    """Bytes that a compiled program needs beside arguments and results, if it says."""
+    analysis = program.memory_analysis()
+    return int(getattr(analysis, "temp_size_in_bytes", 0))
 
 
 def _next_epoch(states: TrainState, is_best: Sequence[bool]) -> TrainState:
