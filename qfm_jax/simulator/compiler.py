@@ -16,7 +16,7 @@ import numpy as np
 from . import affine, fusion
 from .circuit import Circuit, Leaf, Preparation
 from .fusion import BLOCK, DIAGONAL, PHASE, SAMPLE, SHUFFLE, Item, Roll
-from .gates import Gate, Read
+from .gates import Gate, Read, is_real
 from .matrices import Bank, Factor, Stack
 from .program import Beginning, Stage
 from .steps import Block, Diagonal, Move, Phase, Shuffle, Step, Transpose
@@ -61,9 +61,13 @@ def compile_circuit(
     circuit, wires = _restrict(circuit, gates, measured)
     n, gates = circuit.n_wires, list(circuit.gates)
     prepared = [w for p in circuit.preparations for w in p.wires]
-    first, rest = fusion.product_prefix(gates, prepared)
     pools = Pools(circuit.leaves)
+    first, rest = fusion.product_prefix(gates, prepared)
     items = _cheapest(fusion.lower(rest, pools.of), pools, n)
+    of_data, more = fusion.product_prefix(gates, prepared, pools.of)
+    taken_in = _cheapest(fusion.lower(more, pools.of), pools, n)
+    if _cost(taken_in) <= _cost(items):
+        first, items = of_data, taken_in
     relabel = affine.identity(n)
     if diagonal and items and items[-1].kind == SHUFFLE:
         relabel = _shuffle_map(items.pop(), n)
@@ -207,7 +211,10 @@ class Assembly:
             for reads in zip(*(gate.reads for gate in gates), strict=True)
         )
         batched = fusion.is_batched(self.pools.of(gates[0]))
-        return Bank(gates[0].tree, stacks, 1 << len(gates[0].wires), batched)
+        tree, reads = gates[0].tree, gates[0].reads
+        shapes = tuple(read.positions.shape for read in reads)
+        real = len(shapes) == 1 and shapes == ((),) and is_real(tree, shapes)
+        return Bank(tree, stacks, 1 << len(gates[0].wires), batched, real)
 
     def beginning(self, first: dict[int, list[Gate]], prepared: Sequence) -> Beginning:
         """The product state of the first one-wire gates and all preparations."""

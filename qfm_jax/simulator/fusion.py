@@ -102,13 +102,16 @@ def projects(gate: Gate) -> bool:
 
 
 def product_prefix(
-    gates: Sequence[Gate], entangled: Iterable[int]
+    gates: Sequence[Gate], entangled: Iterable[int], pools_of: PoolsOf | None = None
 ) -> tuple[dict[int, list[Gate]], list[Gate]]:
     """Splits off the gates that act on a wire before it meets another one.
 
     Args:
         gates: in order of application.
         entangled: wires that start in a prepared state of several wires.
+        pools_of: where a gate's parameters are read. If given, a shared gate behind one
+            of each sample stays: where a block takes it in for nothing, the product
+            state then depends on the data alone and needs no backward pass.
 
     Returns:
         the first one-wire gates of each wire, and the other gates in order.
@@ -116,7 +119,11 @@ def product_prefix(
     first: dict[int, list[Gate]] = {}
     met, rest = set(entangled), []
     for gate in gates:
-        if len(gate.wires) == 1 and gate.wires[0] not in met:
+        is_alone = len(gate.wires) == 1 and gate.wires[0] not in met
+        if is_alone and pools_of and not is_batched(pools_of(gate)):
+            before = first.get(gate.wires[0], [])
+            is_alone = not any(is_batched(pools_of(one)) for one in before)
+        if is_alone:
             first.setdefault(gate.wires[0], []).append(gate)
         else:
             met |= set(gate.wires)

@@ -109,6 +109,20 @@ def kind_of(tree: Any, shapes: tuple[tuple[int, ...], ...]) -> Kind:
     return Kind() if wide else Kind(spectrum=_spectrum(tree))
 
 
+@lru_cache(maxsize=4096)
+def is_real(tree: Any, shapes: tuple[tuple[int, ...], ...]) -> bool:
+    """Whether a gate's matrix has no imaginary part at two values of its parameters."""
+    rng = np.random.default_rng(3)
+    try:
+        found = [
+            matrix(tree, [rng.uniform(0.1, 3, shape) for shape in shapes])
+            for _ in range(2)
+        ]
+    except Exception:  # an operation may refuse numbers in its own way
+        return False
+    return not any(np.imag(m).any() for m in found)
+
+
 def gives_diagonal(tree: Any, shapes: tuple[tuple[int, ...], ...]) -> bool:
     """Whether a gate's one parameter is its diagonal; only its name can say so."""
     if len(shapes) != 1 or len(shapes[0]) != 1:

@@ -87,11 +87,18 @@ class Bank:
     size: int
     """Matrix side, 2^k."""
     batched: bool
+    is_real: bool = False
+    """Whether the matrices have no imaginary part, whatever the parameters."""
 
     def matrices(self, pools: dict[str, Array], dtype: Any) -> Array:
-        """Shape (G, size, size), or (G, size, size, batch)."""
+        """Shape (G, size, size), or (G, size, size, batch); real where `is_real`."""
+        real = np.finfo(dtype).dtype
         if isinstance(self.tree, np.ndarray):
             return self.tree[None].astype(dtype)
+        found = self._made(pools, dtype)
+        return found.real.astype(real) if self.is_real else found.astype(dtype)
+
+    def _made(self, pools: dict[str, Array], dtype: Any) -> Array:
         real = np.finfo(dtype).dtype
         complex_pool = lambda s: "complex" in s.pool  # noqa: E731
         values = [
@@ -99,7 +106,7 @@ class Bank:
         ]
         one = lambda *leaves: matrix(self.tree, leaves)  # noqa: E731
         if not values:
-            return np.asarray(one())[None].astype(dtype)
+            return np.asarray(one())[None]
         xp = namespace(*values)
         if self.batched:
             batch = max(v.shape[-1] for v in values)
@@ -109,8 +116,8 @@ class Bank:
             ]
             flat = [v.reshape(-1, *v.shape[2:]) for v in values]
             found = _map(one, flat, xp).reshape(-1, batch, self.size, self.size)
-            return xp.moveaxis(found, 1, -1).astype(dtype)
-        return _map(one, values, xp).astype(dtype)
+            return xp.moveaxis(found, 1, -1)
+        return _map(one, values, xp)
 
 
 def _widen(values: Array, stack: Stack, batch: int, xp: Any) -> Array:

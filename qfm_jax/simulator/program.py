@@ -52,10 +52,13 @@ class Beginning:
         a, b = _chain(parts[:half], dtype), _chain(parts[half:], dtype)
         a, b = a[:, None], b[None]
         xp = namespace(a, b)
-        planes = [
-            a.real * b.real - a.imag * b.imag,
-            a.real * b.imag + a.imag * b.real,
-        ]
+        if a.dtype.kind == b.dtype.kind == "f":
+            planes = [a * b, xp.zeros_like(a * b)]
+        else:
+            planes = [
+                a.real * b.real - a.imag * b.imag,
+                a.real * b.imag + a.imag * b.real,
+            ]
         state = xp.stack(planes).reshape(2, -1, planes[0].shape[-1])
         return xp.broadcast_to(state, (*state.shape[:2], batch))
 
@@ -63,7 +66,7 @@ class Beginning:
         self, banks: Sequence[Array], pools: dict[str, Array], dtype: Any
     ) -> dict[int, Array]:
         """First wire of each factor of the product to its vector (2^k, batch or 1)."""
-        found = {w: np.array([[1], [0]], dtype) for w in self.layout}
+        found = {w: np.array([[1], [0]], np.finfo(dtype).dtype) for w in self.layout}
         for wires, factors in self.runs:
             vector: Any = None
             for factor in factors:
@@ -89,7 +92,7 @@ def _halfway(parts: Sequence[Array]) -> int:
 
 
 def _chain(parts: Sequence[Array], dtype: Any) -> Array:
-    whole = np.ones((1, 1), dtype)
+    whole = np.ones((1, 1), np.finfo(dtype).dtype)
     for i, part in enumerate(parts):
         if i == 0:
             whole = part

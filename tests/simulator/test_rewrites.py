@@ -132,3 +132,33 @@ def test_affine_maps_compose_and_invert(pairs):
         table = affine_image(gate)[table]
     np.testing.assert_array_equal(affine_image(whole), table)
     assert affine.compose(affine.invert(whole), whole) == affine.identity(3)
+
+
+def test_shared_gates_behind_the_data_may_stay_out_of_the_product_state():
+    operations = [
+        *(qml.RY(np.array([0.1, 0.2]), 0), qml.RX(0.3, 0), qml.RX(0.4, 1)),
+        *(qml.RZ(0.5, 1), qml.CNOT([0, 1]), qml.RX(0.6, 0)),
+    ]
+    structure, _ = read_tape(qml.tape.QuantumScript(operations, []), range(N))
+    gates = analyse(structure).gates
+    data, *_ = gates
+
+    def pools_of(gate):
+        return tuple("batched" if gate is data else "shared" for _ in gate.reads)
+
+    first, rest = fusion.product_prefix(gates, [])
+    assert (first[0], first[1]) == (list(gates[:2]), list(gates[2:4]))
+    assert rest == list(gates[4:])
+    first, rest = fusion.product_prefix(gates, [], pools_of)
+    assert first[0] == [data]
+    assert first[1] == list(gates[2:4])
+    assert rest == [gates[1], *gates[4:]]
+
+
+def test_a_real_gate_has_a_real_matrix_and_the_same_state():
+    angles = np.linspace(0.1, 2, N)
+    operations = [qml.RY(a, i) for i, a in enumerate(angles)]
+    state = _state(operations)
+    np.testing.assert_allclose(state, reference.state(operations, N), atol=1e-12)
+    mixed = [*operations, qml.RX(0.3, 1), qml.RY(0.2, 1), qml.CRY(0.4, [1, 3])]
+    np.testing.assert_allclose(_state(mixed), reference.state(mixed, N), atol=1e-12)
