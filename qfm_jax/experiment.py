@@ -12,13 +12,14 @@ import numpy as np
 from flax import nnx
 from scipy.special import softmax
 
-from ._checks import InputError
+from ._checks import InputError, input_error
 from .checkpoints import Checkpoints
 from .data import Dataset, Images, load_dataset
 from .devices import DeviceConfig
 from .evaluation import Scores, score
 from .history import History
 from .models import Classifier, count_parameters
+from .models.classifier import FrozenParam
 from .models.prediction import PREDICTION_BATCH, predict_logits
 from .runs import (
     Mistakes,
@@ -76,7 +77,7 @@ def execute(
             return read_run(directory)
     data = load_images(config)
     check_memory_of(config, data)
-    model = build_model(config, n_classes=data.n_classes)
+    model = start_model(config, n_classes=data.n_classes)
     if not resume:
         write_config(directory, config)
     _reset_peak_memory()
@@ -115,6 +116,44 @@ def build_model(
         device=device or config.device,
         rngs=nnx.Rngs(config.seed),
     )
+
+
+def start_model(config: RunConfig, *, n_classes: int) -> Classifier:
+    """Builds the model of a run as training starts it: with its trunk's weights.
+
+    Where the trunk was trained on another split, it has seen some of the validation
+    images; it has never seen a test image.
+
+    Raises:
+        InputError: For layers that keep the weights of no run, or a trunk whose layers
+            before the block are others.
+    """
+    model = build_model(config, n_classes=n_classes)
+    if config.trunk is None:
+        if config.network.frozen_front:
+            must = "name a finished run, whose layers before the block stay as they are"
+            raise input_error("trunk", must, "is missing")
+        return model
+    trunk = load_model(read_run(Path(config.trunk)))
+    ours, theirs = _weights(model.front), _weights(trunk.front)
+    shapes = [{path: w.shape for path, w in part.items()} for part in (ours, theirs)]
+    if shapes[0] != shapes[1]:
+        must = "name a run with the same layers before its block"
+        was = f"{config.trunk} has others"
+        cure = "Give both the same channels, hidden layers and number of features."
+        raise input_error("trunk", must, was, cure)
+    for path, weight in ours.items():
+        weight[...] = theirs[path][...]
+    return model
+
+
+def _weights(part: nnx.Module) -> dict[tuple, nnx.Variable]:
+    """Weights of a part by their paths, whether they are trained or not."""
+    return {
+        path: leaf
+        for path, leaf in nnx.iter_graph(part)
+        if isinstance(leaf, nnx.Param | FrozenParam)
+    }
 
 
 def load_model(run: Run, *, device: DeviceConfig | None = None) -> Classifier:

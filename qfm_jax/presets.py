@@ -74,6 +74,10 @@ MODELS = {
             n_circuits=2,
         ),
     ),
+    "transfer-hybrid": Preset(
+        "hybrid-cnn on the convolutions of a finished run (--trunk), which stay",
+        replace(FRONT_END, block="circuit", layers="efficient-su2", frozen_front=True),
+    ),
     "quanvolution": Preset(
         "a trained circuit of 4 qubits on each of 196 patches, then convolutions",
         replace(PATCHES, block="circuit"),

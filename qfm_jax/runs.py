@@ -69,6 +69,8 @@ class RunConfig:
     """Where its circuit runs."""
     seed: int = 0
     """Seed of the split, the start, the shuffling and the augmentation."""
+    trunk: str | None = None
+    """A finished run whose layers before the block this one starts from."""
 
     def __post_init__(self) -> None:
         check_at_least("seed", self.seed, 0)

@@ -17,7 +17,7 @@ from flax import nnx
 from .._checks import InputError
 from ..controls import QUESTIONS, Twin, build_twins, possible_twins
 from ..data import Dataset
-from ..experiment import build_model, check_memory_of, check_same, load_images
+from ..experiment import check_memory_of, check_same, load_images, start_model
 from ..history import EpochRecord
 from ..models import circuits_per_image, count_parameters
 from ..models.block import BLOCKS, CIRCUIT_BLOCKS
@@ -209,7 +209,7 @@ def _train(
 ) -> Iterator[Unit]:
     """Trains a group of seeds and scores each on the test images."""
     configs = [dataclasses.replace(run, seed=seed) for seed in seeds]
-    models = [build_model(c, n_classes=data[c.seed].n_classes) for c in configs]
+    models = [start_model(c, n_classes=data[c.seed].n_classes) for c in configs]
     histories = fit_seeds(
         models,
         [data[seed].train for seed in seeds],

@@ -27,6 +27,7 @@ from .options import (
     Images,
     Out,
     Size,
+    Trunk,
     device_config,
     err,
     named_model,
@@ -63,6 +64,7 @@ class Audit:
     """Names of the twins; all that exist for the model where left out."""
     together: int = 5
     """Seeds that are trained at the same time; fewer need less memory."""
+    trunk: Trunk = None
     device: Device = DeviceConfig().name
     diff_method: DiffMethod = "best"
     out: Out = None
@@ -86,6 +88,7 @@ class Audit:
             classes=run.data.classes,
             seeds=config.n_seeds,
             seed=run.seed,
+            trunk=run.trunk,
             twins=config.twins,
             together=config.together,
             device=run.device.name,
@@ -108,6 +111,7 @@ class Audit:
             ),
             device=device_config(self.device, None, self.diff_method, self.seed),
             seed=self.seed,
+            trunk=self.trunk,
         )
         return AuditConfig(run, self.seeds, self.twins, self.together)
 

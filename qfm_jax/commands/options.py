@@ -30,6 +30,10 @@ Size = Annotated[
 Classes = Annotated[
     tuple[str, ...], arg(help="Classes to keep, by name or number; all by default.")
 ]
+Trunk = Annotated[
+    str | None,
+    arg(help="Finished run to take the layers before the block from.", metavar="RUN"),
+]
 Seed = Annotated[int, arg(help="Seed of split, start, shuffling and augmentation.")]
 Device = Annotated[
     str, arg(help="PennyLane device that runs the circuit, by its short name.")

@@ -35,6 +35,7 @@ from .options import (
     Seed,
     Shots,
     Size,
+    Trunk,
     device_config,
     err,
     named_model,
@@ -60,6 +61,7 @@ class Train:
     test_size: Size = None
     classes: Classes = ()
     seed: Seed = 0
+    trunk: Trunk = None
     device: Device = DeviceConfig().name
     shots: Shots = None
     diff_method: DiffMethod = "best"
@@ -79,6 +81,7 @@ class Train:
             test_size=config.data.test_size,
             classes=config.data.classes,
             seed=config.seed,
+            trunk=config.trunk,
             device=config.device.name,
             shots=config.device.shots,
             diff_method=config.device.diff_method,
@@ -100,6 +103,7 @@ class Train:
             ),
             device=device_config(self.device, self.shots, self.diff_method, self.seed),
             seed=self.seed,
+            trunk=self.trunk,
         )
 
     def run(self) -> None:

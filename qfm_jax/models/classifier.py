@@ -89,6 +89,9 @@ class ModelConfig:
     """Side of the patches that the block maps one by one, their pixels as angles; 0 for
     a block that takes each image as a whole."""
 
+    frozen_front: bool = False
+    """Whether all layers before the block keep the weights that they start with."""
+
     residual: bool = False
     """Whether what follows the block takes the block's features too."""
 
@@ -201,6 +204,8 @@ class Classifier(nnx.Module):
                 n_features = config.n_circuits * width + n_in
         self.readout = _readout(config, n_features, n_classes, rngs)
         self.front, self.back = nnx.Sequential(*front), nnx.Sequential(*back)
+        if config.frozen_front:
+            _freeze(self.front)
         self.block: nnx.Module = nnx.Sequential(_identity)
         if self.has_block:
             self.block = build_blocks(
@@ -235,6 +240,17 @@ class Classifier(nnx.Module):
         cure = "Pixels go in [0, 1], with a leading batch axis and no channel axis."
         check_shape("images", images.shape, ("batch", *self.image_shape), cure)
         return self.front(images)
+
+
+class FrozenParam(nnx.Variable):
+    """A weight that keeps the value it started with."""
+
+
+def _freeze(part: nnx.Module) -> None:
+    for _, module in nnx.iter_modules(part):
+        for name, value in list(vars(module).items()):
+            if isinstance(value, nnx.Param):
+                setattr(module, name, FrozenParam(value[...]))
 
 
 class ScaledReadout(nnx.Module):

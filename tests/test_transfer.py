@@ -1,0 +1,78 @@
+"""A circuit on the frozen layers of a finished run."""
+
+import dataclasses
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+
+from qfm_jax._checks import InputError
+from qfm_jax.cli import main
+from qfm_jax.experiment import execute, load_model, start_model
+from qfm_jax.models import ModelConfig, count_parameters
+from qfm_jax.runs import DataConfig, RunConfig, read_run
+from qfm_jax.training import TrainConfig
+
+DENSE = ModelConfig(channels=(2,), hidden=(6,), block="dense", n_qubits=3)
+HEAD = dataclasses.replace(
+    DENSE, block="circuit", layers="real-amplitudes", n_layers=1, frozen_front=True
+)
+DATA = DataConfig("digits", train_size=200, test_size=50)
+
+
+@pytest.fixture(scope="module")
+def trunk(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("trunk") / "run"
+    config = RunConfig("trunk", DENSE, TrainConfig(epochs=1), DATA)
+    return execute(config, directory, progress=False)
+
+
+def front(model):
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(nnx.state(model.front))]
+
+
+def test_the_front_is_the_trunks_and_stays_so(trunk, tmp_path):
+    config = RunConfig(
+        *("transfer", HEAD, TrainConfig(epochs=2), DATA), trunk=str(trunk.directory)
+    )
+    run = execute(config, tmp_path / "run", progress=False)
+    trained = load_model(read_run(run.directory))
+    theirs = front(load_model(trunk))
+    assert len(theirs) == 6  # kernels and biases of three layers
+    for ours, expected in zip(front(trained), theirs, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    start = start_model(config, n_classes=10)
+    moved = [
+        not np.array_equal(a, b)
+        for a, b in zip(
+            jax.tree.leaves(nnx.state(start, nnx.Param)),
+            jax.tree.leaves(nnx.state(trained, nnx.Param)),
+            strict=True,
+        )
+    ]
+    assert all(moved)
+    assert count_parameters(trained) == (2 * 3, 3 * 10 + 10)
+
+
+def test_without_frozen_layers_the_trunk_is_a_start(trunk):
+    network = dataclasses.replace(HEAD, frozen_front=False)
+    config = RunConfig("warm", network, data=DATA, trunk=str(trunk.directory))
+    model = start_model(config, n_classes=10)
+    for ours, expected in zip(front(model), front(load_model(trunk)), strict=True):
+        np.testing.assert_array_equal(ours, expected)
+    assert len(jax.tree.leaves(nnx.state(model.front, nnx.Param))) == 6
+
+
+def test_frozen_layers_need_a_trunk_that_fits(trunk, tmp_path, capsys):
+    with pytest.raises(InputError, match=r"`trunk` must name a finished run.* is miss"):
+        start_model(RunConfig("head", HEAD, data=DATA), n_classes=10)
+    other = dataclasses.replace(HEAD, hidden=(7,))
+    config = RunConfig("head", other, data=DATA, trunk=str(trunk.directory))
+    with pytest.raises(InputError, match=r"`trunk` must name a run with the same lay"):
+        start_model(config, n_classes=10)
+    out = tmp_path / "run"
+    given = ["--dataset", "digits", "--train-size", "100", "--out", str(out)]
+    assert main(["train", "transfer-hybrid", *given]) == 2
+    assert "`trunk` must name a finished run" in capsys.readouterr().err
+    assert not out.exists()
