@@ -30,7 +30,7 @@ TRAININGS = {
     "hamiltonian": "hamiltonian --epochs 15",
     "amplitude": "amplitude --epochs 12",
     "qcnn": "qcnn --epochs 10",
-    "compact-hybrid": "compact-hybrid --epochs 15",
+    "compact-hybrid": "compact-hybrid --epochs 18",
     "two classes": "amplitude --classes T-shirt/top Trouser --n-qubits 8 "
     "--layers real-amplitudes --n-layers 5 --epochs 10",
 }

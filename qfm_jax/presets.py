@@ -20,7 +20,7 @@ class Preset:
 
 
 FRONT_END = ModelConfig(channels=(16, 32, 64), hidden=(64,), dropout=0.15)
-COMPACT = ModelConfig(channels=(8, 16, 32), hidden=(32,), dropout=0.05)
+COMPACT = ModelConfig(channels=(8, 18, 36), hidden=(36,), dropout=0.1)
 PATCHES = ModelConfig(
     patch=2, n_qubits=4, channels=(16, 32), hidden=(64,), dropout=0.15
 )

@@ -153,6 +153,10 @@ def test_every_option_has_a_help_line(capsys, command):
             "must name a directory that `qfm compare` wrote, but nowhere holds no",
         ),
         (["data", "cifar"], "`name` must be one of auto, digits"),
+        (
+            ["train", "linear", *DIGITS, "--classes", "3"],
+            "`classes` must name two classes or more, but names '3' alone",
+        ),
         (["evaluate", "nowhere"], "nowhere holds no run"),
         (["predict", "nowhere", "image.png"], "`path` .*image.png is not there"),
         (["report", "nowhere"], "nowhere holds no run"),
@@ -182,6 +186,18 @@ def test_train_writes_a_run(run_directory):
         ".png",
         ".svg",
     }
+
+
+def test_classes_are_kept_by_a_run_and_when_it_is_scored_again(tmp_path):
+    out = tmp_path / "run"
+    options = ["--classes", 8, 3, "--train-size", 100, "--epochs", 2, "--out", out]
+    assert qfm("train", "linear", *DIGITS, *options) == 0
+    table = json.loads((out / "scores.json").read_text())
+    assert table["class_names"] == ["8", "3"]
+    assert table["n_parameters"] == 2 * 785
+    assert read_config(out).data.classes == ("8", "3")
+    assert qfm("evaluate", out, "--test-size", 20) == 0
+    assert qfm("train", "--resume", out) == 0
 
 
 def test_train_says_where_the_run_lies(capsys, tmp_path):

@@ -26,7 +26,6 @@ from .gates import (
     Read,
     Spectrum,
     canonical,
-    gives_diagonal,
     kind_of,
 )
 
@@ -267,8 +266,8 @@ def _takes_matrix(op: Any, leaves: tuple[Leaf, ...]) -> bool:
         must = "have a matrix or a decomposition"
         was = f"{op.name} on {n} wires has neither"
         raise UnsupportedOperationError(str(input_error("operation", must, was)))
-    if gives_diagonal(canonical(op)[0], tuple(leaf.shape for leaf in leaves)):
-        return True
+    if isinstance(op, qml.DiagonalQubitUnitary):
+        return True  # of any size: it is never written as a matrix
     # A gate with several parameters from the data is cheap only as rotations.
     several = len(leaves) > 1 and any(leaf.batched for leaf in leaves)
     return op.has_matrix and n <= MAX_MATRIX_WIRES and not several

@@ -295,3 +295,15 @@ def test_a_gradient_beyond_the_memory_is_refused_before_it_is_compiled(
     must = r"`wires` must leave the gradient of one sample within .* need .*"
     with pytest.raises(InputError, match=must + cure):
         jax.eval_shape(jax.grad(node), weights)
+
+
+def test_a_template_whose_wires_cannot_be_mapped_runs_by_its_decomposition():
+    def circuit(angle):
+        qml.HilbertSchmidt(V=qml.RZ(angle, wires=1), U=qml.Hadamard(0))
+        return qml.probs(wires=[0, 1])
+
+    ours, theirs = (
+        qml.QNode(circuit, qml.device(name, wires=2))(0.4)
+        for name in ("qfm.statevector", "default.qubit")
+    )
+    np.testing.assert_allclose(ours, theirs, atol=1e-7)
