@@ -1,9 +1,9 @@
 """Flax models: a circuit as a layer, and the classifiers around it."""
 
 from .classifier import Classifier as Classifier
-from .classifier import ModelConfig as ModelConfig
 from .classifier import circuits_per_image as circuits_per_image
 from .classifier import count_parameters as count_parameters
+from .config import ModelConfig as ModelConfig
 from .quantum_layer import LinenQuantumLayer as LinenQuantumLayer
 from .quantum_layer import QuantumLayer as QuantumLayer
 from .quantum_layer import QuantumParam as QuantumParam

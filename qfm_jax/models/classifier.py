@@ -1,6 +1,5 @@
 """Images -> logits: one classifier whose variants are values of `ModelConfig`."""
 
-import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -10,137 +9,16 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from .._checks import (
-    check_at_least,
-    check_one_of,
-    check_range,
-    check_shape,
-    input_error,
-)
-from ..circuits import (
-    EMBEDDINGS,
-    LAYERS,
-    REUPLOADINGS,
-    VariationalCircuit,
-    build_circuit,
-)
+from .._checks import check_at_least, check_shape, input_error
 from ..devices import DeviceConfig
-from .block import BLOCKS, BOUNDED, CIRCUIT_BLOCKS, block_width, build_blocks
+from .block import BOUNDED, CIRCUIT_BLOCKS, block_width, build_blocks
+from .config import ModelConfig
 from .convolution import ConvolutionPool
 from .pixels import centred, framed, patches
 from .quantum_layer import QuantumParam
 
 NOTHING = ("none", "removed", "linear")
 """Blocks that give what they take."""
-
-
-@dataclasses.dataclass(frozen=True)
-class ModelConfig:
-    """A classifier as data; two models that differ in one value differ in that alone.
-
-    images -> convolutions -> (dropout, hidden layer) ... -> block -> read-out
-
-    With `features="pixels"` the block takes the image itself. With `patch` it comes
-    first and maps every patch of the image, as a convolution would:
-
-    images -> patches -> block -> convolutions -> (dropout, hidden) ... -> read-out
-
-    Example:
-        >>> hybrid = ModelConfig(channels=(8,), block="circuit", n_qubits=4)
-        >>> twin = dataclasses.replace(hybrid, block="dense")
-    """
-
-    channels: tuple[int, ...] = ()
-    """Output channels of each 3x3 convolution (with 2x2 max pooling and ReLU)."""
-
-    hidden: tuple[int, ...] = ()
-    """Widths of the dense ReLU layers that follow."""
-
-    dropout: float = 0.0
-    """Share of the features that is dropped before each hidden layer, in [0, 0.95]."""
-
-    block: str = "none"
-    """What stands before the read-out: a circuit or a stand-in of it (see `BLOCKS`),
-    after a dense layer that reduces the features to those it takes; or `none`."""
-
-    embedding: str = "angle"
-    """How the circuit takes its features in."""
-
-    layers: str = "strongly-entangling"
-    """The circuit's trainable layers."""
-
-    n_qubits: int = 8
-    """Qubits of the circuit; also the width of the dense block."""
-
-    n_layers: int = 2
-    """Trainable layers of the circuit."""
-
-    n_circuits: int = 1
-    """Circuits side by side, each with features and weights of its own."""
-
-    angle_spread: float = 0.1
-    """Standard deviation of the circuit's weights at the start, in radians."""
-
-    features: str = "dense"
-    """What the block takes: `dense`, the results of a trained layer, or `pixels`, the
-    image in a frame of ones, pooled where it is too large."""
-
-    patch: int = 0
-    """Side of the patches that the block maps one by one, their pixels as angles; 0 for
-    a block that takes each image as a whole."""
-
-    frozen_front: bool = False
-    """Whether all layers before the block keep the weights that they start with."""
-
-    residual: bool = False
-    """Whether what follows the block takes the block's features too."""
-
-    readout: str = "dense"
-    """`dense`, a trained layer, or `scale`: one trained factor, and an offset a class,
-    for the block's first results."""
-
-    def __post_init__(self) -> None:
-        check_one_of("block", self.block, ("none", *BLOCKS))
-        check_one_of("embedding", self.embedding, (*EMBEDDINGS, *REUPLOADINGS))
-        check_one_of("layers", self.layers, LAYERS)
-        check_one_of("features", self.features, ("dense", "pixels"))
-        check_one_of("readout", self.readout, ("dense", "scale"))
-        check_range("dropout", self.dropout, 0, 0.95)
-        check_range("angle_spread", self.angle_spread, 0)
-        check_at_least("n_qubits", self.n_qubits, 1)
-        check_at_least("n_layers", self.n_layers, 1)
-        check_at_least("n_circuits", self.n_circuits, 1)
-        check_at_least("patch", self.patch, 0)
-        for width in self.channels:
-            check_at_least("channels", width, 1)
-        for width in self.hidden:
-            check_at_least("hidden", width, 1)
-        if self.block != "none":
-            self._check_place_of_block()
-
-    def _check_place_of_block(self) -> None:
-        excluded: dict[str, Any] = {}
-        where = "the block takes the pixels"
-        if self.features == "pixels":
-            excluded = {"channels": (), "hidden": (), "n_circuits": 1, "patch": 0}
-        elif self.patch:
-            where = "the block maps patches"
-            excluded = {"n_circuits": 1, "residual": False, "readout": "dense"}
-        for name, plain in excluded.items():
-            if (value := getattr(self, name)) != plain:
-                raise input_error(name, f"be {plain!r} where {where}", f"is {value!r}")
-        if not self.patch:
-            return
-        if (self.embedding, self.n_qubits) != ("angle", self.patch**2):
-            must = f"be {self.patch**2}, one for each pixel of a patch, and the "
-            must += "embedding 'angle'"
-            was = f"is {self.n_qubits}, with the embedding {self.embedding!r}"
-            raise input_error("n_qubits", must, was)
-
-    @property
-    def circuit(self) -> VariationalCircuit:
-        """The circuit, or the one that the block stands in for."""
-        return build_circuit(self.embedding, self.layers, self.n_qubits, self.n_layers)
 
 
 class Classifier(nnx.Module):
