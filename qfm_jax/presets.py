@@ -78,6 +78,10 @@ MODELS = {
         "hybrid-cnn on the convolutions of a finished run (--trunk), which stay",
         replace(FRONT_END, block="circuit", layers="efficient-su2", frozen_front=True),
     ),
+    "patch-cnn": Preset(
+        "a 2x2 convolution of stride 2 where quanvolution has its circuit",
+        replace(PATCHES, block="dense"),
+    ),
     "quanvolution": Preset(
         "a trained circuit of 4 qubits on each of 196 patches, then convolutions",
         replace(PATCHES, block="circuit"),

@@ -1,5 +1,8 @@
 """The models and comparisons that have a name."""
 
+import re
+from pathlib import Path
+
 import pytest
 from flax import nnx
 
@@ -32,6 +35,18 @@ def test_parameters_of_the_pure_models_by_hand():
     # 10 qubits -> 5 -> 3, read out: 9 words of one letter, 27 of two
     pools = 5 + 2
     assert count("qcnn") == (15 * (10 + 5) + 2 * pools, 36 * 10 + 10)
+
+
+def test_the_twin_of_the_quanvolution_has_as_many_channels():
+    (quantum, classical), (_, twin) = count("quanvolution"), count("patch-cnn")
+    assert (quantum, twin) == (2 * 4 * 3, classical + 4 * 4 + 4)
+
+
+def test_every_model_of_the_readme_exists_and_every_other_way_round():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    table = readme.split("## The models that have a name")[1].split("## ")[0]
+    named = set(re.findall(r"`([a-z0-9-]+)`", table.split("|---|---|")[1]))
+    assert named == set(MODELS)
 
 
 def test_a_random_quanvolution_trains_no_angle():
