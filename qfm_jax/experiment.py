@@ -128,11 +128,11 @@ def start_model(config: RunConfig, *, n_classes: int) -> Classifier:
         InputError: For layers that keep the weights of no run, or a trunk whose layers
             before the block are others.
     """
+    if config.trunk is None and config.network.frozen_front:
+        must = "name a finished run, whose layers before the block stay as they are"
+        raise input_error("trunk", must, "is missing")
     model = build_model(config, n_classes=n_classes)
     if config.trunk is None:
-        if config.network.frozen_front:
-            must = "name a finished run, whose layers before the block stay as they are"
-            raise input_error("trunk", must, "is missing")
         return model
     trunk = load_model(read_run(Path(config.trunk)))
     ours, theirs = _weights(model.front), _weights(trunk.front)

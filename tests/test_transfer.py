@@ -14,7 +14,7 @@ from qfm_jax.models import ModelConfig, count_parameters
 from qfm_jax.runs import DataConfig, RunConfig, read_run
 from qfm_jax.training import TrainConfig
 
-DENSE = ModelConfig(channels=(2,), hidden=(6,), block="dense", n_qubits=3)
+DENSE = ModelConfig(hidden=(6,), block="dense", n_qubits=3)
 HEAD = dataclasses.replace(
     DENSE, block="circuit", layers="real-amplitudes", n_layers=1, frozen_front=True
 )
@@ -39,7 +39,7 @@ def test_the_front_is_the_trunks_and_stays_so(trunk, tmp_path):
     run = execute(config, tmp_path / "run", progress=False)
     trained = load_model(read_run(run.directory))
     theirs = front(load_model(trunk))
-    assert len(theirs) == 6  # kernels and biases of three layers
+    assert len(theirs) == 4  # kernels and biases of two layers
     for ours, expected in zip(front(trained), theirs, strict=True):
         np.testing.assert_array_equal(ours, expected)
     start = start_model(config, n_classes=10)
@@ -61,7 +61,7 @@ def test_without_frozen_layers_the_trunk_is_a_start(trunk):
     model = start_model(config, n_classes=10)
     for ours, expected in zip(front(model), front(load_model(trunk)), strict=True):
         np.testing.assert_array_equal(ours, expected)
-    assert len(jax.tree.leaves(nnx.state(model.front, nnx.Param))) == 6
+    assert len(jax.tree.leaves(nnx.state(model.front, nnx.Param))) == 4
 
 
 def test_frozen_layers_need_a_trunk_that_fits(trunk, tmp_path, capsys):
