@@ -31,8 +31,8 @@ TRAININGS = {
     "amplitude": "amplitude --epochs 12",
     "qcnn": "qcnn --epochs 10",
     "compact-hybrid": "compact-hybrid --epochs 18",
-    "two classes": "amplitude --classes T-shirt/top Trouser --n-qubits 8 "
-    "--layers real-amplitudes --n-layers 5 --epochs 10",
+    "two classes": "amplitude --classes T-shirt/top Trouser --n-qubits 6 "
+    "--layers real-amplitudes --n-layers 7 --learning-rate 0.05 --epochs 10",
 }
 """Arguments of `qfm train`, by the name of a row."""
 
@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         rows.append(row_of(name, run))
         options.out.parent.mkdir(parents=True, exist_ok=True)
         write_json(options.out, {"preset": options.preset, "rows": rows})
-    Console().print(table_of(rows))
+    Console(width=max(Console().width, 100)).print(table_of(rows))
     print(f"Written: {options.out}")
 
 
@@ -102,9 +102,9 @@ def row_of(name: str, run: Run) -> dict[str, Any]:
 
 def table_of(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(title="Test accuracy, one seed each")
-    table.add_column("model")
-    for column in ("qubits", "quantum", "other", "accuracy, %", "95 %", "training, s"):
-        table.add_column(column, justify="right")
+    table.add_column("model", no_wrap=True)
+    for column in ("qubits", "angles", "other", "accuracy, %", "95 %", "s"):
+        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         result, network = row["result"], row["config"]["network"]
         low, high = result["scores"]["accuracy_interval"]
