@@ -36,7 +36,7 @@ TRAININGS = {
 }
 """Arguments of `qfm train`, by the name of a row."""
 
-SMOKE = "--train-size 600 --test-size 500 --epochs 1"
+SMOKE = "--train-size 600 --epochs 1"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,46 @@
+"""The scripts run from their first line to their file, on the digits."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+
+
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, EXPERIMENTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+def test_zoo_trains_what_is_missing_and_keeps_what_is_there(tmp_path, capsys):
+    zoo, out = script("zoo"), tmp_path / "zoo.json"
+    given = ["--preset", "smoke", "--dataset", "digits", "--only", "compact-hybrid"]
+    given += ["--runs", str(tmp_path / "runs"), "--out", str(out)]
+    zoo.main(given)
+    (row,) = json.loads(out.read_text())["rows"]
+    assert row["result"]["n_parameters"] < 20_000
+    scores = tmp_path / "runs" / "compact-hybrid" / "scores.json"
+    before = scores.stat().st_mtime_ns
+    zoo.main(given)
+    assert scores.stat().st_mtime_ns == before
+    assert "compact-hybrid" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_kernels_are_compared_on_the_same_features(tmp_path):
+    compare, out = script("quantum_kernel"), tmp_path / "kernel.json"
+    given = ["--preset", "smoke", "--dataset", "digits", "--n-qubits", "3"]
+    compare.main([*given, "--out", str(out)])
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["kernel"] for row in rows] == ["fidelity", "projected", "rbf"]
+    assert {row["n_tries"] for row in rows} == {9}
+    assert all(row["accuracy"] > 0.4 for row in rows)  # chance: 0.1
+    stamp = [row["seconds"] for row in rows]
+    compare.main([*given, "--out", str(out)])
+    again = json.loads(out.read_text())["rows"]
+    assert [row["seconds"] for row in again] == stamp
