@@ -31,7 +31,7 @@ BLOCKS = {
     "fourier": "a sum of random Fourier terms of the features, of trained coefficients",
     "dense": "one dense tanh layer of the circuit's width",
     "matched": "a dense bottleneck with about as many parameters as the circuit",
-    "removed": "nothing: the squashed features go to the read-out",
+    "removed": "nothing: the features go on as they are",
     "linear": "nothing, and the features are not squashed either",
 }
 

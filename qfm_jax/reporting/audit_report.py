@@ -63,7 +63,6 @@ def audit_table(audit: Audit) -> Table:
         "Model \u2212 twin,\npoints, 95 %",
         "p,\nHolm",
         "Para-\nmeters",
-        "kFLOP\nan image",
         "Training\ns a seed",
     ):
         table.add_column(name, justify="right", no_wrap=True)
@@ -74,7 +73,6 @@ def audit_table(audit: Audit) -> Table:
             row["difference"],
             row["p"],
             f"{row['n_parameters']:,}",
-            row["flops"],
             f"{row['seconds']:,.1f}",
         )
     return table
