@@ -27,6 +27,8 @@ def repeat_command(run: Run) -> str:
         "data_dir": _last_name(data.folder),
         "train_size": data.train_size,
         "test_size": data.test_size,
+        "classes": data.classes or None,
+        "trunk": _last_name(config.trunk),
         "epochs": config.training.epochs,
         "seed": config.seed,
     }
@@ -43,7 +45,8 @@ def repeat_command(run: Run) -> str:
 def config_toml(config: RunConfig) -> str:
     """The configuration as its `config.toml` has it."""
     data = dataclasses.replace(config.data, folder=_last_name(config.data.folder))
-    return to_toml(dataclasses.replace(config, data=data))
+    trunk = _last_name(config.trunk)
+    return to_toml(dataclasses.replace(config, data=data, trunk=trunk))
 
 
 def _last_name(folder: str | None) -> str | None:

@@ -282,7 +282,17 @@ def test_toml_holds_the_configuration_without_the_folder():
     table = tomllib.loads(config_toml(config))
     assert table["network"]["n_qubits"] == 8
     assert table["training"]["augment"] is True
-    assert table["data"] == {"name": "fashion-mnist", "folder": "data"}
+    assert table["data"] == {"name": "fashion-mnist", "folder": "data", "classes": []}
+
+
+def test_classes_and_trunk_are_repeated_without_the_machines_folders():
+    run = make_run("hybrid-cnn")
+    data = dataclasses.replace(run.config.data, classes=("Dress", "T-shirt/top"))
+    config = dataclasses.replace(run.config, data=data, trunk="/home/me/runs/cnn")
+    command = repeat_command(dataclasses.replace(run, config=config))
+    assert "--classes Dress T-shirt/top" in command
+    assert "--trunk cnn" in command
+    assert "/home" not in command + config_toml(config)
 
 
 def test_glossary_defines_every_column(page):
