@@ -1,5 +1,6 @@
 """An audit -> its figures on disk, a table, and one self-contained HTML file."""
 
+import dataclasses
 import statistics
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from ..audit import Audit, TwinResult
 from ..models.block import BLOCKS
 from ..runs import to_toml
 from . import audit_figures
+from .configuration import without_folders
 from .page import environment, picture
 from .style import save_figure
 
@@ -79,12 +81,13 @@ def audit_table(audit: Audit) -> Table:
 
 
 def _content(audit: Audit) -> dict[str, Any]:
+    run = without_folders(audit.config.run)
     return {
         "audit": audit,
         "rows": _rows(audit),
         "n_epochs": audit.config.run.training.epochs,
         "learning_rate": audit.config.run.training.learning_rate,
-        "config": to_toml(audit.config),
+        "config": to_toml(dataclasses.replace(audit.config, run=run)),
         "accuracies": picture(
             audit_figures.plot_accuracies(audit),
             "Test accuracy of every seed; the numbers stand in the table below",

@@ -44,9 +44,13 @@ def repeat_command(run: Run) -> str:
 
 def config_toml(config: RunConfig) -> str:
     """The configuration as its `config.toml` has it."""
+    return to_toml(without_folders(config))
+
+
+def without_folders(config: RunConfig) -> RunConfig:
+    """The configuration with the last name alone of each folder."""
     data = dataclasses.replace(config.data, folder=_last_name(config.data.folder))
-    trunk = _last_name(config.trunk)
-    return to_toml(dataclasses.replace(config, data=data, trunk=trunk))
+    return dataclasses.replace(config, data=data, trunk=_last_name(config.trunk))
 
 
 def _last_name(folder: str | None) -> str | None:
