@@ -83,7 +83,8 @@ def test_version(capsys):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_option_has_a_help_line(capsys, command):
+def test_every_option_has_a_help_line(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")  # wider, boxes of options stand side by side
     assert qfm(command, "--help") == 0
     printed = one_line(capsys.readouterr().out)
     assert f"usage: qfm {command}" in printed
@@ -396,5 +397,5 @@ def test_models_lists_every_model_with_its_parameters(capsys):
     printed = capsys.readouterr().out
     for name in MODELS:
         assert re.search(rf"│ {name} ", printed)
-    (hybrid,) = [line for line in printed.splitlines() if "│ hybrid-cnn " in line]
+    hybrid = next(line for line in printed.splitlines() if "│ hybrid-cnn " in line)
     assert re.findall(r"│ +([\d,]+) +", hybrid) == ["48", "60,834"]
