@@ -1,8 +1,10 @@
 """`qfm data` and `qfm models`: what there is."""
 
 import dataclasses
+import functools
 
 import numpy as np
+from flax import nnx
 from rich.console import Console
 from rich.table import Table
 from tyro.conf import Positional
@@ -53,7 +55,9 @@ class Models:
         for column in ("quantum", "classical"):
             table.add_column(column, justify="right")
         for name, preset in MODELS.items():
-            model = build_model(RunConfig(name, preset.network), n_classes=10)
+            config = RunConfig(name, preset.network)
+            build = functools.partial(build_model, config, n_classes=10)
+            model = nnx.eval_shape(build)  # shapes alone: nothing is compiled
             counts = (f"{count:,}" for count in count_parameters(model))
             table.add_row(name, preset.summary, *counts)
         Console().print(table)
