@@ -65,6 +65,8 @@ class Classifier(nnx.Module):
             check_at_least("image_shape", side, 1)
         self.image_shape = image_shape
         self.has_block = config.block != "none"
+        # In the middle of (0, pi) an angle says nothing; elsewhere 0 does.
+        self.middle = jnp.pi / 2 if _to_angles in _squash(config) else 0.0
         # Beside nothing, the features would be there twice.
         self.is_residual = config.residual and config.block not in NOTHING
         front: list[Any]
@@ -100,7 +102,8 @@ class Classifier(nnx.Module):
         features = self._features(images)
         results = self.block(features)
         if self.is_residual:
-            results = jnp.concatenate([results, features], axis=-1)
+            around_zero = features - self.middle
+            results = jnp.concatenate([results, around_zero], axis=-1)
         return self.readout(self.back(results))
 
     def features(self, images: jax.Array) -> jax.Array:
@@ -167,7 +170,7 @@ def _readout(
 ) -> nnx.Module:
     if config.readout == "scale" and config.block not in NOTHING:
         return ScaledReadout(n_features, n_classes)
-    is_bounded = config.block in BOUNDED and not config.patch
+    is_bounded = config.block in BOUNDED and not (config.patch or config.residual)
     scale = 5.0**2 if is_bounded else 1.0
     init = nnx.initializers.variance_scaling(scale, "fan_in", "truncated_normal")
     return nnx.Linear(n_features, n_classes, kernel_init=init, rngs=rngs)

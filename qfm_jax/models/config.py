@@ -73,7 +73,7 @@ class ModelConfig:
     """Whether all layers before the block keep the weights that they start with."""
 
     residual: bool = False
-    """Whether what follows the block takes the block's features too."""
+    """Whether what follows the block takes the block's features too, around zero."""
 
     readout: str = "dense"
     """`dense`, a trained layer, or `scale`: one trained factor, and an offset a class,
