@@ -59,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     data, out = load_data(run), options.out
     result = json.loads(out.read_text()) if out.exists() else {"rows": []}
     setting = {"preset": options.preset, "seed": options.seed, "run": about(run)}
+    others = [row for row in result["rows"] if row["setting"] != setting]
     rows = [row for row in result["rows"] if row["setting"] == setting]
     done = {(row["features"], row["baseline"]) for row in rows}
     for features, (train, test) in samples(run, data, SIZES[options.preset]):
@@ -69,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             row = {"features": features, **dataclasses.asdict(found)}
             rows.append(row | {"setting": setting})
             out.parent.mkdir(parents=True, exist_ok=True)
-            write_json(out, {"rows": rows, "versions": machine_versions()})
+            write_json(out, {"rows": others + rows, "versions": machine_versions()})
     width = max(Console().width, 110)
     Console(width=width).print(table_of(rows, run))
     print(f"Written: {out}")

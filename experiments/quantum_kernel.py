@@ -62,12 +62,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     setting = {k: v for k, v in dataclasses.asdict(options).items() if k != "out"}
     out = options.out
     stored = json.loads(out.read_text())["rows"] if out.exists() else []
+    others = [row for row in stored if row["setting"] != setting]
     rows = [row for row in stored if row["setting"] == setting]
     done = {row["kernel"] for row in rows}
     for row in compare(options, [name for name in KERNELS if name not in done]):
         rows.append(row | {"setting": setting})
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(out, {"rows": rows, "versions": machine_versions()})
+        write_json(out, {"rows": others + rows, "versions": machine_versions()})
     Console().print(table_of(rows, options))
     print(f"Written: {out}")
 

@@ -8,10 +8,12 @@ Command:  python experiments/zoo.py
 Expected: an hour on 2 cores for all; --preset smoke (600 images, one epoch) 3 minutes.
 
 Each model is a run directory under --runs: what is finished is not trained again, what
-was interrupted goes on. One seed each; the intervals do not cover its choice.
+was interrupted goes on. The file keeps rows that were not asked for. One seed each; the
+intervals do not cover its choice.
 """
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +23,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from qfm_jax._checks import check_one_of
 from qfm_jax.baselines import pixel_features, score_baseline
 from qfm_jax.cli import main as qfm
 from qfm_jax.experiment import load_data
@@ -57,19 +60,24 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> None:
     options = tyro.cli(Options, args=argv, description=__doc__)
-    rows = []
+    out = options.out
+    stored = json.loads(out.read_text())["rows"] if out.exists() else []
+    rows = {(row["preset"], row["name"]): row for row in stored}
     for name in options.only:
-        run = trained(name, options)
-        rows.append(row_of(name, run))
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(options.out, {"preset": options.preset, "rows": rows})
-    Console(width=max(Console().width, 100)).print(table_of(rows))
-    print(f"Written: {options.out}")
+        check_one_of("only", name, TRAININGS)
+    for name in options.only:
+        row = row_of(name, trained(name, options))
+        rows[options.preset, name] = {"preset": options.preset, **row}
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(out, {"rows": list(rows.values())})
+    shown = [row for row in rows.values() if row["preset"] == options.preset]
+    Console(width=max(Console().width, 100)).print(table_of(shown))
+    print(f"Written: {out}")
 
 
 def trained(name: str, options: Options) -> Run:
     """The finished run of a row: as it stands, continued, or trained."""
-    directory = options.runs / name.replace(" ", "-")
+    directory = options.runs / options.preset / name.replace(" ", "-")
     if (directory / "scores.json").exists():
         return read_run(directory)
     if (directory / "config.toml").exists():

@@ -91,7 +91,7 @@ def _check_has_circuit(network: ModelConfig) -> None:
 
 def _twin(network: ModelConfig, name: str) -> Twin:
     if name == "linear" and (network.features == "pixels" or network.patch):
-        must = "be another one for pixels, which are not squashed: it is 'removed'"
+        must = "be another one: pixels are not squashed, so that it is 'removed' again"
         raise input_error("twins", must, "is 'linear'")
     twin = Twin(name, QUESTIONS[name], dataclasses.replace(network, block=name))
     nnx.eval_shape(lambda: Classifier(twin.network, rngs=nnx.Rngs(0)))

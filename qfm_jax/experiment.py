@@ -125,12 +125,9 @@ def start_model(config: RunConfig, *, n_classes: int) -> Classifier:
     images; it has never seen a test image.
 
     Raises:
-        InputError: For layers that keep the weights of no run, or a trunk whose layers
-            before the block are others.
+        InputError: For a trunk that is no finished run, or whose layers before the
+            block are others.
     """
-    if config.trunk is None and config.network.frozen_front:
-        must = "name a finished run, whose layers before the block stay as they are"
-        raise input_error("trunk", must, "is missing")
     model = build_model(config, n_classes=n_classes)
     if config.trunk is None:
         return model

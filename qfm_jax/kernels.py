@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pennylane as qml
 from numpy.typing import NDArray
+from pennylane.measurements import StateMP
 
 from ._checks import check_range, check_shape, input_error
 from .circuits import Embedding
@@ -199,7 +200,7 @@ class _Preparation:
     def n_observables(self) -> int:
         return 2**self.n_qubits
 
-    def __call__(self, inputs: jax.Array, weights: jax.Array) -> qml.typing.Result:
+    def __call__(self, inputs: jax.Array, weights: jax.Array) -> StateMP:
         del weights
         self.embedding(inputs)
         return qml.state()

@@ -22,7 +22,7 @@ import jax
 import numpy as np
 import tomli_w
 
-from ._checks import InputError, check_at_least
+from ._checks import InputError, check_at_least, input_error
 from .devices import DeviceConfig
 from .evaluation import Scores
 from .history import History, best_epoch, read_records
@@ -74,6 +74,9 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         check_at_least("seed", self.seed, 0)
+        if self.network.frozen_front and self.trunk is None:
+            must = "name a finished run, whose layers before the block stay as they are"
+            raise input_error("trunk", must, "is missing")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -88,6 +88,29 @@ def test_what_was_written_is_what_is_read(finished):
     assert table["twins"]["frozen"]["n_parameters_quantum"] == 0
 
 
+def test_what_a_twin_costs_is_counted_in_its_own_program(finished, tmp_path):
+    audit, _ = finished
+    twins = {twin.name: twin for twin in audit.twins}
+    runs = {name: twin.executions_per_image for name, twin in twins.items()}
+    assert runs == {n: int(n != "removed") for n in audit_names()}
+    assert twins["tiny"].flops_per_image == twins["frozen"].flops_per_image
+    removed = twins["removed"].flops_per_image
+    assert twins["tiny"].flops_per_image > removed > 2 * 784 * 2
+    assert all(twin.memory_bytes > 0 for twin in audit.twins)
+    model, *others = audit.twins
+    model = dataclasses.replace(
+        model,
+        flops_per_image=12_345_678,
+        memory_bytes=3 * 2**19,
+        executions_per_image=7,
+    )
+    costly = dataclasses.replace(audit, twins=(model, *others))
+    page = write_audit_report(costly, tmp_path / "report.html").read_text()
+    n_forward = 7 * 128  # one whole batch of the 200 images
+    for cell in ("12,346", "1.5", str(n_forward)):
+        assert f"<td>{cell}</td>" in page
+
+
 def test_an_interrupted_audit_goes_on_where_it_stopped(finished, tmp_path, monkeypatch):
     audit, _ = finished
     original, n_written = records.write_json, 0

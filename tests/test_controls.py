@@ -71,7 +71,7 @@ def test_pixels_and_patches_have_no_squashing_to_leave_out():
     for network in (pixels, patches):
         twins, impossible = possible_twins(network)
         assert {"removed", "dense", "frozen"} <= {twin.name for twin in twins}
-        assert "which are not squashed: it is 'removed'" in impossible["linear"]
+        assert "not squashed, so that it is 'removed' again" in impossible["linear"]
 
 
 def test_an_unknown_twin_is_refused_with_the_nearest_name():

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+ZOO = EXPERIMENTS / "results" / "zoo.json"
 
 
 def script(name):
@@ -21,10 +22,13 @@ def test_zoo_trains_what_is_missing_and_keeps_what_is_there(tmp_path, capsys):
     zoo, out = script("zoo"), tmp_path / "zoo.json"
     given = ["--preset", "smoke", "--dataset", "digits", "--only", "compact-hybrid"]
     given += ["--runs", str(tmp_path / "runs"), "--out", str(out)]
+    other = {"rows": [json.loads(ZOO.read_text())["rows"][0]]}
+    out.write_text(json.dumps(other))
     zoo.main(given)
-    (row,) = json.loads(out.read_text())["rows"]
+    kept, row = json.loads(out.read_text())["rows"]
     assert row["result"]["n_parameters"] < 20_000
-    scores = tmp_path / "runs" / "compact-hybrid" / "scores.json"
+    assert kept == other["rows"][0]
+    scores = tmp_path / "runs" / "smoke" / "compact-hybrid" / "scores.json"
     before = scores.stat().st_mtime_ns
     zoo.main(given)
     assert scores.stat().st_mtime_ns == before
@@ -44,3 +48,6 @@ def test_kernels_are_compared_on_the_same_features(tmp_path):
     compare.main([*given, "--out", str(out)])
     again = json.loads(out.read_text())["rows"]
     assert [row["seconds"] for row in again] == stamp
+    compare.main([*given[:-1], "2", "--out", str(out)])
+    kept = [row["n_features"] for row in json.loads(out.read_text())["rows"]]
+    assert kept == [3, 3, 3, 2, 2, 2]

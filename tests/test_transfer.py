@@ -66,13 +66,20 @@ def test_without_frozen_layers_the_trunk_is_a_start(trunk):
 
 def test_frozen_layers_need_a_trunk_that_fits(trunk, tmp_path, capsys):
     with pytest.raises(InputError, match=r"`trunk` must name a finished run.* is miss"):
-        start_model(RunConfig("head", HEAD, data=DATA), n_classes=10)
+        RunConfig("head", HEAD, data=DATA)
     other = dataclasses.replace(HEAD, hidden=(7,))
     config = RunConfig("head", other, data=DATA, trunk=str(trunk.directory))
     with pytest.raises(InputError, match=r"`trunk` must name a run with the same lay"):
         start_model(config, n_classes=10)
     out = tmp_path / "run"
     given = ["--dataset", "digits", "--train-size", "100", "--out", str(out)]
-    assert main(["train", "transfer-hybrid", *given]) == 2
+    models = ["--models", "transfer-hybrid"]
+    for command in (["train", "transfer-hybrid"], ["audit", "transfer-hybrid"]):
+        assert main([*command, *given]) == 2
+        assert "`trunk` must name a finished run" in capsys.readouterr().err
+    assert main(["compare", *models, *given]) == 2
     assert "`trunk` must name a finished run" in capsys.readouterr().err
+    other = ["--trunk", str(trunk.directory), "--twins", "dense"]
+    assert main(["audit", "transfer-hybrid", *given, *other]) == 2
+    assert "`trunk` must name a run with the same layers" in capsys.readouterr().err
     assert not out.exists()

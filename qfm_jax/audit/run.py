@@ -104,6 +104,7 @@ def run_audit(
     if not resume:  # only now: what is wrong with the input leaves no directory behind
         first = data[config.seeds[0]]
         check_memory_of(config.run, first, n_models=config.together)
+        start_model(config.run, n_classes=first.n_classes)  # refuses another's trunk
         start_directory(directory, "audit.toml", config)
     n_left = sum(len(seeds) for _, seeds in groups)
     n_units = len(runs) * config.n_seeds

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 import pennylane as qml
 from pennylane.typing import TensorLike
@@ -94,8 +95,9 @@ def exponential(weights: TensorLike) -> TensorLike:
     """The unitaries exp(iH) of real matrices (..., K, K), see `UnitaryLayers`.
 
     By its power series and repeated squaring, as products alone: XLA's solver, on which
-    a Pade approximant rests, is slow on the CPU, and was seen to block there. Exact to
-    rounding for norms of H up to 60, far beyond where training goes.
+    a Pade approximant rests, is slow on the CPU, and was seen to block there. Errors
+    stay below 1e-6 in single precision for norms of H up to 40, and below 1e-13 in
+    double precision for norms up to 15.
 
     Source: scaling and squaring, Moler and Van Loan, SIAM Review 45, 3 (2003); squared
     are exponentials less one, whose rounding errors do not double each time.
@@ -108,12 +110,13 @@ def exponential(weights: TensorLike) -> TensorLike:
     side = qml.math.shape(weights)[-1]
     generator = _generator(weights) * 0.5**SQUARINGS
     one = np.eye(2 * side, dtype=generator.dtype)
-    series = one + generator / TERMS
-    for k in range(TERMS - 1, 1, -1):
-        series = one + generator @ series / k
-    less_one = generator @ series
-    for _ in range(SQUARINGS):
-        less_one = 2 * less_one + less_one @ less_one
+    with jax.default_matmul_precision("highest"):  # a GPU takes TF32 else
+        series = one + generator / TERMS
+        for k in range(TERMS - 1, 1, -1):
+            series = one + generator @ series / k
+        less_one = generator @ series
+        for _ in range(SQUARINGS):
+            less_one = 2 * less_one + less_one @ less_one
     re, im = less_one[..., :side, :side], less_one[..., side:, :side]
     return one[:side, :side] + re + 1j * im
 

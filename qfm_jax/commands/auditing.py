@@ -12,8 +12,8 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 from .._checks import input_error
 from ..audit import AuditConfig, read_audit_config, run_audit
 from ..controls import build_twins
-from ..data import load_dataset
 from ..devices import DeviceConfig
+from ..experiment import load_images
 from ..models import ModelConfig
 from ..progress import AuditProgress
 from ..reporting import audit_table, write_audit_report
@@ -126,11 +126,7 @@ class Audit:
         build_twins(self.network, self.twins)  # refused before the data are fetched
         config = self.config
         if self.train_size is None:
-            chosen = config.run.data
-            train = load_dataset(
-                chosen.name, folder=chosen.folder, classes=chosen.classes
-            ).train
-            size = min(AUDIT_TRAIN_SIZE, len(train))
+            size = min(AUDIT_TRAIN_SIZE, len(load_images(config.run).train))
             data = dataclasses.replace(config.run.data, train_size=size)
             run = dataclasses.replace(config.run, data=data)
             config = dataclasses.replace(config, run=run)

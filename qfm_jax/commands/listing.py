@@ -10,10 +10,8 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from ..data import load_dataset
-from ..experiment import build_model
-from ..models import count_parameters
+from ..models import Classifier, count_parameters
 from ..presets import COMPARISONS, MODELS
-from ..runs import RunConfig
 from .options import Folder, Images
 
 
@@ -55,9 +53,9 @@ class Models:
         for column in ("quantum", "classical"):
             table.add_column(column, justify="right")
         for name, preset in MODELS.items():
-            config = RunConfig(name, preset.network)
-            build = functools.partial(build_model, config, n_classes=10)
-            model = nnx.eval_shape(build)  # shapes alone: nothing is compiled
+            build = functools.partial(Classifier, preset.network)
+            # Shapes alone: nothing is compiled.
+            model = nnx.eval_shape(lambda build=build: build(rngs=nnx.Rngs(0)))
             counts = (f"{count:,}" for count in count_parameters(model))
             table.add_row(name, preset.summary, *counts)
         Console().print(table)

@@ -16,7 +16,7 @@ COSTLESS = {
     *("reshape", "transpose", "broadcast_in_dim", "squeeze", "slice", "concatenate"),
     *("convert_element_type", "copy", "gather", "dynamic_slice", "pad", "iota", "rev"),
     *("split", "expand_dims", "permute_basis", "stop_gradient", "real", "imag"),
-    *("copy_p", "random_wrap", "random_unwrap", "dynamic_update_slice", "select_n"),
+    *("random_wrap", "random_unwrap", "dynamic_update_slice", "select_n"),
 }
 """Primitives that move numbers and compute none."""
 
@@ -46,8 +46,9 @@ def flops_of_image(model: nnx.Module, image_shape: Sequence[int]) -> int:
 def count_flops(function: Callable[..., Any], *args: Any) -> int:
     """Counts the operations of a function: 2 m k n of a product, else one an entry.
 
-    Loops count as often as they run. Moving numbers costs nothing, a sine or an
-    exponential one operation; what runs behind a host callback is not seen.
+    A scan counts as often as it runs, a `while` once, of branches the dearest. Moving
+    numbers costs nothing, a sine or an exponential one operation; what runs behind a
+    host callback is not seen.
 
     Args:
         function: Any that JAX traces.

@@ -7,7 +7,7 @@ whose *transpose* is the reversible pass. Both are differentiable in place, so t
 forward mode and every higher order work as well (and keep states, as backprop does).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -132,7 +132,11 @@ def _mapped(function: Any) -> Any:
 
 evolve_p = Primitive("evolve_state")
 tangent_p = Primitive("evolve_tangent")
-for _primitive, _function in ((evolve_p, evolve_with), (tangent_p, _tangent)):
+IMPLEMENTATIONS: dict[Primitive, Callable[..., Any]] = {
+    evolve_p: evolve_with,
+    tangent_p: _tangent,
+}
+for _primitive, _function in IMPLEMENTATIONS.items():
     _primitive.def_impl(lambda *a, f=_function, **how: f(*a, **how))
     _primitive.def_abstract_eval(lambda state, *_, **how: state)
     _lower = mlir.lower_fun(_function, multiple_results=False)

@@ -213,7 +213,7 @@ class Assembly:
         batched = fusion.is_batched(self.pools.of(gates[0]))
         tree, reads = gates[0].tree, gates[0].reads
         shapes = tuple(read.positions.shape for read in reads)
-        real = len(shapes) == 1 and shapes == ((),) and is_real(tree, shapes)
+        real = shapes == ((),) and is_real(tree)
         return Bank(tree, stacks, 1 << len(gates[0].wires), batched, real)
 
     def beginning(self, first: dict[int, list[Gate]], prepared: Sequence) -> Beginning:

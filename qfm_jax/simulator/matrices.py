@@ -92,11 +92,12 @@ class Bank:
 
     def matrices(self, pools: dict[str, Array], dtype: Any) -> Array:
         """Shape (G, size, size), or (G, size, size, batch); real where `is_real`."""
-        real = np.finfo(dtype).dtype
         if isinstance(self.tree, np.ndarray):
             return self.tree[None].astype(dtype)
         found = self._made(pools, dtype)
-        return found.real.astype(real) if self.is_real else found.astype(dtype)
+        if self.is_real:
+            return found.real.astype(np.finfo(dtype).dtype)
+        return found.astype(dtype)
 
     def _made(self, pools: dict[str, Array], dtype: Any) -> Array:
         real = np.finfo(dtype).dtype

@@ -20,7 +20,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from . import kernels, memory
-from .adjoint import evolve_p, evolve_reversibly, evolve_with
+from .adjoint import IMPLEMENTATIONS, evolve_reversibly
 from .circuit import Leaf, Structure, analyse
 from .compiler import Program, compile_circuit, pool_name, with_batch
 from .kernels import Array, namespace
@@ -206,9 +206,8 @@ def _as_arrays(*arguments: Array, task: Task) -> tuple[Array, ...]:
 
 def implementation(primitive: Primitive, params: dict[str, Any]) -> Any:
     """What one of this simulator's primitives runs, or None for any other primitive."""
-    if primitive is simulate_p:
-        return partial(_as_arrays, **params)
-    return partial(evolve_with, **params) if primitive is evolve_p else None
+    known: dict[Primitive, Any] = {simulate_p: _as_arrays, **IMPLEMENTATIONS}
+    return partial(known[primitive], **params) if primitive in known else None
 
 
 def _abstract(*avals: Any, task: Task) -> list[Any]:

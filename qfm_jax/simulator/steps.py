@@ -162,8 +162,7 @@ class Diagonal:
 
     def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
         """Factors (count, 2^n, batch or 1), complex."""
-        like = pools[self.stack.pool] if self.stack.pool else pools["shared"]
-        dtype = np.result_type(like.dtype, np.complex64)
+        dtype = np.result_type(pools[self.stack.pool].dtype, np.complex64)
         values = self.stack.read(pools, dtype).astype(dtype)
         if not np.array_equal(self.entries, np.arange(values.shape[1])):
             values = values[:, self.entries]

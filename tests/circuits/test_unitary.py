@@ -61,6 +61,14 @@ def test_the_exponential_holds_in_single_precision_and_its_gradient():
         assert abs(gradient[j, k] - slope) < 1e-4
 
 
+def test_its_products_have_full_precision_on_every_machine():
+    gradient = jax.grad(lambda w: exponential(w).real.sum())
+    program = str(jax.make_jaxpr(gradient)(jnp.zeros((8, 8))))
+    products = program.count("dot_general[")
+    assert products > 16
+    assert program.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == products
+
+
 @pytest.mark.parametrize(
     ("n_qubits", "size", "groups"),
     [

@@ -109,15 +109,16 @@ PIXELS = {"embedding": "amplitude", "features": "pixels", "n_qubits": 7}
             {"features": "pixels", "n_qubits": 3},
             "`embedding` must be an embedding that takes .* but takes 3",
         ),
-        (PIXELS | {"n_qubits": 4}, None),
-        (PIXELS | {"readout": "scale", "n_qubits": 7, "layers": "tree"}, None),
+        # Pooled to 4 x 4 pixels, the image fills the frame.
+        (PIXELS | {"n_qubits": 4}, "`n_qubits` must leave a frame around the image"),
+        # A tree is read by three words, and there are four classes.
+        (
+            PIXELS | {"readout": "scale", "layers": "tree"},
+            "`readout` must be 'dense' where .* fewer results than 4",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(changes, message):
-    if message is None:  # pooled to 4 x 4, which fills the frame; three words, classes
-        changes, message = dict(changes), "`n_qubits` must leave a frame"
-        if changes.get("readout"):
-            message = "`readout` must be 'dense' where .* fewer results than 4"
     with pytest.raises(InputError, match=message):
         nnx.eval_shape(lambda: build(4, **changes)(jnp.zeros((1, 8, 8))))
 
