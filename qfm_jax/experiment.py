@@ -145,11 +145,11 @@ def start_model(config: RunConfig, *, n_classes: int) -> Classifier:
 
 
 def _weights(part: nnx.Module) -> dict[tuple, nnx.Variable]:
-    """Weights of a part by their paths, whether they are trained or not."""
+    """Weights and averages of a part by their paths, trained or not."""
     return {
         path: leaf
         for path, leaf in nnx.iter_graph(part)
-        if isinstance(leaf, nnx.Param | FrozenParam)
+        if isinstance(leaf, nnx.Param | FrozenParam | nnx.BatchStat)
     }
 
 

@@ -9,10 +9,12 @@ import pytest
 
 from qfm_jax._checks import InputError
 from qfm_jax.audit import AuditConfig, read_audit, records, run, run_audit
+from qfm_jax.audit.records import Tuning
 from qfm_jax.cli import main
 from qfm_jax.data import load_dataset
-from qfm_jax.experiment import load_images
+from qfm_jax.experiment import load_images, start_model
 from qfm_jax.models import ModelConfig
+from qfm_jax.models.prediction import predict_logits
 from qfm_jax.reporting import audit_table, write_audit_report
 from qfm_jax.runs import DataConfig, RunConfig
 from qfm_jax.statistics import compare, verdict
@@ -20,9 +22,16 @@ from qfm_jax.training import TrainConfig
 
 NETWORK = ModelConfig(block="circuit", n_qubits=2, n_layers=1)
 RUN = RunConfig(
-    "tiny", NETWORK, TrainConfig(epochs=1), DataConfig("digits", train_size=200), seed=5
+    "tiny",
+    NETWORK,
+    TrainConfig(epochs=1, batch_size=20),
+    DataConfig("digits", train_size=200),
+    seed=5,
 )
-CONFIG = AuditConfig(RUN, n_seeds=3, twins=("removed", "frozen"), together=2)
+# Two rates with a seed, and two seeds with a rate: one program for both.
+CONFIG = AuditConfig(
+    RUN, n_seeds=2, twins=("removed", "frozen"), together=2, rate_factors=(1e-3, 10.0)
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +45,22 @@ def units(directory):
     return {p.relative_to(directory): p for p in directory.glob("units/*/*.json")}
 
 
+def tunings(directory):
+    return {p.relative_to(directory): p for p in directory.glob("tuning/*.json")}
+
+
 def test_every_training_has_a_file_of_its_own(finished):
     audit, directory = finished
-    names = [f"units/{n}/seed-{s}.json" for n in audit_names() for s in (5, 6, 7)]
+    names = [f"units/{n}/seed-{s}.json" for n in audit_names() for s in (5, 6)]
     assert sorted(map(str, units(directory))) == sorted(names)
-    assert audit.seeds == (5, 6, 7)
+    assert audit.seeds == (5, 6)
 
 
 def copy_of(directory, tmp_path):
     """An audit that has its units, but not its end."""
     copy = tmp_path / "copy"
-    for path in (*units(directory).values(), directory / "audit.toml"):
+    of_both = units(directory) | tunings(directory)
+    for path in (*of_both.values(), directory / "audit.toml"):
         target = copy / path.relative_to(directory)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(path.read_bytes())
@@ -83,7 +97,7 @@ def test_what_was_written_is_what_is_read(finished):
     table = json.loads((directory / "audit.json").read_text())
     assert table["model"] == "tiny"
     assert list(table["twins"]) == list(audit_names())
-    assert len(table["twins"]["frozen"]["accuracy"]) == 3
+    assert len(table["twins"]["frozen"]["accuracy"]) == 2
     assert table["twins"]["tiny"]["n_parameters_quantum"] == 6
     assert table["twins"]["frozen"]["n_parameters_quantum"] == 0
 
@@ -106,8 +120,8 @@ def test_what_a_twin_costs_is_counted_in_its_own_program(finished, tmp_path):
     )
     costly = dataclasses.replace(audit, twins=(model, *others))
     page = write_audit_report(costly, tmp_path / "report.html").read_text()
-    n_forward = 7 * 128  # one whole batch of the 200 images
-    for cell in ("12,346", "1.5", str(n_forward)):
+    n_forward = 7 * 200
+    for cell in ("12,346", "1.5", f"{n_forward:,}"):
         assert f"<td>{cell}</td>" in page
 
 
@@ -118,7 +132,7 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(finished, tmp_path, monke
     def stopping(path, table):
         nonlocal n_written
         n_written += 1
-        if n_written == 5:
+        if n_written == 6:  # within the first twin's seeds, after its tuning
             raise KeyboardInterrupt
         original(path, table)
 
@@ -126,9 +140,11 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(finished, tmp_path, monke
         patch.setattr(records, "write_json", stopping)
         with pytest.raises(KeyboardInterrupt):
             run_audit(CONFIG, tmp_path / "audit")
-    kept = {p: p.read_bytes() for p in units(tmp_path / "audit").values()}
-    assert len(kept) == 4
-    again = dataclasses.replace(CONFIG, together=3)  # changes the time alone
+    half = tmp_path / "audit"
+    assert (len(units(half)), len(tunings(half))) == (3, 2)
+    files = (*units(half).values(), *tunings(half).values())
+    kept = {path: path.read_bytes() for path in files}
+    again = dataclasses.replace(CONFIG, together=5)  # changes the time alone
     seen = []
     resumed = run_audit(
         again, tmp_path / "audit", resume=True, show=lambda *told: seen.append(told)
@@ -141,13 +157,60 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(finished, tmp_path, monke
     assert shares[-1] == pytest.approx(1)
 
 
+def test_each_learning_rate_is_the_best_of_those_tried(finished):
+    audit, directory = finished
+    assert CONFIG.seeds_of_tuning == (7,)
+    for twin in audit.twins:
+        tuning = twin.tuning
+        assert tuning.learning_rates == (4e-6, 4e-2)
+        (slow,), (fast,) = tuning.accuracy
+        assert tuning.learning_rate == (4e-2 if fast > slow else 4e-6)
+        table = json.loads((directory / f"tuning/{twin.name}.json").read_text())
+        assert table["accuracy"] == [[slow], [fast]]
+
+
+def test_the_rate_that_was_chosen_is_trained_with(tmp_path):
+    config = dataclasses.replace(CONFIG, twins=("removed",), rate_factors=(1e-6,))
+    slow = run_audit(config, tmp_path / "slow")
+    assert slow.twins[0].tuning.learning_rate == 4e-9
+    for seed in config.seeds:  # hardly moved from its start
+        own = dataclasses.replace(RUN, seed=seed)
+        data = load_images(own)
+        logits = predict_logits(start_model(own, n_classes=10), data.test.images)
+        table = json.loads((tmp_path / f"slow/units/tiny/seed-{seed}.json").read_text())
+        np.testing.assert_array_equal(table["predictions"], logits.argmax(axis=1))
+
+
+def test_tuning_files_are_checked(finished, tmp_path):
+    _, directory = finished
+    copy = copy_of(directory, tmp_path)
+    path = copy / "tuning/frozen.json"
+    table = json.loads(path.read_text())
+    for change, sentence in (
+        ({"name": "removed"}, r"frozen.json is damaged: it is of removed. Remove it"),
+        ({"learning_rates": [1.0]}, "is damaged: it has not a score for each rate"),
+        ({"dataset": "fashion-mnist"}, "was found with fashion-mnist, and now there"),
+    ):
+        path.write_text(json.dumps(table | change))
+        with pytest.raises(InputError, match=sentence):
+            run_audit(CONFIG, copy, resume=True)
+
+
+def test_the_lower_of_equal_rates_is_taken_and_an_edge_is_named():
+    tuning = Tuning("tiny", "digits", (0.1, 0.2, 0.4), ((0.5,), (0.7,), (0.7,)))
+    assert tuning.learning_rate == 0.2
+    assert not tuning.is_at_edge
+    falling = dataclasses.replace(tuning, accuracy=((0.9,), (0.7,), (0.7,)))
+    assert (falling.learning_rate, falling.is_at_edge) == (0.1, True)
+
+
 def test_a_directory_of_another_audit_is_refused(finished, tmp_path):
     _, directory = finished
     before = (directory / "audit.toml").read_bytes()
     with pytest.raises(InputError, match="is not empty, and nothing is overwritten"):
         run_audit(CONFIG, directory)
     more = dataclasses.replace(CONFIG, n_seeds=4)
-    with pytest.raises(InputError, match=r"holds an audit of 3 seeds .* 4 seeds and"):
+    with pytest.raises(InputError, match=r"holds an audit of 2 seeds .* 4 seeds and"):
         run_audit(more, directory, resume=True)
     longer = dataclasses.replace(RUN, training=TrainConfig(epochs=2))
     other = dataclasses.replace(CONFIG, run=longer)
@@ -158,7 +221,7 @@ def test_a_directory_of_another_audit_is_refused(finished, tmp_path):
     assert (directory / "audit.toml").read_bytes() == before
 
 
-@pytest.mark.parametrize("content", ["{", '{"format": 1}', '{"format": 9}'])
+@pytest.mark.parametrize("content", ["{", '{"format": 2}', '{"format": 1}'])
 def test_a_damaged_unit_is_not_trusted(finished, tmp_path, content):
     _, directory = finished
     copy = copy_of(directory, tmp_path)
@@ -204,7 +267,7 @@ def test_what_is_wrong_leaves_no_directory_behind(tmp_path):
 def test_an_unfinished_audit_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match="holds no finished audit"):
         read_audit(tmp_path)
-    (tmp_path / "audit.json").write_text('{"format": 1}')
+    (tmp_path / "audit.json").write_text('{"format": 2}')
     with pytest.raises(InputError, match=r"audit.json is damaged"):
         read_audit(tmp_path)
 
@@ -214,6 +277,13 @@ def test_an_unfinished_audit_cannot_be_read(tmp_path):
     [
         ({"n_seeds": 1}, "`seeds` must be .* at least 2, but is 1. One seed cannot"),
         ({"together": 0}, "`together` must be .* at least 1, but is 0"),
+        ({"tuning_seeds": 0}, "`tuning_seeds` must be .* at least 1, but is 0"),
+        ({"rate_factors": ()}, r"`rate_factors` must hold one number at .* is \[\]"),
+        (
+            {"rate_factors": (1.0, 1.0)},
+            r"`rate_factors` .* none twice, but is \[1.0, 1",
+        ),
+        ({"rate_factors": (0.0,)}, "`rate_factors` must lie in .* but is 0.0"),
         (
             {"run": dataclasses.replace(RUN, model="dense")},
             "`model` must be the name of a folder, and of no twin, but is 'dense'",
@@ -243,6 +313,12 @@ def test_the_report_needs_nothing_but_itself_and_says_it_all(finished, tmp_path)
     assert page.lower().startswith("<!doctype html>")
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert audit.verdict in page
+    for twin in audit.twins:
+        cells = [f"{100 * mean:.2f}" for mean in twin.tuning.means]
+        chosen = cells.pop(twin.tuning.chosen)
+        assert f"<td>{cells[0]}</td>" in page
+        assert f"<td><strong>{chosen}</strong></td>" in page
+    assert "might do better: tiny, removed, frozen." in page
     for twin in audit.twins:
         assert all(f"{100 * accuracy:.2f}" in page for accuracy in twin.accuracy)
     assert "advantage" not in page.lower()

@@ -1,5 +1,7 @@
 """Seeds that train together against seeds that train alone."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -74,6 +76,29 @@ def test_every_model_ends_with_the_weights_that_it_ends_with_alone(trained, data
     assert np.abs(first - second).max() > 0.5
 
 
+def test_each_seed_may_have_a_learning_rate_of_its_own(data):
+    factors = (0.25, 1.0, 2.0)
+    models, alone = build(NETWORKS["dropout"]), build(NETWORKS["dropout"])
+    config = dataclasses.replace(CONFIG, optimizer="adamw", weight_decay=0.1)
+    histories = together(models, data, config, rate_factors=factors)
+    for i, (factor, model) in enumerate(zip(factors, alone, strict=True)):
+        own = dataclasses.replace(config, learning_rate=factor * config.learning_rate)
+        expected = fit(
+            model,
+            data[i].train,
+            data[i].validation,
+            own,
+            jax.random.key(SEEDS[i]),
+            progress=False,
+        )
+        for name in ("train_loss", "learning_rate"):
+            np.testing.assert_allclose(
+                [getattr(record, name) for record in histories[i].epochs],
+                [getattr(record, name) for record in expected.epochs],
+                rtol=1e-3,
+            )
+
+
 def test_each_epoch_is_told_with_a_record_of_each_seed(trained):
     _, histories, _, _, told = trained
     assert [records[0].epoch for records in told] == [1, 2, 3]
@@ -111,6 +136,8 @@ def test_bad_input_gets_a_sentence(data):
     short = [*train[:2], Images(train[2].images[:9], train[2].labels[:9])]
     with pytest.raises(InputError, match=r"`train` must have as many .* 220, 9\]"):
         fit_seeds(models, short, validation, CONFIG, keys)
+    with pytest.raises(InputError, match="`rate_factors` must have an entry for each"):
+        fit_seeds(models, train, validation, CONFIG, keys, rate_factors=[1.0])
     patient = TrainConfig(patience=2)
     with pytest.raises(InputError, match=r"`patience` must be 0 .* but is 2"):
         fit_seeds(models, train, validation, patient, keys)

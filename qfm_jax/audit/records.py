@@ -1,24 +1,34 @@
 """What an audit is made of, and its files.
 
 audit.toml             AuditConfig: all that repeats the audit
+tuning/TWIN.json       Tuning: the learning rates that were tried for it
 units/TWIN/seed-N.json Unit: predictions and scores of one training
 audit.json             Audit: everything, with the statistics and the verdict
 """
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping
+import statistics
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import cattrs
 
-from .._checks import InputError, check_at_least, check_one_of, input_error
+from .._checks import (
+    InputError,
+    check_at_least,
+    check_one_of,
+    check_range,
+    input_error,
+)
 from ..controls import QUESTIONS
 from ..models.block import CIRCUIT_BLOCKS
 from ..runs import RunConfig, converter, read_toml, write_json
 from ..statistics import PairedDifference
 
-FORMAT = 1
+FORMAT = 2
 """Version of the files of an audit."""
 
 CLASSICAL = tuple(name for name in QUESTIONS if name not in CIRCUIT_BLOCKS)
@@ -37,11 +47,18 @@ class AuditConfig:
     """Names of the twins; all that exist for the model where left out."""
     together: int = 5
     """Seeds that are trained at the same time; changes results by rounding alone."""
+    rate_factors: tuple[float, ...] = (0.3, 1.0, 3.0)
+    """Learning rates that are tried for the model and for each twin, as multiples of
+    the model's own; a single one is taken untried."""
+    tuning_seeds: int = 1
+    """Seeds that each of them is tried with; none is one of the paired seeds."""
 
     def __post_init__(self) -> None:
         cure = "One seed cannot tell a difference from chance."
         check_at_least("seeds", self.n_seeds, 2, cure)
         check_at_least("together", self.together, 1)
+        check_at_least("tuning_seeds", self.tuning_seeds, 1)
+        self._check_rate_factors()
         has_circuit = self.run.network.block == "circuit"  # others are refused later
         name = self.run.model
         if has_circuit and (name in QUESTIONS or Path(name).name != name):
@@ -57,10 +74,25 @@ class AuditConfig:
             must = "be 0 in an audit, where seeds train together"
             raise input_error("patience", must, f"is {self.run.training.patience}")
 
+    def _check_rate_factors(self) -> None:
+        factors = self.rate_factors
+        for factor in factors:
+            check_range("rate_factors", factor, 1e-6, 1e6)
+        if not factors or len(set(factors)) < len(factors):
+            must = "hold one number at least, and none twice"
+            raise input_error("rate_factors", must, f"is {list(factors)}")
+
     @property
     def seeds(self) -> tuple[int, ...]:
-        """All seeds, in order."""
+        """The paired seeds, in order."""
         return tuple(range(self.run.seed, self.run.seed + self.n_seeds))
+
+    @property
+    def seeds_of_tuning(self) -> tuple[int, ...]:
+        """The seeds that learning rates are chosen with, which follow; may be none."""
+        first = self.run.seed + self.n_seeds
+        count = self.tuning_seeds if len(self.rate_factors) > 1 else 0
+        return tuple(range(first, first + count))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +130,43 @@ class Unit:
 
 
 @dataclasses.dataclass(frozen=True)
+class Tuning:
+    """What each learning rate gave on the validation images."""
+
+    name: str
+    """Name of the twin, or of the model itself."""
+    dataset: str
+    """Name of the data set, as it was resolved."""
+    learning_rates: tuple[float, ...]
+    """The rates, in the order in which they were given."""
+    accuracy: tuple[tuple[float, ...], ...]
+    """Of each rate, the validation accuracy of each seed at its best epoch; no seed
+    where there was nothing to choose."""
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        """Mean validation accuracy of each rate."""
+        return tuple(statistics.mean(own or (0.0,)) for own in self.accuracy)
+
+    @property
+    def chosen(self) -> int:
+        """Index of the rate of the best mean, the lower one where two are equal."""
+        means, rates = self.means, self.learning_rates
+        return max(range(len(rates)), key=lambda i: (means[i], -rates[i]))
+
+    @property
+    def learning_rate(self) -> float:
+        """The chosen rate."""
+        return self.learning_rates[self.chosen]
+
+    @property
+    def is_at_edge(self) -> bool:
+        """Whether no rate beyond the chosen one was tried, so that it may be better."""
+        edges = (min(self.learning_rates), max(self.learning_rates))
+        return self.learning_rate in edges
+
+
+@dataclasses.dataclass(frozen=True)
 class TwinResult:
     """A model or twin over all seeds."""
 
@@ -121,6 +190,8 @@ class TwinResult:
     """How often it runs the circuit to classify an image."""
     seconds: tuple[float, ...]
     """Time of all training steps: each seed's share of its group's."""
+    tuning: Tuning
+    """How its learning rate was chosen."""
     flops_per_image: int = 0
     """Operations that classify an image; 0 where they were not counted."""
     memory_bytes: int = 0
@@ -191,9 +262,7 @@ def read_audit(directory: Path | str) -> Audit:
     """
     path = Path(directory) / "audit.json"
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        if table.pop("format") != FORMAT:
-            raise ValueError("it is of another version")
+        table = _table(path)
         table["twins"] = list(table["twins"].values())
         return converter().structure(table, Audit)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -219,6 +288,34 @@ def unit_path(directory: Path, name: str, seed: int) -> Path:
     return directory / "units" / name / f"seed-{seed}.json"
 
 
+def tuning_path(directory: Path, name: str) -> Path:
+    """Where lies what the learning rates of a model or twin gave."""
+    return directory / "tuning" / f"{name}.json"
+
+
+def write_tuning(directory: Path, tuning: Tuning) -> None:
+    """Writes what the learning rates gave: the whole file, or none."""
+    path = tuning_path(directory, tuning.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {"format": FORMAT, **cattrs.unstructure(tuning)})
+
+
+def read_tuning(directory: Path, name: str) -> Tuning:
+    """Reads what the learning rates gave.
+
+    Raises:
+        InputError: If the file is damaged or of another version.
+    """
+    path = tuning_path(directory, name)
+    with _naming_damage(path):
+        tuning = converter().structure(_table(path), Tuning)
+        if tuning.name != name:
+            raise ValueError(f"it is of {tuning.name}")
+        if len(tuning.accuracy) != len(tuning.learning_rates):
+            raise ValueError("it has not a score for each rate")
+    return tuning
+
+
 def write_unit(directory: Path, unit: Unit) -> None:
     """Writes a finished training: the whole file, or none."""
     path = unit_path(directory, unit.name, unit.seed)
@@ -240,14 +337,24 @@ def read_unit(directory: Path, name: str, seed: int) -> Unit:
         InputError: If the file is damaged or of another version.
     """
     path = unit_path(directory, name, seed)
-    try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        if table.pop("format") != FORMAT:
-            raise ValueError("it is of another version")
-        unit = converter().structure(table, Unit)
+    with _naming_damage(path):
+        unit = converter().structure(_table(path), Unit)
         if (unit.name, unit.seed) != (name, seed):
             raise ValueError(f"it is of {unit.name}, seed {unit.seed}")
-        return unit
+    return unit
+
+
+def _table(path: Path) -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if table.pop("format") != FORMAT:
+        raise ValueError("it is of another version")
+    return table
+
+
+@contextlib.contextmanager
+def _naming_damage(path: Path) -> Iterator[None]:
+    try:
+        yield
     except _DAMAGE as error:
         raise InputError(
             f"{path} is damaged: {error}. Remove it and resume: it is trained again."

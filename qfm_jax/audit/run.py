@@ -1,29 +1,26 @@
 """What a circuit contributes: a model and its twins, retrained over paired seeds.
 
-A unit is one training: a model (or a twin) with one seed. Each has its own file, so
-that an interrupted audit goes on where it stopped.
+A unit is one training: a model (or a twin) with one seed. Each has its own file, and so
+has the choice of each one's learning rate, so that an interrupted audit goes on where
+it stopped.
 """
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import nnx
 
 from .._checks import InputError
 from ..controls import QUESTIONS, Twin, build_twins, possible_twins
 from ..data import Dataset
 from ..experiment import check_memory_of, check_same, load_images, start_model
 from ..history import EpochRecord
-from ..models import circuits_per_image, count_parameters
+from ..models import circuits_per_image
 from ..models.block import BLOCKS, CIRCUIT_BLOCKS
-from ..models.cost import flops_of_image
-from ..models.prediction import predict_seeds
-from ..runs import RunConfig, check_is_empty, machine_versions, start_directory
+from ..runs import RunConfig, check_is_empty, start_directory
 from ..statistics import (
     PairedDifference,
     compare,
@@ -31,20 +28,24 @@ from ..statistics import (
     verdict,
     verdict_sentence,
 )
-from ..training import fit_seeds
 from .records import (
     CLASSICAL,
     Audit,
     AuditConfig,
+    Tuning,
     TwinResult,
     Unit,
     read_audit,
     read_audit_config,
+    read_tuning,
     read_unit,
+    tuning_path,
     unit_path,
     write_audit,
+    write_tuning,
     write_unit,
 )
+from .units import Told, train_units, tune
 
 Show = Callable[[float, str, Sequence[int], tuple[EpochRecord, ...]], None]
 """Told of each epoch: share of the audit that is done, name of the twin, its seeds, and
@@ -60,8 +61,9 @@ def run_audit(
 ) -> Audit:
     """Trains what is missing, then compares, and writes it all.
 
-    Every model and twin gets the same epochs, the same learning rate and the same
-    choice of its epoch on validation images; the test images are scored once a unit.
+    The model and every twin get the same epochs, a learning rate chosen from as many
+    candidates with seeds of their own, and the same choice of the epoch; both choices
+    look at validation images. The test images are scored once a unit.
 
     Args:
         config: All that repeats the audit.
@@ -81,7 +83,7 @@ def run_audit(
         >>> network = ModelConfig(block="circuit", n_qubits=2, n_layers=1)
         >>> run = RunConfig("tiny", network, TrainConfig(epochs=1),
         ...                 DataConfig("digits", train_size=300))
-        >>> config = AuditConfig(run, n_seeds=2, twins=("dense",))
+        >>> config = AuditConfig(run, n_seeds=2, twins=("dense",), rate_factors=(1.0,))
         >>> audit = run_audit(config, Path(tempfile.mkdtemp()) / "audit")
         >>> audit.verdict, [twin.name for twin in audit.twins]
         ('cannot tell with this many seeds', ['tiny', 'dense'])
@@ -95,10 +97,8 @@ def run_audit(
     runs = {config.run.model: config.run}
     for twin in twins:
         runs[twin.name] = dataclasses.replace(config.run, network=twin.network)
-    groups = [
-        (name, seeds) for name in runs for seeds in _pending(config, directory, name)
-    ]
-    if resume and not groups and (directory / "audit.json").exists():
+    groups = {name: list(_pending(config, directory, name)) for name in runs}
+    if resume and not any(groups.values()) and (directory / "audit.json").exists():
         return read_audit(directory)
     data = _load(config)
     if not resume:  # only now: what is wrong with the input leaves no directory behind
@@ -106,39 +106,74 @@ def run_audit(
         check_memory_of(config.run, first, n_models=config.together)
         start_model(config.run, n_classes=first.n_classes)  # refuses another's trunk
         start_directory(directory, "audit.toml", config)
-    n_left = sum(len(seeds) for _, seeds in groups)
-    n_units = len(runs) * config.n_seeds
-    for name, seeds in groups:
-        told = show and _Told(show, name, seeds, n_units - n_left, n_units, config)
-        for unit in _train(name, runs[name], seeds, data, told):
-            write_unit(directory, unit)
-        n_left -= len(seeds)
+    share = _Share(config, show, len(runs))
+    tunings: dict[str, Tuning] = {}
+    for name, run in runs.items():
+        tunings[name] = _tuning_of(name, run, config, data, directory, share)
+        factor = config.rate_factors[tunings[name].chosen]
+        share.n_done += config.n_seeds - sum(map(len, groups[name]))
+        for seeds in groups[name]:
+            told = share.told(name, seeds)
+            for unit in train_units(name, run, seeds, data, told, rate_factor=factor):
+                write_unit(directory, unit)
     units = {
         name: [read_unit(directory, name, seed) for seed in config.seeds]
         for name in runs
     }
     _check_units(directory, units, data)
-    audit = _conclude(config, twins, impossible, data, units)
+    audit = _conclude(config, twins, impossible, data, units, tunings)
     audit = dataclasses.replace(audit, seconds=time.monotonic() - start)
     write_audit(directory, audit)
     return audit
 
 
-@dataclasses.dataclass(frozen=True)
-class _Told:
-    """Hands an epoch's records on, with the share of the audit that is done."""
+class _Share:
+    """Hands epochs' records on, with the share of all trainings that is done."""
 
-    show: Show
-    name: str
-    seeds: tuple[int, ...]
-    n_done: int
-    n_units: int
-    config: AuditConfig
+    def __init__(self, config: AuditConfig, show: Show | None, n_models: int):
+        self.show = show
+        self.epochs = config.run.training.epochs
+        self.n_tuning = len(config.rate_factors) * len(config.seeds_of_tuning)
+        self.n_trainings = n_models * (self.n_tuning + config.n_seeds)
+        self.n_done = 0
 
-    def __call__(self, records: tuple[EpochRecord, ...]) -> None:
-        share = records[0].epoch / self.config.run.training.epochs
-        done = (self.n_done + share * len(self.seeds)) / self.n_units
-        self.show(done, self.name, self.seeds, records)
+    def told(self, name: str, seeds: Sequence[int]) -> Told | None:
+        """What is told of the epochs of a group of trainings; they count when done."""
+        if self.show is None:
+            return None
+        show, n_before = self.show, self.n_done
+        self.n_done += len(seeds)
+
+        def tell(records: tuple[EpochRecord, ...]) -> None:
+            n_done = n_before + records[0].epoch / self.epochs * len(seeds)
+            show(n_done / self.n_trainings, name, seeds, records)
+
+        return tell
+
+
+def _tuning_of(
+    name: str,
+    run: RunConfig,
+    config: AuditConfig,
+    data: Mapping[int, Dataset],
+    directory: Path,
+    share: _Share,
+) -> Tuning:
+    """How the learning rate is chosen, from its file if there is one."""
+    path = tuning_path(directory, name)
+    if path.exists():
+        share.n_done += share.n_tuning
+    else:
+        tell = functools.partial(share.told, f"{name}, tuning")
+        write_tuning(directory, tune(name, run, config, data, tell))
+    tuning = read_tuning(directory, name)
+    dataset = next(iter(data.values())).name
+    if tuning.dataset != dataset:
+        raise InputError(
+            f"{path} was found with {tuning.dataset}, and now there is {dataset}. Use "
+            "the same data, or start a new audit."
+        )
+    return tuning
 
 
 def _twins_of(config: AuditConfig) -> tuple[tuple[Twin, ...], dict[str, str]]:
@@ -165,7 +200,7 @@ def _load(config: AuditConfig) -> dict[int, Dataset]:
     """The images of every seed, split by it."""
     data = {
         seed: load_images(dataclasses.replace(config.run, seed=seed))
-        for seed in config.seeds
+        for seed in (*config.seeds, *config.seeds_of_tuning)
     }
     names = {part.name for part in data.values()}
     if len(names) > 1:  # `auto`, when a mirror answered only now and then
@@ -201,59 +236,13 @@ def _pending(
         yield tuple(missing[first : first + config.together])
 
 
-def _train(
-    name: str,
-    run: RunConfig,
-    seeds: tuple[int, ...],
-    data: Mapping[int, Dataset],
-    told: Callable[[tuple[EpochRecord, ...]], None] | None,
-) -> Iterator[Unit]:
-    """Trains a group of seeds and scores each on the test images."""
-    configs = [dataclasses.replace(run, seed=seed) for seed in seeds]
-    models = [start_model(c, n_classes=data[c.seed].n_classes) for c in configs]
-    histories = fit_seeds(
-        models,
-        [data[seed].train for seed in seeds],
-        [data[seed].validation for seed in seeds],
-        run.training,
-        [jax.random.key(seed) for seed in seeds],
-        on_epoch=told,
-    )
-    test = data[seeds[0]].test  # the same for every seed
-    versions = machine_versions()
-    flops = flops_of_image(models[0], data[seeds[0]].image_shape)
-    # At once: each model alone would compile a program of its own.
-    states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(nnx.state, models))
-    images = np.broadcast_to(test.images, (len(seeds), *test.images.shape))
-    labels = predict_seeds(models[0], states, images).argmax(axis=2)
-    of_seeds = zip(seeds, models, histories, labels, strict=True)
-    for seed, model, history, predictions in of_seeds:
-        quantum, classical = count_parameters(model)
-        losses = [record.train_loss for record in history.epochs]
-        yield Unit(
-            name=name,
-            seed=seed,
-            dataset=data[seed].name,
-            accuracy=float((predictions == test.labels).mean()),
-            validation_accuracy=history.best.validation_accuracy,
-            diverged=not np.isfinite(losses).all(),
-            best_epoch=history.best_epoch,
-            n_parameters=quantum + classical,
-            n_parameters_quantum=quantum,
-            seconds=history.seconds_training,
-            versions=versions,
-            predictions=tuple(map(int, predictions)),
-            flops_per_image=flops,
-            memory_bytes=history.memory_bytes,
-        )
-
-
 def _conclude(
     config: AuditConfig,
     twins: Sequence[Twin],
     impossible: Mapping[str, str],
     data: Mapping[int, Dataset],
     units: Mapping[str, Sequence[Unit]],
+    tunings: Mapping[str, Tuning],
 ) -> Audit:
     """Compares the model with every twin; the strongest classical one decides."""
     model, first = config.run.model, data[config.seeds[0]]
@@ -265,10 +254,10 @@ def _conclude(
     differences = compare(right[model], {name: right[name] for name in names})
     chance = np.bincount(first.test.labels).max() / len(first.test)
     executions = circuits_per_image(config.run.network, first.image_shape)
-    results = [_result(model, units[model], chance, executions, None)]
-    results += [
-        _result(twin.name, units[twin.name], chance, executions, difference)
-        for twin, difference in zip(twins, differences, strict=True)
+    of_names = zip([model, *names], [None, *differences], strict=True)
+    results = [
+        _result(name, units[name], chance, executions, difference, tunings[name])
+        for name, difference in of_names
     ]
     control = _strongest(names, units)
     decisive = differences[names.index(control)]
@@ -315,6 +304,7 @@ def _result(
     chance: float,
     executions: int,
     difference: PairedDifference | None,
+    tuning: Tuning,
 ) -> TwinResult:
     accuracy = tuple(unit.accuracy for unit in units)
     dead = dead_seeds(np.array(accuracy), chance)
@@ -332,6 +322,7 @@ def _result(
         seconds=tuple(unit.seconds for unit in units),
         flops_per_image=units[0].flops_per_image,
         memory_bytes=units[0].memory_bytes,
+        tuning=tuning,
         difference=difference,
         verdict=verdict(difference) if difference else None,
     )

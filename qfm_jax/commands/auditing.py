@@ -37,7 +37,7 @@ from .options import (
 AUDIT_TRAIN_SIZE = 10_000
 """Training images of an audit, where nothing else is asked for: minutes a twin."""
 
-AUDIT_EPOCHS = 5
+AUDIT_EPOCHS = 4
 """Epochs of an audit, where nothing else is asked for."""
 
 
@@ -64,6 +64,11 @@ class Audit:
     """Names of the twins; all that exist for the model where left out."""
     together: int = 5
     """Seeds that are trained at the same time; fewer need less memory."""
+    rate_factors: tuple[float, ...] = AuditConfig.rate_factors
+    """Learning rates to choose from on validation images, for the model and for each
+    twin, as multiples of the model's own; a single one for no choice."""
+    tuning_seeds: int = AuditConfig.tuning_seeds
+    """Seeds that each rate is tried with, beside the paired ones."""
     trunk: Trunk = None
     device: Device = DeviceConfig().name
     diff_method: DiffMethod = "best"
@@ -91,6 +96,8 @@ class Audit:
             trunk=run.trunk,
             twins=config.twins,
             together=config.together,
+            rate_factors=config.rate_factors,
+            tuning_seeds=config.tuning_seeds,
             device=run.device.name,
             diff_method=run.device.diff_method,
         )
@@ -113,7 +120,14 @@ class Audit:
             seed=self.seed,
             trunk=self.trunk,
         )
-        return AuditConfig(run, self.seeds, self.twins, self.together)
+        return AuditConfig(
+            run,
+            self.seeds,
+            self.twins,
+            self.together,
+            self.rate_factors,
+            self.tuning_seeds,
+        )
 
     def _settled(self) -> AuditConfig:
         """The stored audit, or the one of the options with its number of images."""

@@ -13,7 +13,7 @@ from .._checks import check_at_least, check_shape, input_error
 from ..devices import DeviceConfig
 from .block import BOUNDED, CIRCUIT_BLOCKS, block_width, build_blocks
 from .config import ModelConfig
-from .convolution import ConvolutionPool
+from .convolution import Convolution
 from .pixels import centred, framed, patches
 from .quantum_layer import QuantumParam
 
@@ -129,6 +129,8 @@ class FrozenParam(nnx.Variable):
 
 def _freeze(part: nnx.Module) -> None:
     for _, module in nnx.iter_modules(part):
+        if isinstance(module, Convolution):
+            module.frozen = True
         for name, value in list(vars(module).items()):
             if isinstance(value, nnx.Param):
                 setattr(module, name, FrozenParam(value[...]))
@@ -199,8 +201,13 @@ def _trunk(
     layers: list[Any] = []
     for c_out in config.channels:
         _check_can_halve(config, height, width)
-        layers.append(ConvolutionPool(c_in, c_out, rngs=rngs))
-        height, width, c_in = height // 2, width // 2, c_out
+        for i in range(1, config.convolutions + 1):
+            pool, normalized = i == config.convolutions, config.normalized
+            layers.append(
+                Convolution(c_in, c_out, pool=pool, normalized=normalized, rngs=rngs)
+            )
+            c_in = c_out
+        height, width = height // 2, width // 2
     layers.append(_flatten)
     n_features = height * width * c_in
     for n_out in config.hidden:

@@ -31,7 +31,14 @@ class ModelConfig:
     """
 
     channels: tuple[int, ...] = ()
-    """Output channels of each 3x3 convolution (with 2x2 max pooling and ReLU)."""
+    """Output channels of each stage: 3x3 convolutions with ReLU, the last one with 2x2
+    max pooling."""
+
+    convolutions: int = 1
+    """Convolutions of each stage."""
+
+    normalized: bool = False
+    """Whether each convolution ends in batch normalisation, before its ReLU."""
 
     hidden: tuple[int, ...] = ()
     """Widths of the dense ReLU layers that follow."""
@@ -91,6 +98,7 @@ class ModelConfig:
         check_at_least("n_layers", self.n_layers, 1)
         check_at_least("n_circuits", self.n_circuits, 1)
         check_at_least("patch", self.patch, 0)
+        check_at_least("convolutions", self.convolutions, 1)
         for width in self.channels:
             check_at_least("channels", width, 1)
         for width in self.hidden:

@@ -86,7 +86,9 @@ def _content(audit: Audit) -> dict[str, Any]:
         "audit": audit,
         "rows": _rows(audit),
         "n_epochs": audit.config.run.training.epochs,
-        "learning_rate": audit.config.run.training.learning_rate,
+        "rates": _rates_tried(audit),
+        "n_tuning_seeds": audit.config.tuning_seeds,
+        "at_edge": [twin.name for twin in audit.twins if twin.tuning.is_at_edge],
         "config": to_toml(dataclasses.replace(audit.config, run=run)),
         "accuracies": picture(
             audit_figures.plot_accuracies(audit),
@@ -97,6 +99,12 @@ def _content(audit: Audit) -> dict[str, Any]:
             "Accuracy of the model minus that of each twin, with 95 % interval",
         ),
     }
+
+
+def _rates_tried(audit: Audit) -> list[float]:
+    """The learning rates that were chosen from; none where there was no choice."""
+    rates = audit.twins[0].tuning.learning_rates
+    return sorted(rates) if len(rates) > 1 else []
 
 
 def _rows(audit: Audit) -> list[dict[str, Any]]:
@@ -127,6 +135,8 @@ def _row(audit: Audit, twin: TwinResult) -> dict[str, Any]:
         "mcnemar": ""
         if d is None
         else f"{d.mcnemar.n_only_model:,} : {d.mcnemar.n_only_twin:,}",
+        "learning_rate": twin.tuning.learning_rate,
+        "tried": _tried(twin),
         "n_parameters": twin.n_parameters,
         "n_parameters_quantum": twin.n_parameters_quantum,
         "executions": n_forward * twin.executions_per_image,
@@ -134,6 +144,12 @@ def _row(audit: Audit, twin: TwinResult) -> dict[str, Any]:
         "memory": _count(twin.memory_bytes / 2**20),
         "seconds": statistics.mean(twin.seconds),
     }
+
+
+def _tried(twin: TwinResult) -> list[tuple[float, float]]:
+    """Each learning rate with its mean validation accuracy in per cent, in order."""
+    means = [100 * mean for mean in twin.tuning.means]
+    return sorted(zip(twin.tuning.learning_rates, means, strict=True))
 
 
 def _count(value: float) -> str:

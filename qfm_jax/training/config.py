@@ -40,7 +40,10 @@ class TrainConfig:
     """Largest global norm of a gradient; 0 for no clipping."""
 
     augment: bool = False
-    """Shift by up to 2 pixels and flip left to right, at random."""
+    """Shift by up to `max_shift` pixels and flip left to right, at random."""
+
+    max_shift: int = 2
+    """Largest shift in pixels; 0 for flips alone."""
 
     patience: int = 0
     """Epochs without a better validation accuracy before stopping; 0 for never."""
@@ -56,6 +59,7 @@ class TrainConfig:
         check_one_of("optimizer", self.optimizer, ("adam", "adamw"))
         check_range("weight_decay", self.weight_decay, 0)
         check_range("clip_norm", self.clip_norm, 0)
+        check_at_least("max_shift", self.max_shift, 0)
         check_at_least("patience", self.patience, 0)
         check_range("checkpoint_seconds", self.checkpoint_seconds, 0)
 

@@ -32,6 +32,7 @@ def fit_seeds(
     config: TrainConfig,
     keys: Sequence[jax.Array],
     *,
+    rate_factors: Sequence[float] | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> tuple[History, ...]:
     """Trains models that differ in their start and data alone, all at once.
@@ -46,6 +47,8 @@ def fit_seeds(
         validation: Validation images of each seed, as many for every seed.
         config: How to train; `patience` is 0, since all seeds stop together.
         keys: PRNG key of each seed.
+        rate_factors: What each seed's learning rate is multiplied with; 1 where left
+            out.
         on_epoch: Called with the records of all seeds after each epoch.
 
     Returns:
@@ -66,7 +69,10 @@ def fit_seeds(
         >>> [len(history.epochs) for history in histories]
         [2, 2, 2]
     """
-    _check_alike(models, train=train, validation=validation, keys=keys)
+    factors = [1.0] * len(models) if rate_factors is None else list(rate_factors)
+    _check_alike(
+        models, train=train, validation=validation, keys=keys, rate_factors=factors
+    )
     for own, held_out in zip(train, validation, strict=True):
         check_images(models[0], train=own, validation=held_out)
     if config.patience:
@@ -78,10 +84,11 @@ def fit_seeds(
     images = jnp.stack([part.images for part in train])  # (seeds, n, height, width)
     labels = jnp.stack([part.labels for part in train])
     order = jax.jit(jax.vmap(steps.order, (0, None)))
+    rates = jnp.array(factors, jnp.float32)
     start = time.perf_counter()
     orders = order(states.key, 1)
     advance_all = jax.jit(functools.partial(_advance, steps))
-    advance = advance_all.lower(states, images, labels, orders, 0, 0).compile()
+    advance = advance_all.lower(states, images, labels, orders, rates, 0, 0).compile()
     compiling = (time.perf_counter() - start) / len(models)
     memory = _working_memory(advance) // len(models)
     records: list[tuple[EpochRecord, ...]] = [()] * len(models)
@@ -89,7 +96,7 @@ def fit_seeds(
         first, stop = (epoch - 1) * steps.per_epoch, epoch * steps.per_epoch
         start = time.perf_counter()
         orders = order(states.key, epoch)
-        states = advance(states, images, labels, orders, first, stop)
+        states = advance(states, images, labels, orders, rates, first, stop)
         jax.block_until_ready(states)
         share = (time.perf_counter() - start) / len(models)
         logits = predict_seeds(
@@ -98,7 +105,9 @@ def fit_seeds(
             np.stack([part.images for part in validation]),
         )
         new = tuple(
-            steps.record(_of_seed(states, i), epoch, logits[i], part.labels, share)
+            steps.record(
+                _of_seed(states, i), epoch, logits[i], part.labels, share, factors[i]
+            )
             for i, part in enumerate(validation)
         )
         records = [(*old, one) for old, one in zip(records, new, strict=True)]
@@ -117,6 +126,7 @@ def _advance(
     images: jax.Array,
     labels: jax.Array,
     orders: jax.Array,
+    rates: jax.Array,
     first: int,
     stop: int,
 ) -> TrainState:
@@ -124,7 +134,7 @@ def _advance(
 
     def step_all(i: jax.Array, states: TrainState) -> TrainState:
         step_one = functools.partial(steps.step_at, i)
-        return jax.vmap(step_one)(states, images, labels, orders)
+        return jax.vmap(step_one)(states, images, labels, orders, rates)
 
     return jax.lax.fori_loop(first, stop, step_all, states)
 
@@ -163,7 +173,7 @@ def _check_alike(models: Sequence[nnx.Module], **lists: Sequence[Any]) -> None:
         if len(entries) != len(models):
             must = f"have an entry for each of the {len(models)} models"
             raise input_error(name, must, f"has {len(entries)}")
-        if name != "keys" and len({len(part) for part in entries}) > 1:
+        if name in ("train", "validation") and len({len(part) for part in entries}) > 1:
             sizes = [len(part) for part in entries]
             must = "have as many images for every seed"
             raise input_error(name, must, f"has {sizes}")

@@ -86,6 +86,7 @@ class Steps:
         logits: np.ndarray,
         labels: np.ndarray,
         seconds: float,
+        rate_factor: float = 1.0,
     ) -> EpochRecord:
         """The figures of an epoch, given the validation images' logits and labels."""
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
@@ -97,7 +98,7 @@ class Steps:
             train_accuracy=int(state.n_right) / n_images,
             validation_loss=float(losses.mean()),
             validation_accuracy=float((logits.argmax(axis=1) == labels).mean()),
-            learning_rate=float(self.schedule(n_steps - 1)),
+            learning_rate=rate_factor * float(self.schedule(n_steps - 1)),
             seconds=seconds,
             images_per_second=n_images / seconds,
         )
@@ -132,19 +133,28 @@ class Steps:
         images: jax.Array,
         labels: jax.Array,
         order: jax.Array,
+        rate_factor: jax.Array | float = 1.0,
     ) -> TrainState:
         """Step number `index` of the training, on its batch of all images."""
         start = index % self.per_epoch * self.batch_size
         batch = jax.lax.dynamic_slice(order, (start,), (self.batch_size,))
-        return self.step(state, images[batch], labels[batch])
+        return self.step(state, images[batch], labels[batch], rate_factor)
 
     def step(
-        self, state: TrainState, images: jax.Array, labels: jax.Array
+        self,
+        state: TrainState,
+        images: jax.Array,
+        labels: jax.Array,
+        rate_factor: jax.Array | float = 1.0,
     ) -> TrainState:
-        """One step on a batch: gradient of the mean cross-entropy, then an update."""
+        """One step on a batch: gradient of the mean cross-entropy, then an update.
+
+        The learning rate enters the updates as a factor alone, whatever the optimiser
+        of `build_optimizer`: times `rate_factor`, one program takes many rates.
+        """
         if self.config.augment:
             key = jax.random.fold_in(state.key, state.step)
-            images = shift_and_flip(images, key=key)
+            images = shift_and_flip(images, key=key, max_shift=self.config.max_shift)
 
         def loss_of(params: nnx.State) -> tuple[jax.Array, Any]:
             model = nnx.merge(self.graphdef, params, state.others, copy=True)
@@ -159,6 +169,7 @@ class Steps:
         updates, optimizer = self.optimizer.update(
             gradient, state.optimizer, state.params
         )
+        updates = jax.tree.map(lambda update: rate_factor * update, updates)
         # The norm is computed for clipping anyway; a NaN in any entry reaches it.
         is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
         is_first_bad = (state.bad_step < 0) & ~is_finite

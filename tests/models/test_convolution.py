@@ -1,4 +1,4 @@
-"""The fused convolution and pooling against XLA's own operations."""
+"""The fused convolution against XLA's own operations."""
 
 import jax
 import jax.numpy as jnp
@@ -7,33 +7,45 @@ import pytest
 from flax import nnx
 from jax import lax
 
-from qfm_jax.models.convolution import ConvolutionPool
+from qfm_jax.models.convolution import Convolution
 
 RNG = np.random.default_rng(3)
+KINDS = ((True, False), (False, False), (True, True), (False, True))
 
 
-@pytest.fixture(scope="module")
-def layer():
-    layer = ConvolutionPool(2, 4, rngs=nnx.Rngs(0))
-    layer.bias[...] = jnp.asarray(RNG.normal(size=4), jnp.float32)
+def build(pool, normalized):
+    layer = Convolution(2, 4, pool=pool, normalized=normalized, rngs=nnx.Rngs(0))
+    bias = layer.norm.bias if normalized else layer.bias
+    bias[...] = jnp.asarray(RNG.normal(size=4), jnp.float32)
+    if normalized:
+        layer.norm.scale[...] = jnp.asarray(RNG.uniform(0.5, 2, size=4), jnp.float32)
+    layer.train()
     return layer
 
 
 def reference(layer, x):
-    """Convolution ("same"), bias, max pooling, ReLU: one operation after another."""
+    """Convolution ("same"), pooling, normalisation, ReLU: one after another."""
     axes = ("NHWC", "HWIO", "NHWC")
-    kernel, bias = layer.kernel[...], layer.bias[...]
+    kernel = layer.kernel[...]
     y = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=axes)
-    window = (1, 2, 2, 1)
-    y = lax.reduce_window(y + bias, -jnp.inf, lax.max, window, window, "VALID")
-    return jnp.maximum(y, 0)
+    if layer.pool:
+        window = (1, 2, 2, 1)
+        y = lax.reduce_window(y, -jnp.inf, lax.max, window, window, "VALID")
+    if layer.norm is None:
+        return jnp.maximum(y + layer.bias[...], 0)
+    mean, variance = y.mean(axis=(0, 1, 2)), y.var(axis=(0, 1, 2))
+    y = (y - mean) / jnp.sqrt(variance + 1e-5)
+    return jnp.maximum(layer.norm.scale[...] * y + layer.norm.bias[...], 0)
 
 
 @pytest.mark.parametrize("size", [(28, 28), (7, 5), (2, 3), (6, 9), (2, 2)])
-def test_it_is_convolution_then_pooling_in_values_and_gradients(layer, size):
-    height, width = size
+@pytest.mark.parametrize(("pool", "normalized"), KINDS)
+def test_it_is_each_step_after_another_in_values_and_gradients(pool, normalized, size):
+    layer, (height, width) = build(pool, normalized), size
     x = jnp.asarray(RNG.normal(size=(3, height, width, 2)), jnp.float32)
-    cotangent = RNG.normal(size=(3, height // 2, width // 2, 4)).astype(np.float32)
+    if pool:
+        height, width = height // 2, width // 2
+    cotangent = RNG.normal(size=(3, height, width, 4)).astype(np.float32)
 
     def gradients_and_output(function):
         def loss(layer, x):
@@ -45,12 +57,36 @@ def test_it_is_convolution_then_pooling_in_values_and_gradients(layer, size):
     expected = gradients_and_output(reference)
     actual = gradients_and_output(lambda layer, x: layer(x))
     leaves = list(zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True))
-    assert len(leaves) == 4  # gradients of kernel, bias and x; the output
+    assert len(leaves) == (5 if normalized else 4)  # also of x, and the output
     for a, b in leaves:
         assert np.any(b != 0)
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
 
 
-def test_its_parameters_are_a_kernel_and_a_bias_per_channel(layer):
+def test_its_parameters_are_a_kernel_and_a_bias_per_channel():
+    layer = build(pool=True, normalized=False)
     shapes = sorted(leaf.shape for leaf in jax.tree.leaves(nnx.state(layer, nnx.Param)))
     assert shapes == [(3, 3, 2, 4), (4,)]
+
+
+def test_outside_of_training_an_image_does_not_depend_on_its_batch():
+    layer = build(pool=True, normalized=True)
+    x = jnp.asarray(RNG.normal(size=(50, 6, 6, 2)), jnp.float32)
+    for _ in range(50):
+        layer(x)  # the averages settle
+    trained = layer(x)
+    layer.eval()
+    np.testing.assert_allclose(layer(x[:1]), layer(x)[:1], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layer(x), trained, atol=0.05)
+
+
+def test_a_frozen_one_keeps_its_averages_in_training():
+    layer = build(pool=True, normalized=True)
+    x = jnp.asarray(RNG.normal(size=(5, 6, 6, 2)), jnp.float32)
+    layer.frozen = True
+    before = layer.norm.mean[...]
+    layer.eval()
+    expected = layer(x)
+    layer.train()
+    np.testing.assert_array_equal(layer(x), expected)
+    np.testing.assert_array_equal(layer.norm.mean[...], before)
