@@ -22,6 +22,9 @@ from .circuits import TreeLayers as TreeLayers
 from .circuits import UnitaryLayers as UnitaryLayers
 from .circuits import VariationalCircuit as VariationalCircuit
 from .circuits import ZZEmbedding as ZZEmbedding
+from .circuits.qiskit_export import observables_of as observables_of
+from .circuits.qiskit_export import to_qasm3 as to_qasm3
+from .circuits.qiskit_export import to_qiskit as to_qiskit
 from .controls import build_twins as build_twins
 from .data import Dataset as Dataset
 from .data import Images as Images
