@@ -5,6 +5,8 @@ from .audit import Audit as Audit
 from .audit import AuditConfig as AuditConfig
 from .audit import read_audit as read_audit
 from .audit import run_audit as run_audit
+from .budget import Budget as Budget
+from .budget import budget_of as budget_of
 from .circuits import AmplitudeEmbedding as AmplitudeEmbedding
 from .circuits import AngleEmbedding as AngleEmbedding
 from .circuits import ChainLayers as ChainLayers
@@ -35,6 +37,10 @@ from .evaluation import Scores as Scores
 from .evaluation import score as score
 from .experiment import execute as execute
 from .experiment import load_model as load_model
+from .hardware.backends import get_backend as get_backend
+from .hardware.noise import Noise as Noise
+from .hardware.noise import noise_model as noise_model
+from .hardware.noisy_circuit import NoisyCircuit as NoisyCircuit
 from .history import History as History
 from .kernels import FidelityKernel as FidelityKernel
 from .kernels import ProjectedKernel as ProjectedKernel
@@ -42,6 +48,7 @@ from .models import Classifier as Classifier
 from .models import LinenQuantumLayer as LinenQuantumLayer
 from .models import ModelConfig as ModelConfig
 from .models import QuantumLayer as QuantumLayer
+from .models.noisy_layer import NoisyQuantumLayer as NoisyQuantumLayer
 from .models.prediction import predict_logits as predict_logits
 from .reporting import write_audit_report as write_audit_report
 from .reporting import write_report as write_report
