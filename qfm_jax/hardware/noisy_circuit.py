@@ -169,19 +169,24 @@ def recorded(
     """The gates of a circuit, as far decomposed as Aer does, and what it measures."""
     tape = qml.tape.make_qscript(circuit)(inputs, weights)
     with QueuingManager.stop_recording():
-        return list(_native(tape.operations)), tape.measurements
+        return list(native(tape.operations)), tape.measurements
 
 
 NATIVE = {*VIRTUAL_GATES, *ONE_QUBIT_GATES, *TWO_QUBIT_GATES, "global_phase"}
 
 
-def _native(operations: list[Operator]) -> Iterator[Gate]:
+def native(operations: list[Operator]) -> Iterator[Gate]:
+    """Yields the gates of operations, as far decomposed as Aer does.
+
+    Raises:
+        InputError: For gates that a matrix or amplitudes define.
+    """
     for gate in as_gates(operations):
         if gate.name in NATIVE:
             yield gate
         elif gate.name in PENNYLANE:
             operation = PENNYLANE[gate.name](*gate.parameters, wires=gate.wires)
-            yield from _native(operation.decomposition())
+            yield from native(operation.decomposition())
         else:
             must = "consist of gates on one and two qubits, which noise can follow"
             was = f"has a {gate.name} on wires {list(gate.wires)}"

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pennylane as qml
 from pennylane.measurements import ExpectationMP
 from pennylane.typing import TensorLike
 
@@ -17,12 +16,12 @@ from ..circuits.qiskit_gates import Gate
 from .noise import Noise
 from .noisy_circuit import (
     Depolarizing,
-    apply,
     read_out,
     recorded,
     with_noise,
     without_backend,
 )
+from .pauli_frame import PauliFrame
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +32,9 @@ class TrajectoryCircuit:
     4^k on k wires, each as likely. So the mean of the results over random choices, and
     that of their gradients, is the exact one, on a device of pure states. The choices
     are inputs, behind the circuit's own: two bits for each wire of each place, for
-    X and for Z. Read-out errors are exact: they multiply expectations.
+    X and for Z; zeros are no noise. No gate is inserted: a Pauli gate that moves to the
+    end of the circuit turns signs of angles on its way. Read-out errors are exact: they
+    multiply expectations.
 
     Raises:
         InputError: As `NoisyCircuit` does, and for T1 and T2: relaxation is no mixture
@@ -104,7 +105,7 @@ class TrajectoryCircuit:
         return (is_lost[..., owner] & is_on).astype(jnp.float32)
 
     def __call__(self, inputs: TensorLike, weights: TensorLike) -> list[ExpectationMP]:
-        """Applies the gates and the random ones.
+        """Applies the gates, with the signs that the random Pauli gates give them.
 
         Args:
             inputs: Features and bits, (n_features,) or (batch, n_features).
@@ -113,16 +114,17 @@ class TrajectoryCircuit:
         noise = without_backend(self.noise)
         own = self.circuit.n_features
         gates, measurements = recorded(self.circuit, inputs[..., :own], weights)
-        place = own
+        signs = 1 - 2 * inputs[..., own:]
+        frame = PauliFrame(self.n_qubits)
+        place = 0
         for step in with_noise(gates, noise):
             if isinstance(step, Gate):
-                apply(step)
+                frame.apply_through(step)
                 continue
             for wire in step.wires:
-                # Rotations by pi are X and Z but for a global phase.
-                qml.RX(np.pi * inputs[..., place], wires=wire)
-                qml.RZ(np.pi * inputs[..., place + 1], wires=wire)
+                frame.multiply(wire, signs[..., place], signs[..., place + 1])
                 place += 2
+        frame.apply()
         return [read_out(m, noise.readout) for m in measurements]
 
 
