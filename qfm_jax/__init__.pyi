@@ -24,9 +24,12 @@ from .circuits import TreeLayers as TreeLayers
 from .circuits import UnitaryLayers as UnitaryLayers
 from .circuits import VariationalCircuit as VariationalCircuit
 from .circuits import ZZEmbedding as ZZEmbedding
+from .circuits.openqasm import from_qasm as from_qasm
+from .circuits.openqasm import to_qasm3 as to_qasm3
 from .circuits.qiskit_export import observables_of as observables_of
-from .circuits.qiskit_export import to_qasm3 as to_qasm3
 from .circuits.qiskit_export import to_qiskit as to_qiskit
+from .circuits.qiskit_import import QiskitCircuit as QiskitCircuit
+from .circuits.qiskit_import import from_qiskit as from_qiskit
 from .controls import build_twins as build_twins
 from .data import Dataset as Dataset
 from .data import Images as Images

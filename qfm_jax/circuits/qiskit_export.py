@@ -1,4 +1,4 @@
-"""Circuits of this project as Qiskit's circuits, observables and OpenQASM 3."""
+"""Circuits of this project as Qiskit's circuits and observables."""
 
 from typing import Any, NamedTuple
 
@@ -7,7 +7,7 @@ import numpy as np
 import pennylane as qml
 from jax.typing import ArrayLike
 from pennylane.measurements import ExpectationMP
-from qiskit import QuantumCircuit, qasm3, transpile
+from qiskit import QuantumCircuit
 from qiskit.circuit import ParameterVector
 from qiskit.circuit.library import (
     DiagonalGate,
@@ -77,35 +77,6 @@ def to_qiskit(
     for gate in _resolved(circuit, numbers, free):
         append(built, gate)
     return built
-
-
-def to_qasm3(
-    circuit: VariationalCircuit,
-    inputs: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
-) -> str:
-    """Writes a circuit as an OpenQASM 3 program; arguments as in `to_qiskit`.
-
-    All gates are those of `stdgates.inc`, which every reader of OpenQASM 3 has.
-    Symbols become `input float[64]` named `_inputs_0_`, `_weights_3_` and so on.
-
-    Example:
-        >>> from qfm_jax.circuits import AngleEmbedding, Circuit, RealAmplitudes
-        >>> circuit = Circuit(AngleEmbedding(2), RealAmplitudes(2, n_layers=1))
-        >>> print(to_qasm3(circuit, weights=np.ones((2, 2)))[:66])
-        OPENQASM 3.0;
-        include "stdgates.inc";
-        input float[64] _inputs_0_;
-    """
-    built = to_qiskit(circuit, inputs, weights)
-    return qasm3.dumps(
-        transpile(built, basis_gates=_STDGATES.split(), optimization_level=0)
-    )
-
-
-_STDGATES = (
-    "x y z h s sdg t tdg sx rx ry rz p u cx cy cz ch crx cry crz cp swap ccx cswap"
-)
 
 
 def observables_of(circuit: VariationalCircuit) -> list[SparsePauliOp]:

@@ -1,6 +1,5 @@
 """Qiskit computes from an exported circuit what PennyLane does from the circuit."""
 
-import importlib.util
 from dataclasses import dataclass
 
 import jax
@@ -8,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pennylane as qml
 import pytest
-from qiskit import qasm3
-from qiskit.quantum_info import Operator, Statevector
+from qiskit.quantum_info import Statevector
 
 from qfm_jax._checks import InputError
 from qfm_jax.circuits import (
@@ -29,7 +27,7 @@ from qfm_jax.circuits import (
     StronglyEntanglingLayers,
     build_circuit,
 )
-from qfm_jax.circuits.qiskit_export import observables_of, to_qasm3, to_qiskit
+from qfm_jax.circuits.qiskit_export import observables_of, to_qiskit
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +37,6 @@ def double_precision():
 
 
 RNG = np.random.default_rng(59)
-READER = importlib.util.find_spec("qiskit_qasm3_import") is not None
 
 
 @dataclass(frozen=True)
@@ -189,20 +186,6 @@ def test_wire_0_is_qubit_0():
     assert Statevector(built).probabilities_dict() == {"001": 1.0}
     assert Statevector(built.reverse_bits()).data[4] == 1
     assert observables_of(Flip())[0].paulis.to_labels() == ["IIZ"]
-
-
-@pytest.mark.parametrize("name", ["zz and real-amplitudes", "local", "custom"])
-def test_openqasm_holds_the_circuit(name):
-    circuit = CIRCUITS[name]
-    inputs, weights = random_arguments(circuit)
-    program = to_qasm3(circuit, inputs, weights)
-    assert program.startswith("OPENQASM 3.0;")
-    assert "input" not in program
-    assert "input float[64] _weights_3_;" in to_qasm3(circuit, inputs)
-    read = qasm3.loads(program) if READER else None
-    if read is not None:
-        expected = Operator(to_qiskit(circuit, inputs, weights))
-        assert Operator(read).equiv(expected)
 
 
 def refused(match, circuit, **given):
