@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from qiskit import QuantumCircuit, transpile
+from qiskit import ClassicalRegister, QuantumCircuit, transpile
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer import AerSimulator
 
-from qfm_jax import InputError
+from qfm_jax import AngleEmbedding, Circuit, EfficientSU2, InputError, get_backend
+from qfm_jax.circuits.qiskit_export import observables_of, to_qiskit
 from qfm_jax.hardware.noise import (
     ONE_QUBIT_SECONDS,
     TWO_QUBIT_SECONDS,
@@ -93,6 +94,33 @@ def test_a_fake_backend_brings_its_read_out_errors():
     errors = readout_errors(model, 5)
     assert all(0 < a < 0.2 and 0 < b < 0.2 for a, b in errors)
     assert "cx" in model.noise_instructions
+
+
+def test_a_fake_backend_agrees_with_shots_on_its_own_qubits():
+    circuit = Circuit(AngleEmbedding(3), EfficientSU2(3, 1))
+    rng = np.random.default_rng(3)
+    inputs, weights = rng.uniform(0, 3, 3), rng.uniform(-1, 1, circuit.weights_shape)
+    backend, model = get_backend("fake_fez"), noise_model("fake_fez")
+    run = transpile(to_qiskit(circuit, inputs, weights), backend, seed_transpiler=0)
+    places = run.layout.final_index_layout()
+    errors = readout_errors(model, backend.num_qubits)
+    exact = run.copy()
+    for i, operator in enumerate(observables_of(circuit)):
+        placed = read_out_operator(operator.apply_layout(run.layout), errors)
+        # On all qubits: saved on a few of many, Aer 0.17.2 gives wrong values.
+        exact.save_expectation_value(placed, range(backend.num_qubits), str(i))
+    simulator = AerSimulator(
+        method="density_matrix", noise_model=model, seed_simulator=0
+    )
+    data = simulator.run(exact).result().data()
+    measured = run.copy()
+    measured.add_register(ClassicalRegister(3))
+    measured.measure(places, range(3))
+    shots = 20_000
+    counts = simulator.run(measured, shots=shots).result().get_counts()
+    for wire in range(3):
+        found = sum(n * (-1) ** int(bits[-1 - wire]) for bits, n in counts.items())
+        assert abs(found / shots - data[str(wire)]) < 5 / np.sqrt(shots)
 
 
 def test_every_gate_of_the_basis_is_one_that_density_matrices_have():

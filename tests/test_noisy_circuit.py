@@ -18,8 +18,11 @@ from qfm_jax import (
     QuantumLayer,
     RealAmplitudes,
     StronglyEntanglingLayers,
+    TrainConfig,
     ZZEmbedding,
     as_jax_function,
+    fit,
+    predict_logits,
 )
 from qfm_jax.circuits.qiskit_export import observables_of, to_qiskit
 from qfm_jax.hardware.noise import noise_model
@@ -124,6 +127,30 @@ def test_a_layer_draws_anew_and_is_ideal_in_evaluation():
     layer.train()
     view = nnx.view(layer, deterministic=True)
     assert np.allclose(view(features), ideal, atol=1e-5)
+
+
+def test_a_model_is_trained_with_noise(digits):
+    circuit = Circuit(AngleEmbedding(2), RealAmplitudes(2, 1))
+
+    class Model(nnx.Module):
+        def __init__(self, rngs):
+            self.reduce = nnx.Linear(784, 2, rngs=rngs)
+            self.circuit = NoisyQuantumLayer(circuit, "depolarizing:0.1", rngs=rngs)
+            self.readout = nnx.Linear(2, 10, rngs=rngs)
+
+        def __call__(self, images):
+            features = self.reduce(images.reshape(-1, 784))
+            return self.readout(self.circuit(features))
+
+    model = Model(nnx.Rngs(0))
+    start = predict_logits(model, digits.test.images)
+    assert np.array_equal(start, predict_logits(model, digits.test.images))
+    config = TrainConfig(epochs=2, learning_rate=0.02)
+    history = fit(
+        *(model, digits.train, digits.validation, config, jax.random.key(0)),
+        progress=False,
+    )
+    assert history.epochs[1].train_loss < history.epochs[0].train_loss
 
 
 def test_a_layer_without_noise_or_on_density_matrices():
