@@ -5,6 +5,8 @@ from .audit import Audit as Audit
 from .audit import AuditConfig as AuditConfig
 from .audit import read_audit as read_audit
 from .audit import run_audit as run_audit
+from .budget import Budget as Budget
+from .budget import budget_of as budget_of
 from .circuits import AmplitudeEmbedding as AmplitudeEmbedding
 from .circuits import AngleEmbedding as AngleEmbedding
 from .circuits import ChainLayers as ChainLayers
@@ -22,6 +24,12 @@ from .circuits import TreeLayers as TreeLayers
 from .circuits import UnitaryLayers as UnitaryLayers
 from .circuits import VariationalCircuit as VariationalCircuit
 from .circuits import ZZEmbedding as ZZEmbedding
+from .circuits.openqasm import from_qasm as from_qasm
+from .circuits.openqasm import to_qasm3 as to_qasm3
+from .circuits.qiskit_export import observables_of as observables_of
+from .circuits.qiskit_export import to_qiskit as to_qiskit
+from .circuits.qiskit_import import QiskitCircuit as QiskitCircuit
+from .circuits.qiskit_import import from_qiskit as from_qiskit
 from .controls import build_twins as build_twins
 from .data import Dataset as Dataset
 from .data import Images as Images
@@ -32,6 +40,10 @@ from .evaluation import Scores as Scores
 from .evaluation import score as score
 from .experiment import execute as execute
 from .experiment import load_model as load_model
+from .hardware.backends import get_backend as get_backend
+from .hardware.noise import Noise as Noise
+from .hardware.noise import noise_model as noise_model
+from .hardware.noisy_circuit import NoisyCircuit as NoisyCircuit
 from .history import History as History
 from .kernels import FidelityKernel as FidelityKernel
 from .kernels import ProjectedKernel as ProjectedKernel
@@ -39,6 +51,7 @@ from .models import Classifier as Classifier
 from .models import LinenQuantumLayer as LinenQuantumLayer
 from .models import ModelConfig as ModelConfig
 from .models import QuantumLayer as QuantumLayer
+from .models.noisy_layer import NoisyQuantumLayer as NoisyQuantumLayer
 from .models.prediction import predict_logits as predict_logits
 from .reporting import write_audit_report as write_audit_report
 from .reporting import write_report as write_report

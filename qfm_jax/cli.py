@@ -16,6 +16,7 @@ COMMANDS = {
     "compare": "train several models alike and write a report: the main job",
     "audit": "retrain a model and its twins: what does the circuit contribute?",
     "evaluate": "score a finished run again, on any device",
+    "cost": "what a run's circuit would cost on quantum computers",
     "predict": "classify image files of your own",
     "report": "write one report of finished runs",
 }

@@ -19,7 +19,7 @@ ORDER = [
     *("hardware",),
     *("models", "controls", "augmentation", "checkpoints", "history", "progress"),
     *("training", "evaluation", "baselines", "statistics", "presets", "runs"),
-    *("experiment", "audit", "reporting", "commands", "cli"),
+    *("experiment", "budget", "audit", "reporting", "commands", "cli"),
 ]
 
 

@@ -11,9 +11,10 @@ import tyro
 
 from ..devices import silence_upstream
 from .auditing import Audit, audit_default
+from .costing import Cost
 from .listing import Data, Models
 from .loading import load_file as load_file
-from .options import value_of
+from .options import gathered, value_of
 from .scoring import Evaluate, Predict, Report
 from .training import Compare, Train, train_default
 
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Any] = {
     "compare": Compare,
     "audit": Audit,
     "evaluate": Evaluate,
+    "cost": Cost,
     "predict": Predict,
     "report": Report,
 }
@@ -39,8 +41,9 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
     _turn_on_compilation_cache()
     silence_upstream()
     default = _default_of(name, arguments)
+    arguments = gathered("--backend", arguments)
     options = tyro.cli(
-        COMMANDS[name], args=list(arguments), prog=f"qfm {name}", default=default
+        COMMANDS[name], args=arguments, prog=f"qfm {name}", default=default
     )
     options.run()
 

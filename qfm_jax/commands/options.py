@@ -82,6 +82,27 @@ def value_of(option: str, arguments: Sequence[str]) -> str | None:
     return None
 
 
+def gathered(option: str, arguments: Sequence[str]) -> list[str]:
+    """The arguments with the values of an option that occurs several times together.
+
+    Example:
+        >>> gathered("--to", ["run", "--to", "a", "b", "--json", "--to=c"])
+        ['run', '--json', '--to', 'a', 'b', 'c']
+    """
+    values: list[str] = []
+    others: list[str] = []
+    is_value = False
+    for argument in arguments:
+        name, _, value = argument.partition("=")
+        if name == option:
+            values += [value] if value else []
+            is_value = not value
+            continue
+        is_value = is_value and not argument.startswith("-")
+        (values if is_value else others).append(argument)
+    return [*others, option, *values] if values else list(arguments)
+
+
 def device_config(
     name: str, shots: int | None, diff_method: str, seed: int
 ) -> DeviceConfig:

@@ -1,0 +1,100 @@
+"""OpenQASM programs: written of any circuit here, read as trainable ones."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from jax.typing import ArrayLike
+from qiskit import qasm2, qasm3, transpile
+from qiskit.circuit import Parameter
+from qiskit.exceptions import MissingOptionalLibraryError, QiskitError
+
+from .._checks import input_error
+from .circuit import VariationalCircuit
+from .qiskit_export import to_qiskit
+from .qiskit_import import QiskitCircuit, from_qiskit
+
+_STDGATES = (
+    "x y z h s sdg t tdg sx rx ry rz p u cx cy cz ch crx cry crz cp swap ccx cswap"
+)
+
+
+def to_qasm3(
+    circuit: VariationalCircuit,
+    inputs: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+) -> str:
+    """Writes a circuit as an OpenQASM 3 program; arguments as in `to_qiskit`.
+
+    All gates are those of `stdgates.inc`, which every reader of OpenQASM 3 has.
+    Symbols become `input float[64]` named `_inputs_0_`, `_weights_3_` and so on.
+
+    Example:
+        >>> import numpy as np
+        >>> from qfm_jax.circuits import AngleEmbedding, Circuit, RealAmplitudes
+        >>> circuit = Circuit(AngleEmbedding(2), RealAmplitudes(2, n_layers=1))
+        >>> print(to_qasm3(circuit, weights=np.ones((2, 2)))[:66])
+        OPENQASM 3.0;
+        include "stdgates.inc";
+        input float[64] _inputs_0_;
+    """
+    built = to_qiskit(circuit, inputs, weights)
+    return qasm3.dumps(
+        transpile(built, basis_gates=_STDGATES.split(), optimization_level=0)
+    )
+
+
+def from_qasm(
+    source: str | Path,
+    inputs: str | Iterable[str | Parameter] | None = None,
+    observables: tuple[str, ...] | None = None,
+) -> QiskitCircuit:
+    """Makes a circuit of an OpenQASM 2 or 3 program, which is parsed and never run.
+
+    OpenQASM 2 has no parameters: pass `inputs=[]`. Those of OpenQASM 3 are declared as
+    `input float`; names such as `_inputs_0_` count as elements of a ParameterVector.
+
+    Args:
+        source: The program, or the path of a file that holds it.
+        inputs: As in `from_qiskit`.
+        observables: As in `from_qiskit`.
+
+    Raises:
+        InputError: For a file that is not there, a program that does not parse, and as
+            `from_qiskit`; for OpenQASM 3 without Qiskit's reader of it.
+
+    Example:
+        >>> program = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; cx q[0], q[1];'
+        >>> from_qasm(program, inputs=[]).gates
+        (('cx', (), (0, 1)),)
+    """
+    program = _read(source)
+    version = re.search(r"^\s*OPENQASM\s+(\d)", program, re.MULTILINE)
+    try:
+        if version is not None and version[1] == "2":
+            known = qasm2.LEGACY_CUSTOM_INSTRUCTIONS
+            circuit = qasm2.loads(program, custom_instructions=known)
+        else:
+            circuit = qasm3.loads(program)
+    except MissingOptionalLibraryError as error:
+        raise input_error(
+            "source",
+            "be OpenQASM 2 while Qiskit's reader of OpenQASM 3 is not installed",
+            "is OpenQASM 3",
+            "Run: pip install qiskit-qasm3-import",
+        ) from error
+    except QiskitError as error:
+        raise input_error("source", "be an OpenQASM program", f"is not: {error}") from (
+            error
+        )
+    return from_qiskit(circuit, inputs, observables)
+
+
+def _read(source: str | Path) -> str:
+    if isinstance(source, str) and "OPENQASM" in source:
+        return source
+    path = Path(source)
+    if not path.is_file():
+        must = "be an OpenQASM program or the path of a file that holds one"
+        raise input_error("source", must, f"is {str(source)[:80]!r}")
+    return path.read_text(encoding="utf-8")
