@@ -38,6 +38,7 @@ from .evaluation import Scores as Scores
 from .evaluation import score as score
 from .experiment import execute as execute
 from .experiment import load_model as load_model
+from .hardware.estimator import estimator_function as estimator_function
 from .history import History as History
 from .kernels import FidelityKernel as FidelityKernel
 from .kernels import ProjectedKernel as ProjectedKernel

@@ -1,0 +1,1 @@
+"""Qiskit's side: backends, noise, and what a circuit costs on a quantum computer."""
