@@ -5,7 +5,9 @@ leaves either the old checkpoint or the new one.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -24,6 +26,8 @@ class Checkpoints:
         directory: Folder of the checkpoints; made where it is missing.
         description: What must be equal for a checkpoint to fit: plain JSON values
             by name. Stored with each checkpoint and compared when one is read.
+        defaults: What entries that are tables stand for where a checkpoint of an older
+            version lacks them.
 
     Example:
         >>> import jax.numpy as jnp, tempfile
@@ -33,7 +37,13 @@ class Checkpoints:
         [0.0, 1.0, 2.0]
     """
 
-    def __init__(self, directory: Path | str, description: dict[str, Any]):
+    def __init__(
+        self,
+        directory: Path | str,
+        description: dict[str, Any],
+        defaults: Mapping[str, dict[str, Any]] = MappingProxyType({}),
+    ):
+        self.defaults = defaults
         self.directory = Path(directory).absolute()
         self.description = {"format": FORMAT, **description}
 
@@ -109,6 +119,8 @@ class Checkpoints:
     def _check_description(self, name: str, found: dict[str, Any]) -> None:
         # Through JSON, since tuples come back as lists.
         wanted = json.loads(json.dumps(self.description))
+        for entry, values in json.loads(json.dumps(dict(self.defaults))).items():
+            found = {**found, entry: {**values, **found.get(entry, {})}}
         different = [
             f"{entry} is {found.get(entry)!r} there and {wanted.get(entry)!r} here"
             for entry in sorted(wanted.keys() | found.keys())

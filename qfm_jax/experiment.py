@@ -32,7 +32,8 @@ from .runs import (
     write_config,
     write_result,
 )
-from .training import description_of, fit
+from .training import fit
+from .training.loop import DEFAULTS, description_of
 
 N_MISTAKES = 24
 
@@ -168,7 +169,7 @@ def load_model(run: Run, *, device: DeviceConfig | None = None) -> Classifier:
     description = description_of(
         model, run.config.training, run.result.n_train, run.result.n_validation
     )
-    checkpoints = Checkpoints(run.directory / "checkpoints", description)
+    checkpoints = Checkpoints(run.directory / "checkpoints", description, DEFAULTS)
     nnx.update(model, checkpoints.restore("best", nnx.state(model)))
     return model
 

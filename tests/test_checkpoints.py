@@ -127,6 +127,16 @@ def test_other_model_or_configuration(folder, entry, value, sentence):
     assert contents(folder) == before
 
 
+def test_a_checkpoint_older_than_a_choice_stands_for_its_default(folder):
+    training = DESCRIPTION["training"] | {"augment": False}
+    defaults = {"training": training}
+    newer = Checkpoints(folder, DESCRIPTION | {"training": training}, defaults)
+    assert raw(newer.restore("last", state())) == raw(state())
+    chosen = DESCRIPTION | {"training": training | {"augment": True}}
+    with pytest.raises(InputError, match=r"'augment': False.* there and .*True.* here"):
+        Checkpoints(folder, chosen, defaults).restore("last", state())
+
+
 def test_other_format(folder, monkeypatch):
     monkeypatch.setattr(module, "FORMAT", 99)
     with pytest.raises(InputError, match=r"format is 1 there and 99 here. Resume with"):

@@ -137,7 +137,7 @@ def record(
 
     def apart(value: Any) -> Any:
         if not isinstance(value, jax.core.Tracer):
-            return value
+            return value if np.ndim(value) else np.asarray(value).item()
         traced.append(value)
         return Traced(len(traced) - 1)
 

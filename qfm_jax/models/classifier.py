@@ -11,11 +11,11 @@ from flax import nnx
 
 from .._checks import check_at_least, check_shape, input_error
 from ..devices import DeviceConfig
-from .block import BOUNDED, CIRCUIT_BLOCKS, block_width, build_blocks
+from .block import BOUNDED, CIRCUIT_BLOCKS, SideBySide, block_width, build_blocks
 from .config import ModelConfig
 from .convolution import Convolution
 from .pixels import centred, framed, patches
-from .quantum_layer import QuantumParam
+from .quantum_layer import QuantumLayer, QuantumParam
 
 NOTHING = ("none", "removed", "linear")
 """Blocks that give what they take."""
@@ -100,11 +100,27 @@ class Classifier(nnx.Module):
     def __call__(self, images: jax.Array) -> jax.Array:
         """Classifies a batch of images."""
         features = self._features(images)
-        results = self.block(features)
+        return self.logits(features, self.block(features))
+
+    def logits(self, features: jax.Array, results: jax.Array) -> jax.Array:
+        """Logits (batch, n_classes) of what the block takes, and what it gives.
+
+        Args:
+            features: From `features`, (batch, ..., n_features).
+            results: The block's, (batch, ..., n_results), or measured elsewhere.
+        """
         if self.is_residual:
             around_zero = features - self.middle
             results = jnp.concatenate([results, around_zero], axis=-1)
         return self.readout(self.back(results))
+
+    @property
+    def circuit_layers(self) -> tuple[QuantumLayer, ...]:
+        """The circuits of the block, side by side, in the order of their features."""
+        blocks = (
+            self.block.blocks if isinstance(self.block, SideBySide) else [self.block]
+        )
+        return tuple(block for block in blocks if isinstance(block, QuantumLayer))
 
     def features(self, images: jax.Array) -> jax.Array:
         """What the block takes of a batch of images, (batch, ..., n_features).

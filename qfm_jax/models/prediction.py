@@ -1,7 +1,7 @@
 """Logits of many images, in padded batches of one fixed size."""
 
 import functools
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +9,8 @@ import numpy as np
 from flax import nnx
 
 from .._checks import check_at_least, check_shape, input_error
+
+M = TypeVar("M", bound=nnx.Module)
 
 PREDICTION_BATCH = 250
 """Images that a prediction takes at once, where nothing else is asked for."""
@@ -43,7 +45,7 @@ def predict_logits(
     check_shape("images", images.shape, ("n", "height", "width"))
     check_at_least("len(images)", len(images), 1, "Pass at least one image.")
     _check_pixels(images)
-    graphdef, state = nnx.split(_in_evaluation_mode(model))
+    graphdef, state = nnx.split(in_evaluation_mode(model))
     starts = range(0, len(images), batch_size)
     batches = [images[start : start + batch_size] for start in starts]
     missing = batch_size - len(batches[-1])
@@ -81,7 +83,7 @@ def predict_seeds(
     check_at_least("batch_size", batch_size, 1)
     check_shape("images", images.shape, ("n_seeds", "n", "height", "width"))
     _check_pixels(images)
-    graphdef = nnx.graphdef(_in_evaluation_mode(model))
+    graphdef = nnx.graphdef(in_evaluation_mode(model))
     parts = states if isinstance(states, tuple) else (states,)
     logits = []
     for start in range(0, images.shape[1], batch_size):
@@ -109,10 +111,11 @@ def _check_pixels(images: np.ndarray) -> None:
         raise input_error("images", must, f"has type {images.dtype}")
 
 
-def _in_evaluation_mode(model: nnx.Module) -> nnx.Module:
+def in_evaluation_mode(model: M) -> M:
     """The model without dropout and with running averages; its own mode is kept."""
     mode = {"deterministic": True, "use_running_average": True}
-    return nnx.view(model, raise_if_not_found=False, **mode)
+    view: M = nnx.view(model, raise_if_not_found=False, **mode)
+    return view
 
 
 @functools.partial(jax.jit, static_argnums=0)

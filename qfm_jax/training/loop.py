@@ -124,7 +124,7 @@ class _Store(NamedTuple):
 
     @property
     def checkpoints(self) -> Checkpoints:
-        return Checkpoints(self.directory / "checkpoints", self.description)
+        return Checkpoints(self.directory / "checkpoints", self.description, DEFAULTS)
 
 
 class _Trainer:
@@ -276,6 +276,11 @@ def _interruption(step: int, store: _Store | None) -> TrainingInterrupted:
         f"Training was interrupted; the checkpoint of step {step} is saved. Continue "
         f"with --resume {store.directory}."
     )
+
+
+DEFAULTS = {"training": dataclasses.asdict(TrainConfig())}
+"""What a checkpoint was trained with, as far as it was written before there was a
+choice."""
 
 
 def description_of(

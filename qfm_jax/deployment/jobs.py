@@ -1,0 +1,109 @@
+"""What the jobs of an evaluation gave, on disk: what is paid for is not lost.
+
+jobs.json     what the jobs are of: target, weights and features
+job-N.json    the expectations that job N gave
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._checks import InputError
+from ..runs import write_json
+
+FORMAT = 1
+"""Version of these files."""
+
+
+def digest_of(arrays: Iterable[np.ndarray]) -> str:
+    """A fingerprint of numbers, by which other weights or images are noticed.
+
+    Example:
+        >>> digest_of([np.zeros(3)]) == digest_of([np.ones(3)])
+        False
+    """
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()
+
+
+class Jobs:
+    """The expectations of jobs, by their numbers.
+
+    Args:
+        folder: Where they lie; made where it is missing.
+        description: What the jobs are of, as plain values.
+
+    Raises:
+        InputError: For a folder of other jobs, damaged files, or one that cannot be
+            written.
+
+    Example:
+        >>> import tempfile
+        >>> jobs = Jobs(Path(tempfile.mkdtemp()) / "jobs", {"backend": "aer"})
+        >>> jobs.write(0, np.array([[0.5, -1.0]]))
+        >>> jobs.read(0), jobs.read(1)
+        (array([[ 0.5, -1. ]]), None)
+    """
+
+    def __init__(self, folder: Path | str, description: Mapping[str, Any]):
+        self.folder = Path(folder)
+        path = self.folder / "jobs.json"
+        table = {"format": FORMAT, **description}
+        if path.exists():
+            stored = _read(path)
+            different = [k for k in table if stored.get(k) != table[k]]
+            if different:
+                raise InputError(
+                    f"{self.folder} holds jobs of another evaluation: its "
+                    f"{', '.join(different)} differs. Name another folder."
+                )
+            return
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(path, table)
+        except OSError as error:
+            raise InputError(
+                f"{self.folder} cannot be written: {error.strerror}. Name another "
+                "folder."
+            ) from error
+
+    def read(self, number: int) -> np.ndarray | None:
+        """The expectations of a job; None where it has not been run."""
+        path = self._path(number)
+        if not path.exists():
+            return None
+        table = _read(path)
+        try:
+            return np.array(table["expectations"], float)
+        except (KeyError, ValueError, TypeError) as error:
+            raise _damaged(path, error) from error
+
+    def write(self, number: int, expectations: np.ndarray) -> None:
+        """Keeps the expectations of a job: the whole file, or none."""
+        table = {"format": FORMAT, "expectations": expectations.tolist()}
+        write_json(self._path(number), table)
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"job-{number}.json"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if table["format"] != FORMAT:
+            raise ValueError("it is of another version")
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
+    return table
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{path} is damaged: {error}. Remove it and start again: the job is run again."
+    )
