@@ -41,6 +41,7 @@ from .evaluation import score as score
 from .experiment import execute as execute
 from .experiment import load_model as load_model
 from .hardware.backends import get_backend as get_backend
+from .hardware.estimator import estimator_function as estimator_function
 from .hardware.noise import Noise as Noise
 from .hardware.noise import noise_model as noise_model
 from .hardware.noisy_circuit import NoisyCircuit as NoisyCircuit

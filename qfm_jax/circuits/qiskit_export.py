@@ -21,6 +21,7 @@ from .._checks import check_shape, input_error
 from .circuit import VariationalCircuit
 from .qiskit_expressions import UnsupportedOperationError, arguments_of, symbolic
 from .qiskit_gates import ARRAYS, Gate, as_gates
+from .rotations import as_rotations
 
 
 class Traced(NamedTuple):
@@ -107,7 +108,11 @@ def observables_of(circuit: VariationalCircuit) -> list[SparsePauliOp]:
 
 
 def record(
-    circuit: VariationalCircuit, inputs: ArrayLike, weights: ArrayLike
+    circuit: VariationalCircuit,
+    inputs: ArrayLike,
+    weights: ArrayLike,
+    *,
+    by_angles: bool = False,
 ) -> tuple[list[Gate], list[jax.Array]]:
     """Lists the gates of a circuit, and apart from them the values that JAX traces.
 
@@ -115,6 +120,8 @@ def record(
         circuit: Any circuit of that protocol.
         inputs: One sample (n_features,), numbers or traced.
         weights: Of shape weights_shape, numbers or traced.
+        by_angles: Whether what is traced becomes angles of rotations, see
+            `as_rotations`.
 
     Returns:
         Gates with a `Traced` in the place of each traced value; and these values.
@@ -135,11 +142,12 @@ def record(
         return Traced(len(traced) - 1)
 
     tape = qml.tape.make_qscript(circuit)(inputs, weights)
-    gates = [
-        gate._replace(parameters=tuple(map(apart, gate.parameters)))
-        for gate in as_gates(tape.operations)
-    ]
-    return gates, traced
+    gates = list(as_gates(tape.operations))
+    if by_angles:
+        gates = [part for gate in gates for part in as_rotations(gate)]
+    return [
+        gate._replace(parameters=tuple(map(apart, gate.parameters))) for gate in gates
+    ], traced
 
 
 def append(built: QuantumCircuit, gate: Gate) -> None:
@@ -184,7 +192,7 @@ def _resolved(
     gates: list[Gate] = []
 
     def values(*arrays: jax.Array) -> list[jax.Array]:
-        arguments = numbers | dict(zip(free, arrays, strict=True))
+        arguments: dict[str, Any] = numbers | dict(zip(free, arrays, strict=True))
         gates[:], traced = record(circuit, **arguments)
         return traced
 
