@@ -4,6 +4,7 @@ import importlib.util
 import json
 from pathlib import Path
 
+import jax
 import pytest
 
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
@@ -51,3 +52,17 @@ def test_kernels_are_compared_on_the_same_features(tmp_path):
     compare.main([*given[:-1], "2", "--out", str(out)])
     kept = [row["n_features"] for row in json.loads(out.read_text())["rows"]]
     assert kept == [3, 3, 3, 2, 2, 2]
+
+
+@pytest.mark.slow
+def test_the_fast_path_and_the_plugin_compute_the_same(tmp_path):
+    bench, out = script("bench_hardware"), tmp_path / "hardware.json"
+    given = ["--sizes", "2", "1", "--batch", "1", "--large-batch", "4"]
+    try:
+        bench.main([*given, "--out", str(out)])
+    finally:
+        jax.config.update("jax_enable_x64", False)  # the script turns it on
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["n_circuits"] for row in rows] == [1, 13, 4]
+    assert all(row.get("largest_difference", 0) < 1e-6 for row in rows)
+    assert all(row["ratio"] > 1 for row in rows)
