@@ -25,7 +25,9 @@ def qfm(*arguments):
 
 def trained(folder, *arguments):
     directory = folder / "run"
-    assert qfm("train", *arguments, "--out", directory) == 0
+    with pytest.MonkeyPatch.context() as patch:  # to draw takes longer than to train
+        patch.setattr("qfm_jax.commands.training.write_figures", lambda run: None)
+        assert qfm("train", *arguments, "--out", directory) == 0
     return directory
 
 
