@@ -7,7 +7,7 @@ follows them is JAX again.
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from ..hardware.backends import canonical_name
 from ..hardware.estimator import estimator_function
 from ..hardware.noise import Noise, parse_noise
 from ..hardware.simulators import simulator_of
-from ..models import Classifier
+from ..models import Classifier, QuantumLayer
 from ..models.prediction import in_evaluation_mode, to_unit
 from ..runs import Run
 from .jobs import Jobs, digest_of
@@ -36,6 +36,11 @@ CHUNK = 250
 
 Progress = Callable[[int, int], None]
 """Told after each job: images that are done, images in all."""
+
+Layers = Sequence[QuantumLayer]
+
+Measure = Callable[[Layers, np.ndarray, Jobs | None, Progress], np.ndarray]
+"""From features (n, ..., n_features) to expectations (n, ..., n_results), by jobs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +122,7 @@ def deploy(
     samples: int | None = None,
     folder: Path | None = None,
     progress: Progress = lambda done, total: None,
+    measure: Measure | None = None,
 ) -> Deployment:
     """Runs the circuits of a model's test images on a target, and scores the model.
 
@@ -128,6 +134,7 @@ def deploy(
         folder: Where expectations are kept job by job, so that a call that was
             interrupted goes on; nothing is kept where left out.
         progress: Told after each job.
+        measure: What gives the expectations in place of a simulator (see `submit`).
 
     Raises:
         InputError: For a run without a circuit, more samples than images, a backend of
@@ -156,7 +163,10 @@ def deploy(
     }
     jobs = Jobs(folder, description) if folder else None
     start = time.perf_counter()
-    measured = _measured(model, features, target, jobs, progress)
+    if measure:
+        measured = measure(model.circuit_layers, features, jobs, progress)
+    else:
+        measured = _measured(model, features, target, jobs, progress)
     seconds = time.perf_counter() - start
     logits, ideal = (
         np.asarray(model.logits(jnp.asarray(features), jnp.asarray(results)))

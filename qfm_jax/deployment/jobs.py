@@ -1,9 +1,11 @@
 """What the jobs of an evaluation gave, on disk: what is paid for is not lost.
 
-jobs.json     what the jobs are of: target, weights and features
-job-N.json    the expectations that job N gave
+jobs.json          what the jobs are of: target, weights and features
+job-N.json         the expectations that job N gave
+submitted-N.json   how job N was sent to an IBM device, and its id there
 """
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -30,6 +32,32 @@ def digest_of(arrays: Iterable[np.ndarray]) -> str:
     for array in arrays:
         found.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Submission:
+    """A job on its way; written before it is sent, and again when it has an id."""
+
+    tag: str
+    """By which IBM finds the job where its id was not written down in time."""
+    backend: str
+    """Where it was sent."""
+    first: int
+    """Number of its first image."""
+    images: int
+    """Its images."""
+    circuits: int
+    """Its circuits."""
+    shots: int
+    """Measurements of each."""
+    seconds: float
+    """Estimated seconds of QPU."""
+    limit: int
+    """Seconds of QPU after which IBM cancels it."""
+    when: str
+    """When it was sent, UTC."""
+    id: str | None = None
+    """Its id; None until it has arrived."""
 
 
 class Jobs:
@@ -88,6 +116,26 @@ class Jobs:
         """Keeps the expectations of a job: the whole file, or none."""
         table = {"format": FORMAT, "expectations": expectations.tolist()}
         write_json(self._path(number), table)
+
+    def submission(self, number: int) -> Submission | None:
+        """How a job was sent; None where it was not."""
+        path = self.path_of_submission(number)
+        if not path.exists():
+            return None
+        table = _read(path)
+        try:
+            return Submission(**{k: v for k, v in table.items() if k != "format"})
+        except TypeError as error:
+            raise _damaged(path, error) from error
+
+    def note(self, number: int, submission: Submission) -> None:
+        """Keeps how a job was sent: the whole file, or none."""
+        table = {"format": FORMAT, **dataclasses.asdict(submission)}
+        write_json(self.path_of_submission(number), table)
+
+    def path_of_submission(self, number: int) -> Path:
+        """The file of a submission; without it the job is sent again."""
+        return self.folder / f"submitted-{number}.json"
 
     def _path(self, number: int) -> Path:
         return self.folder / f"job-{number}.json"
