@@ -17,29 +17,28 @@ from qiskit_ibm_runtime.accounts import management
 
 from qfm_jax._checks import InputError
 from qfm_jax.circuits import AngleEmbedding, Circuit, RealAmplitudes
-from qfm_jax.deployment import batch, deploy, dry_run, model_circuits, submit
+from qfm_jax.deployment import (
+    Target,
+    batch,
+    deploy,
+    dry_run,
+    model_circuits,
+    sample_of,
+    submit,
+)
 from qfm_jax.deployment.account import AccountLookup, result_of
-from qfm_jax.deployment.deploy import Target, sample_of
 from qfm_jax.deployment.model_circuits import ModelCircuits, images_per_job
-from qfm_jax.experiment import execute, load_model
+from qfm_jax.experiment import load_model
 from qfm_jax.hardware import backends
 from qfm_jax.models import ModelConfig, QuantumLayer
-from qfm_jax.runs import DataConfig, RunConfig, read_run
-from qfm_jax.training import TrainConfig
 
 TOKEN = "planted-token-4711"
 SHOTS = 100
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A model of three qubits that has learned a little."""
-    directory = tmp_path_factory.mktemp("submission") / "run"
-    network = ModelConfig(block="circuit", n_qubits=3, n_layers=1)
-    training = TrainConfig(epochs=2, batch_size=50, learning_rate=0.02)
-    data = DataConfig("digits", train_size=200)
-    execute(RunConfig("tiny", network, training, data), directory, progress=False)
-    return read_run(directory)
+@pytest.fixture
+def run(submitted_run):
+    return submitted_run
 
 
 class Stand:

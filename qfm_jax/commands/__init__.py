@@ -31,6 +31,10 @@ COMMANDS: dict[str, Any] = {
 }
 
 
+MANY = ("cost", "evaluate")
+"""Commands whose devices may be named one by one, by repeated options."""
+
+
 def run_command(name: str, arguments: Sequence[str]) -> None:
     """Parses the arguments of subcommand `name` and runs it.
 
@@ -41,7 +45,8 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
     _turn_on_compilation_cache()
     silence_upstream()
     default = _default_of(name, arguments)
-    arguments = gathered("--backend", arguments)
+    for option in ("--backend", "--device", "--noise") if name in MANY else ():
+        arguments = gathered(option, arguments)
     options = tyro.cli(
         COMMANDS[name], args=arguments, prog=f"qfm {name}", default=default
     )

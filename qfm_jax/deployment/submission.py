@@ -15,9 +15,10 @@ from ..hardware.backends import AER, canonical_name, get_backend
 from ..runs import Run
 from .account import Lookup, lookup_of
 from .batch import Order, Part, Say, results
-from .deploy import Deployment, Layers, Progress, Target, deploy
+from .deploy import Deployment, Layers, Progress, deploy
 from .jobs import Jobs
 from .model_circuits import ModelCircuits, images_per_job
+from .target import Target
 
 
 def submit(

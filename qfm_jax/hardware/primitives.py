@@ -156,9 +156,10 @@ def _in_parts(run: Run) -> Run:
 def transpiled(circuits: list[QuantumCircuit], backend: Any) -> list[QuantumCircuit]:
     """The circuits for the backend; left as they are where all qubits are joined.
 
-    Merged rotations would have expressions as angles, which are slow to bind.
+    Merged rotations would have expressions as angles, which are slow to bind. Elsewhere
+    the lower levels do not look for qubits of few errors, and take broken ones too.
     """
-    level = 0 if backend.coupling_map is None else 1
+    level = 0 if backend.coupling_map is None else 2
     return transpile(circuits, backend, optimization_level=level, seed_transpiler=0)
 
 
