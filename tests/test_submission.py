@@ -109,18 +109,24 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_rehearsal_has_the_errors_of_the_device(run, tmp_path):
-    told = []
+def test_a_rehearsal_has_the_errors_of_the_device(run, tmp_path, monkeypatch):
+    told, ran, transpile = [], [], ModelCircuits.transpiled
+
+    def transpiled(self, backend):  # each time a little differently
+        ran.append((self, transpile(self, backend)))
+        return ran[-1][1]
+
+    monkeypatch.setattr(ModelCircuits, "transpiled", transpiled)
     found = sent(run, tmp_path, shots=4000, progress=lambda *now: told.append(now))
     assert told == [(0, 20), (20, 20)]
-    assert names(tmp_path) == ["job-0.json", "jobs.json", "submitted-0.json"]
+    assert names(tmp_path) == ["job-0.json", "jobs.json", "lock", "submitted-0.json"]
     assert found.ideal == deploy(run, Target(), samples=20).ideal
     assert found.scores.n_test == 20
     values = json.loads((tmp_path / "job-0.json").read_text())["expectations"]
     model, fake = load_model(run), backends.get_backend("fake_manila")
-    circuits = ModelCircuits(model.circuit_layers)
     features = np.asarray(model.features(sample_of(run, 20).images / np.float32(255)))
-    pubs = circuits.pubs(features, circuits.transpiled(fake))
+    ((circuits, isa),) = ran
+    pubs = circuits.pubs(features, isa)
     noisy = AerSampler.from_backend(AerSimulator.from_backend(fake), seed=5)
     results = noisy.run(pubs, shots=4000).result()
     expected = circuits.expectations(results, features)
@@ -294,6 +300,16 @@ def test_a_rehearsal_that_was_killed_starts_again(run, tmp_path, account):
     assert len(account.jobs) == 6
 
 
+def test_two_processes_do_not_send_the_same_jobs(run, tmp_path, account):
+    def other(n):
+        with pytest.raises(InputError, match=r"Another process is sending .* fetches"):
+            sent(run, tmp_path, account)
+
+    account.before = other
+    sent(run, tmp_path, account)
+    assert len(account.jobs) == 3
+
+
 def test_the_estimate_is_held_against_the_limit_before_anything_is_sent(
     run, tmp_path, account
 ):
@@ -343,7 +359,7 @@ def test_files_of_another_kind_are_refused(run, tmp_path, account, monkeypatch):
     with pytest.raises(InputError, match=r"submitted-0.json is of 8 images from nu"):
         sent(run, tmp_path, account)
     (tmp_path / "submitted-0.json").write_text('{"format": 1, "id": "x"}')
-    with pytest.raises(InputError, match=r"submitted-0.json is damaged"):
+    with pytest.raises(InputError, match=r"submitted-0.json is damaged.*paid"):
         sent(run, tmp_path, account)
     assert len(account.jobs) == 3
 

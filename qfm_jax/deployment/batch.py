@@ -71,15 +71,16 @@ def results(
             seconds that may be paid for, for jobs that cannot be sent, and for those
             that ended without a result.
     """
-    flying = _attached(order, parts)
-    missing = {n: part for n, part in parts.items() if n not in flying}
     problems: list[InputError] = []
-    if missing:
-        try:
-            for number, job in _sent(order, missing):
-                flying[number] = job
-        except InputError as error:
-            problems.append(error)
+    with order.jobs.sending():
+        flying = _attached(order, parts)
+        missing = {n: part for n, part in parts.items() if n not in flying}
+        if missing:
+            try:
+                for number, job in _sent(order, missing):
+                    flying[number] = job
+            except InputError as error:
+                problems.append(error)
     for number, job in sorted(flying.items()):
         note = order.jobs.submission(number)
         assert note is not None

@@ -3,12 +3,14 @@
 jobs.json          what the jobs are of: target, weights and features
 job-N.json         the expectations that job N gave
 submitted-N.json   how job N was sent to an IBM device, and its id there
+lock               held while jobs are sent
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from ..runs import write_json
 
 FORMAT = 1
 """Version of these files."""
+
+RUN_AGAIN = "Remove it and start again: the job is run again."
+PAID_AGAIN = "Restore it: without it the job is sent, and paid for, again."
 
 
 def digest_of(arrays: Iterable[np.ndarray]) -> str:
@@ -122,16 +127,39 @@ class Jobs:
         path = self.path_of_submission(number)
         if not path.exists():
             return None
-        table = _read(path)
+        table = _read(path, PAID_AGAIN)
         try:
             return Submission(**{k: v for k, v in table.items() if k != "format"})
         except TypeError as error:
-            raise _damaged(path, error) from error
+            raise _damaged(path, error, PAID_AGAIN) from error
 
     def note(self, number: int, submission: Submission) -> None:
         """Keeps how a job was sent: the whole file, or none."""
         table = {"format": FORMAT, **dataclasses.asdict(submission)}
         write_json(self.path_of_submission(number), table)
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        """Keeps other processes from sending the same jobs meanwhile.
+
+        Raises:
+            InputError: Where another one is sending them.
+        """
+        try:
+            import fcntl
+        except ImportError:  # there is no such lock on Windows
+            yield
+            return
+        # The lock ends with the process, however that ends.
+        with (self.folder / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"Another process is sending the jobs of {self.folder}. Wait until "
+                    "it has; the same command then fetches them too."
+                ) from None
+            yield
 
     def path_of_submission(self, number: int) -> Path:
         """The file of a submission; without it the job is sent again."""
@@ -141,17 +169,15 @@ class Jobs:
         return self.folder / f"job-{number}.json"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, cure: str = RUN_AGAIN) -> dict[str, Any]:
     try:
         table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if table["format"] != FORMAT:
             raise ValueError("it is of another version")
     except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, error) from error
+        raise _damaged(path, error, cure) from error
     return table
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{path} is damaged: {error}. Remove it and start again: the job is run again."
-    )
+def _damaged(path: Path, error: Exception, cure: str = RUN_AGAIN) -> InputError:
+    return InputError(f"{path} is damaged: {error}. {cure}")
