@@ -250,3 +250,25 @@ def test_table_and_figure_show_every_target(run):
     assert labels == ["aer, 10 shots", "aer, 100 shots"]
     with pytest.raises(InputError, match="`deployments` must hold at least one"):
         plot_deployments([])
+
+
+def test_a_submission_is_a_dry_run_first_and_a_rehearsal_without_account(
+    run, capsys, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "100")
+    directory, device = str(run.directory), ["--device", "fake_manila"]
+    few = ["--shots", "50", "--samples", "10"]
+    limit = ["--submit", "--max-seconds", "600"]
+    assert main(["evaluate", directory, *device, *few, *limit]) == 0
+    assert "fake_manila, 50 shots" in capsys.readouterr().out
+    folder = run.directory / "deployments" / "fake-manila-50-shots-submitted-10-seed0"
+    assert (folder / "submitted-0.json").exists()
+    for options, sentence in (
+        ([*device, *few, "--submit"], "`--max-seconds` must say how many .* dry run"),
+        ([*device, *few, "--max-seconds", "9"], "`--max-seconds` must be left out wi"),
+        (["--device", "ibm:a", "aer"], "`--device` must be the only one, without --n"),
+        (["--device", "ibm:a", "--noise", "none"], "`--device` must be the only one"),
+        ([*device, *few, "--submit", "--max-seconds", "0"], "`max_seconds` must be"),
+    ):
+        assert main(["evaluate", directory, *options]) == 2
+        assert re.search(sentence, " ".join(capsys.readouterr().err.split()))

@@ -12,10 +12,11 @@ import tyro
 from ..devices import silence_upstream
 from .auditing import Audit, audit_default
 from .costing import Cost
+from .evaluating import Evaluate
 from .listing import Data, Models
 from .loading import load_file as load_file
 from .options import gathered, value_of
-from .scoring import Evaluate, Predict, Report
+from .scoring import Predict, Report
 from .training import Compare, Train, train_default
 
 COMMANDS: dict[str, Any] = {
