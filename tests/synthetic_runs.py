@@ -17,8 +17,8 @@ FASHION = (
 )
 
 NETWORKS = {
-    "hybrid-cnn": ModelConfig((16, 32), (64,), block="circuit"),
-    "cnn": ModelConfig((16, 32), (64,), block="dense"),
+    "hybrid-cnn": ModelConfig((16, 32), hidden=(64,), block="circuit"),
+    "cnn": ModelConfig((16, 32), hidden=(64,), block="dense"),
     "mlp": ModelConfig(hidden=(128,)),
     "linear": ModelConfig(),
 }

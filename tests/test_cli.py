@@ -40,6 +40,12 @@ def wide_terminal_in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Runs get no figures: to draw them takes longer than to train."""
+    monkeypatch.setattr("qfm_jax.commands.training.write_figures", lambda run: None)
+
+
 @pytest.fixture(scope="module")
 def run_directory(tmp_path_factory):
     """What `qfm train` wrote."""
@@ -189,6 +195,7 @@ def test_train_writes_a_run(run_directory):
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_classes_are_kept_by_a_run_and_when_it_is_scored_again(tmp_path):
     out = tmp_path / "run"
     options = ["--classes", 8, 3, "--train-size", 100, "--epochs", 2, "--out", out]
@@ -201,6 +208,7 @@ def test_classes_are_kept_by_a_run_and_when_it_is_scored_again(tmp_path):
     assert qfm("train", "--resume", out) == 0
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_train_says_where_the_run_lies(capsys, tmp_path):
     options = [*DIGITS, "--train-size", 500, "--epochs", 3, "--seed", 1]
     assert qfm("train", "linear", *options) == 0
@@ -338,6 +346,7 @@ def test_compare_refuses_a_directory_that_is_not_empty(capsys, tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_compare_resume_keeps_finished_models(capsys, comparison):
     directory, _ = comparison
     kept = weights_and_scores(directory)

@@ -93,6 +93,11 @@ def batched(function):
     return jax.vmap(function, (0, None))
 
 
+def compiled(function):
+    """As `batched`, and quicker where it runs once: eager JAX compiles each step."""
+    return jax.jit(batched(function))
+
+
 @pytest.mark.parametrize("circuit", CIRCUITS.values(), ids=CIRCUITS)
 def test_values_and_gradients_are_the_simulator_s(circuit):
     inputs, weights = arguments(circuit)
@@ -160,9 +165,9 @@ def test_single_precision_stays_single():
     jax.config.update("jax_enable_x64", False)
     circuit = CIRCUITS["zz"]
     inputs, weights = arguments(circuit)
-    found = batched(estimator_function(circuit))(inputs, weights)
+    found = compiled(estimator_function(circuit))(inputs, weights)
     assert found.dtype == np.float32
-    expected = batched(as_jax_function(circuit))(inputs, weights)
+    expected = compiled(as_jax_function(circuit))(inputs, weights)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
@@ -172,8 +177,8 @@ def test_single_precision_stays_single():
 )
 def test_with_fixed_weights_there_may_be_matrices(circuit):
     inputs, weights = arguments(circuit)
-    found = jax.vmap(estimator_function(circuit, weights=weights))(inputs)
-    expected = batched(as_jax_function(circuit))(inputs, weights)
+    found = jax.jit(jax.vmap(estimator_function(circuit, weights=weights)))(inputs)
+    expected = compiled(as_jax_function(circuit))(inputs, weights)
     np.testing.assert_allclose(found, expected, atol=1e-6)
     with pytest.raises(InputError, match=r"unitary on wires .* Fix the weights"):
         estimator_function(circuit)
@@ -187,9 +192,9 @@ def within_five_deviations(found, expected, shots):
 def test_shots_scatter_about_the_exact_values():
     circuit = Circuit(ZZEmbedding(3), RealAmplitudes(3, 1), ("ZII", "XYZ", "IZX"))
     inputs, weights = arguments(circuit)
-    expected = batched(estimator_function(circuit))(inputs, weights)
+    expected = compiled(estimator_function(circuit))(inputs, weights)
     found = [
-        batched(estimator_function(circuit, shots=2000, seed=seed))(inputs, weights)
+        compiled(estimator_function(circuit, shots=2000, seed=seed))(inputs, weights)
         for seed in (1, 1, 2)
     ]
     np.testing.assert_array_equal(found[0], found[1])
@@ -197,9 +202,9 @@ def test_shots_scatter_about_the_exact_values():
     for values in found:
         within_five_deviations(values, expected, 2000)
     by_sampler = estimator_function(circuit, shots=2000, sampler=SamplerV2(seed=5))
-    within_five_deviations(batched(by_sampler)(inputs, weights), expected, 2000)
+    within_five_deviations(compiled(by_sampler)(inputs, weights), expected, 2000)
     sums = estimator_function(Custom(), shots=4000, seed=3)(jnp.ones(2), jnp.ones(3))
-    expected = as_jax_function(Custom())(jnp.ones(2), jnp.ones(3))
+    expected = jax.jit(as_jax_function(Custom()))(jnp.ones(2), jnp.ones(3))
     np.testing.assert_allclose(sums, expected, atol=0.2)
     assert sums[2] == 1
 
@@ -222,8 +227,8 @@ LINE = {
 def test_a_backend_has_its_own_gates_and_qubits():
     circuit = CIRCUITS["zz"]
     inputs, weights = arguments(circuit)
-    expected = batched(as_jax_function(circuit))(inputs, weights)
-    found = batched(estimator_function(circuit, AerSimulator(**LINE)))(inputs, weights)
+    expected = compiled(as_jax_function(circuit))(inputs, weights)
+    found = compiled(estimator_function(circuit, AerSimulator(**LINE)))(inputs, weights)
     np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
@@ -231,7 +236,7 @@ def test_noise_is_that_of_the_density_matrix():
     circuit = Circuit(AngleEmbedding(3), RealAmplitudes(3, 2), ("ZII", "XYZ"))
     inputs, weights = arguments(circuit, batch=2)
     backend = AerSimulator(noise_model=noise(), **LINE)
-    found = batched(estimator_function(circuit, backend))(inputs, weights)
+    found = compiled(estimator_function(circuit, backend))(inputs, weights)
     assert np.max(np.abs(found)) < 0.95
     estimator = EstimatorV2.from_backend(AerSimulator(noise_model=noise()))
     for sample, values in zip(inputs, found, strict=True):
@@ -244,7 +249,7 @@ def test_noise_is_that_of_the_density_matrix():
         # Other optimisation, other numbers of noisy gates.
         np.testing.assert_allclose(values, expected, atol=0.1)
     shots = estimator_function(circuit, backend, shots=4000, seed=1)
-    sampled = batched(shots)(inputs, weights)
+    sampled = compiled(shots)(inputs, weights)
     np.testing.assert_allclose(sampled, found, atol=0.25)  # read-out errors
 
 
@@ -252,8 +257,8 @@ def test_another_backend_runs_by_the_runtime_s_sampler():
     circuit = Circuit(AngleEmbedding(3), RealAmplitudes(3, 1))
     inputs, weights = arguments(circuit, batch=2)
     backend = GenericBackendV2(4, seed=3)
-    found = batched(estimator_function(circuit, backend, shots=3000))(inputs, weights)
-    expected = batched(as_jax_function(circuit))(inputs, weights)
+    found = compiled(estimator_function(circuit, backend, shots=3000))(inputs, weights)
+    expected = compiled(as_jax_function(circuit))(inputs, weights)
     np.testing.assert_allclose(found, expected, atol=0.2)
     with pytest.raises(InputError, match="`shots` must be given for a backend"):
         estimator_function(circuit, backend)

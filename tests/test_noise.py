@@ -100,7 +100,7 @@ def test_a_fake_backend_agrees_with_shots_on_its_own_qubits():
     circuit = Circuit(AngleEmbedding(3), EfficientSU2(3, 1))
     rng = np.random.default_rng(3)
     inputs, weights = rng.uniform(0, 3, 3), rng.uniform(-1, 1, circuit.weights_shape)
-    backend, model = get_backend("fake_fez"), noise_model("fake_fez")
+    backend, model = get_backend("fake_guadalupe"), noise_model("fake_guadalupe")
     run = transpile(to_qiskit(circuit, inputs, weights), backend, seed_transpiler=0)
     places = run.layout.final_index_layout()
     errors = readout_errors(model, backend.num_qubits)

@@ -73,7 +73,7 @@ def test_density_matrices_agree_with_aer(name, spec):
     circuit = CIRCUITS[name]
     inputs, weights = sample(circuit)
     with jax.enable_x64(True):
-        exact = as_jax_function(NoisyCircuit(circuit, spec), MIXED)
+        exact = jax.jit(as_jax_function(NoisyCircuit(circuit, spec), MIXED))
         found = np.asarray(exact(inputs, weights))
     assert np.allclose(found, by_aer(circuit, spec, inputs, weights), atol=1e-6)
 
@@ -87,7 +87,7 @@ def test_trajectories_agree_with_aer_in_their_mean():
     assert bits.shape == (4000, noisy.n_features - circuit.n_features)
     features = np.concatenate([np.tile(inputs, (4000, 1)), bits], axis=1)
     run = as_jax_function(noisy)
-    found = np.asarray(jax.vmap(run, (0, None))(features, weights))
+    found = np.asarray(jax.jit(jax.vmap(run, (0, None)))(features, weights))
     error = found.std(axis=0) / np.sqrt(len(found))
     assert np.all(error > 1e-4)
     mean = found.mean(axis=0)
@@ -100,12 +100,14 @@ def test_gradients_of_trajectories_are_unbiased():
         "depolarizing:0.08",
     )
     inputs, weights = sample(circuit)
-    exact = jax.jacobian(as_jax_function(NoisyCircuit(circuit, spec), MIXED), 1)
+    exact = as_jax_function(NoisyCircuit(circuit, spec), MIXED)
+    exact = jax.jit(jax.jacobian(exact, 1))
     noisy = TrajectoryCircuit(circuit, spec)
     one = jax.grad(lambda w, x: as_jax_function(noisy)(x, w)[0])
     bits = noisy.draw(jax.random.key(1), (2000,))
     features = np.concatenate([np.tile(inputs, (2000, 1)), bits], axis=1)
-    found = np.asarray(jax.vmap(one, (None, 0))(jnp.asarray(weights), features))
+    each = jax.jit(jax.vmap(one, (None, 0)))
+    found = np.asarray(each(jnp.asarray(weights), features))
     error = found.std(axis=0) / np.sqrt(len(found)) + 1e-5
     wanted = np.asarray(exact(jnp.asarray(inputs), jnp.asarray(weights))[0])
     assert np.all(abs(found.mean(axis=0) - wanted) < 5 * error)
@@ -116,17 +118,18 @@ def test_a_layer_draws_anew_and_is_ideal_in_evaluation():
     spec = "depolarizing:0.2"
     layer = NoisyQuantumLayer(circuit, spec, n_trajectories=4, rngs=nnx.Rngs(0))
     features = jnp.linspace(0, 1, 6).reshape(2, 3)
-    assert layer(features).shape == (2, 3)
-    assert not np.allclose(layer(features), layer(features))
-    gradient = nnx.grad(lambda model: model(features).sum())(layer)
+    run = nnx.jit(lambda layer, features: layer(features))
+    assert run(layer, features).shape == (2, 3)
+    assert not np.allclose(run(layer, features), run(layer, features))
+    gradient = nnx.jit(nnx.grad(lambda model: model(features).sum()))(layer)
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(gradient))
     layer.eval()
     weights = layer.layer.weights["weights"][...]
-    ideal = jax.vmap(as_jax_function(circuit), (0, None))(features, weights)
-    assert np.allclose(layer(features), ideal, atol=1e-5)
+    ideal = jax.jit(jax.vmap(as_jax_function(circuit), (0, None)))(features, weights)
+    assert np.allclose(run(layer, features), ideal, atol=1e-5)
     layer.train()
     view = nnx.view(layer, deterministic=True)
-    assert np.allclose(view(features), ideal, atol=1e-5)
+    assert np.allclose(run(view, features), ideal, atol=1e-5)
 
 
 def test_a_model_is_trained_with_noise(digits):

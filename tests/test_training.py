@@ -305,6 +305,15 @@ def interrupt_at(monkeypatch, method, moment):
     monkeypatch.setattr(loop.Progress, method, pressed)
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(small):
+    """What a training needs, the model after it, and its history."""
+    config = TrainConfig(**AUGMENTED)
+    arguments = (small.train, small.validation, config, jax.random.key(0))
+    model = build(MLP)
+    return arguments, model, fit(model, *arguments, progress=False)
+
+
 @pytest.mark.parametrize(
     ("method", "moment"),
     [
@@ -315,12 +324,9 @@ def interrupt_at(monkeypatch, method, moment):
     ],
 )
 def test_ctrl_c_saves_and_the_run_goes_on_as_if_it_had_not_come(
-    small, tmp_path, monkeypatch, method, moment
+    uninterrupted, tmp_path, monkeypatch, method, moment
 ):
-    config = TrainConfig(**AUGMENTED)
-    arguments = (small.train, small.validation, config, jax.random.key(0))
-    whole = build(MLP)
-    expected = fit(whole, *arguments, progress=False)
+    arguments, whole, expected = uninterrupted
     handler = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
         interrupt_at(patch, method, moment)

@@ -186,7 +186,7 @@ def test_gradients_are_finite_differences_and_vmap_is_a_loop(circuit):
     with jax.enable_x64(True):
         inputs = jnp.asarray(RNG.uniform(0, 2, (4, 3)))
         weights = jnp.asarray(RNG.normal(size=circuit.weights_shape))
-        function = as_jax_function(circuit)
+        function = jax.jit(as_jax_function(circuit))
         batched = jax.jit(jax.vmap(function, (0, None)))(inputs, weights)
         expected = np.stack([function(sample, weights) for sample in inputs])
         np.testing.assert_allclose(batched, expected, atol=1e-10)

@@ -34,7 +34,8 @@ print("the same on", n_devices, "devices")
 
 
 def test_a_sharded_batch_traces_straight_through_and_gives_the_same():
-    flags = "--xla_force_host_platform_device_count=4"
+    four = "--xla_force_host_platform_device_count=4"
+    flags = f"{os.environ['XLA_FLAGS']} {four}"  # those of conftest.py, too
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-W", "ignore", "-c", PROGRAM]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
