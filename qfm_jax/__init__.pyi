@@ -34,6 +34,11 @@ from .controls import build_twins as build_twins
 from .data import Dataset as Dataset
 from .data import Images as Images
 from .data import load_dataset as load_dataset
+from .deployment import Deployment as Deployment
+from .deployment import Target as Target
+from .deployment import deploy as deploy
+from .deployment import dry_run as dry_run
+from .deployment import submit as submit
 from .devices import DeviceConfig as DeviceConfig
 from .devices import as_jax_function as as_jax_function
 from .evaluation import Scores as Scores

@@ -1,4 +1,4 @@
-"""Progress of a training run, and of an audit, in the terminal."""
+"""Progress of a training run, an audit or an evaluation, in the terminal."""
 
 from collections.abc import Sequence
 from types import TracebackType
@@ -141,3 +141,39 @@ class AuditProgress:
             f"{max(accuracies):.2%}",
             highlight=False,
         )
+
+
+class JobProgress:
+    """A bar over the images of an evaluation on a device, with the time left.
+
+    Args:
+        label: What runs.
+    """
+
+    def __init__(self, label: str) -> None:
+        self.console = Console(stderr=True)
+        self.bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("images"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            speed_estimate_period=600,  # a job takes a while
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task(label, total=None)
+
+    def __enter__(self) -> Self:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Shows how many images are done."""
+        self.bar.update(self.task, completed=done, total=total)

@@ -6,6 +6,10 @@ import jax
 import pytest
 
 from qfm_jax.data import load_dataset
+from qfm_jax.experiment import execute
+from qfm_jax.models import ModelConfig
+from qfm_jax.runs import DataConfig, RunConfig, read_run
+from qfm_jax.training import TrainConfig
 
 # Thousands of small programs are compiled here, and run once: code need not be fast.
 # Without XLA's fusion emitters, and with one part a program, compiling takes a quarter
@@ -34,3 +38,14 @@ def compilation_cache(tmp_path_factory):
 def digits():
     """The data set that needs no network: 1,318 / 119 / 360 images."""
     return load_dataset("digits")
+
+
+@pytest.fixture(scope="session")
+def submitted_run(tmp_path_factory):
+    """A finished run on digits, of three qubits, that has learned a little."""
+    directory = tmp_path_factory.mktemp("submission") / "run"
+    network = ModelConfig(block="circuit", n_qubits=3, n_layers=1)
+    training = TrainConfig(epochs=2, batch_size=50, learning_rate=0.02)
+    data = DataConfig("digits", train_size=200)
+    execute(RunConfig("tiny", network, training, data), directory, progress=False)
+    return read_run(directory)

@@ -268,7 +268,7 @@ def test_evaluate_repeats_the_accuracy(capsys, run_directory, tmp_path):
 @pytest.mark.parametrize(
     ("option", "sentence"),
     [
-        (["--test-size", 0], "`test_size` must .* is 0"),
+        (["--test-size", 0], "`samples` must .* is 0"),
         (["--shots", 0], "`shots` must be a whole number of at least 1, but is 0"),
         (["--device", "nothing"], "`device` must be one of"),
     ],

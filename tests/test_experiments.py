@@ -7,6 +7,11 @@ from pathlib import Path
 import jax
 import pytest
 
+from qfm_jax.experiment import execute
+from qfm_jax.models import ModelConfig
+from qfm_jax.runs import DataConfig, RunConfig
+from qfm_jax.training import TrainConfig
+
 EXPERIMENTS = Path(__file__).parents[1] / "experiments"
 ZOO = EXPERIMENTS / "results" / "zoo.json"
 
@@ -66,3 +71,24 @@ def test_the_fast_path_and_the_plugin_compute_the_same(tmp_path):
     assert [row["n_circuits"] for row in rows] == [1, 13, 4]
     assert all(row.get("largest_difference", 0) < 1e-6 for row in rows)
     assert all(row["ratio"] > 1 for row in rows)
+
+
+@pytest.mark.slow
+def test_hardware_limits_are_measured_once(tmp_path, capsys):
+    limits, out = script("hardware_limits"), tmp_path / "limits.json"
+    network = ModelConfig(block="circuit", n_qubits=3, n_layers=1, hidden=(16,))
+    data = DataConfig("digits", train_size=300)
+    config = RunConfig("tiny", network, TrainConfig(epochs=5), data)
+    execute(config, tmp_path / "run", progress=False)
+    given = ["--runs", str(tmp_path / "run"), "--preset", "smoke", "--out", str(out)]
+    limits.main(given)
+    table = json.loads(out.read_text())
+    assert len(table["rows"]) == 2 + len(limits.NOISES) + len(limits.BACKENDS)
+    assert {row["n_test"] for row in table["rows"]} == {50}
+    assert table["rows"][0]["flipped"] == 0
+    costs = table["costs"]["tiny"]["backends"]
+    assert set(costs) == set(limits.BACKENDS)
+    assert all(cost["seconds_qpu"] > 0 for cost in costs.values())
+    limits.main(given)
+    assert json.loads(out.read_text())["rows"] == table["rows"]
+    assert "fake_torino" in capsys.readouterr().out

@@ -19,7 +19,8 @@ ORDER = [
     *("hardware",),
     *("models", "controls", "augmentation", "checkpoints", "history", "progress"),
     *("training", "evaluation", "baselines", "statistics", "presets", "runs"),
-    *("experiment", "budget", "audit", "reporting", "commands", "cli"),
+    *("experiment", "budget", "deployment", "audit"),
+    *("reporting", "commands", "cli"),
 ]
 
 

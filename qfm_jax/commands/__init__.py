@@ -12,10 +12,11 @@ import tyro
 from ..devices import silence_upstream
 from .auditing import Audit, audit_default
 from .costing import Cost
+from .evaluating import Evaluate
 from .listing import Data, Models
 from .loading import load_file as load_file
 from .options import gathered, value_of
-from .scoring import Evaluate, Predict, Report
+from .scoring import Predict, Report
 from .training import Compare, Train, train_default
 
 COMMANDS: dict[str, Any] = {
@@ -31,6 +32,10 @@ COMMANDS: dict[str, Any] = {
 }
 
 
+MANY = ("cost", "evaluate")
+"""Commands whose devices may be named one by one, by repeated options."""
+
+
 def run_command(name: str, arguments: Sequence[str]) -> None:
     """Parses the arguments of subcommand `name` and runs it.
 
@@ -41,7 +46,8 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
     _turn_on_compilation_cache()
     silence_upstream()
     default = _default_of(name, arguments)
-    arguments = gathered("--backend", arguments)
+    for option in ("--backend", "--device", "--noise") if name in MANY else ():
+        arguments = gathered(option, arguments)
     options = tyro.cli(
         COMMANDS[name], args=arguments, prog=f"qfm {name}", default=default
     )

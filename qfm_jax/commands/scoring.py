@@ -1,10 +1,9 @@
-"""`qfm evaluate`, `qfm predict` and `qfm report`: what finished runs are good for."""
+"""`qfm predict` and `qfm report`: what finished runs are good for."""
 
 import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-import cattrs
 import numpy as np
 from rich.console import Console
 from rich.markup import escape
@@ -14,56 +13,11 @@ from tyro.conf import Positional, arg
 
 from .._checks import check_at_least, input_error
 from ..data import read_image
-from ..experiment import load_data, load_model, score_model
+from ..experiment import load_model
 from ..models.prediction import predict_logits
 from ..reporting import write_report
-from ..runs import read_run, write_json
-from .options import Shots, Size, check_new_file, device_config
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluate:
-    """Scores the best weights of a finished run, on any device."""
-
-    directory: Positional[Path]
-    """Run directory."""
-    device: Annotated[
-        str | None, arg(help="PennyLane device; the run's own where left out.")
-    ] = None
-    shots: Shots = None
-    test_size: Size = None
-    seed: Annotated[int, arg(help="Seed of the measurement outcomes.")] = 0
-    out: Annotated[Path | None, arg(help="JSON file to write; it must not exist.")] = (
-        None
-    )
-
-    def run(self) -> None:
-        """Prints the scores and writes them where asked."""
-        if self.out:
-            check_new_file(self.out)
-        run = read_run(self.directory)
-        device = run.config.device
-        if self.device or self.shots is not None:
-            name = self.device or device.name
-            device = device_config(name, self.shots, "best", self.seed)
-        model = load_model(run, device=device)
-        test_size = self.test_size
-        if test_size is None:
-            test_size = run.config.data.test_size
-        test = load_data(run, test_size=test_size).test
-        scores, _, seconds = score_model(model, test)
-        low, high = scores.accuracy_interval
-        where = f" on {device.name}" if run.result.n_parameters_quantum else ""
-        print(
-            f"{run.result.model}{where}: {scores.accuracy:.2%} of "
-            f"{scores.n_test:,} test images ({low:.2%} to {high:.2%}, 95 %), log-loss "
-            f"{scores.log_loss:.4f}, {seconds:.1f} s"
-        )
-        if self.out:
-            table = cattrs.unstructure(scores)
-            table |= {"device": device.name, "shots": self.shots}
-            table |= {"seconds_inference": seconds}
-            write_json(self.out, table)
+from ..runs import read_run
+from .options import check_new_file
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,9 +5,10 @@ follows them is JAX again.
 """
 
 import dataclasses
+import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,67 +16,34 @@ import cattrs
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 from scipy.special import softmax
 
-from .._checks import check_at_least, input_error
+from .._checks import input_error
 from ..data import Images
 from ..data.split import check_size, stratified_split
+from ..devices import DeviceConfig
 from ..evaluation import Scores, score
 from ..experiment import load_data, load_model
-from ..hardware.backends import canonical_name
 from ..hardware.estimator import estimator_function
-from ..hardware.noise import Noise, parse_noise
 from ..hardware.simulators import simulator_of
-from ..models import Classifier
+from ..models import QuantumLayer
+from ..models.block import CIRCUIT_BLOCKS
 from ..models.prediction import in_evaluation_mode, to_unit
 from ..runs import Run
 from .jobs import Jobs, digest_of
+from .target import Target
 
-CHUNK = 250
+CHUNK = 1000
 """Images of one job; what is interrupted loses at most one."""
 
 Progress = Callable[[int, int], None]
 """Told after each job: images that are done, images in all."""
 
+Layers = Sequence[QuantumLayer]
 
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """Where the circuits of a trained model run.
-
-    Example:
-        >>> Target("FakeTorino", shots=1024).label
-        'fake_torino, 1,024 shots'
-        >>> Target("aer", noise="depolarizing:0.01").label
-        'aer, depolarizing:0.01'
-    """
-
-    backend: str = "aer"
-    """`aer`, or a fake backend, whose errors it has."""
-    shots: int | None = None
-    """Measurements of each circuit; None for exact expectations."""
-    noise: str = "none"
-    """Noise by name, on `aer` alone (see `qfm_jax.hardware.noise`)."""
-    seed: int = 0
-    """Seed of the outcomes."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "backend", canonical_name(self.backend))
-        if self.shots is not None:
-            check_at_least("shots", self.shots, 1, "Leave it out for exact results.")
-        check_at_least("seed", self.seed, 0)
-        noise = parse_noise(self.noise)
-        if self.backend != "aer" and noise != Noise():
-            must = f"be 'none' on {self.backend}, which has errors of its own"
-            raise input_error("noise", must, f"is {self.noise!r}", "Take it to `aer`.")
-        object.__setattr__(self, "noise", noise.spec)
-
-    @property
-    def label(self) -> str:
-        """What tells it apart in a table."""
-        parts = [self.backend]
-        parts += [] if self.noise == "none" else [self.noise]
-        parts += [] if self.shots is None else [f"{self.shots:,} shots"]
-        return ", ".join(parts)
+Measure = Callable[[Layers, np.ndarray, Jobs | None, Progress], np.ndarray]
+"""From features (n, ..., n_features) to expectations (n, ..., n_results), by jobs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,9 +70,8 @@ class Deployment:
 
     def as_table(self) -> dict[str, Any]:
         """All figures as plain values; the scores at the top."""
-        table = cattrs.unstructure(self.scores) | {"device": self.target.backend}
         own = cattrs.unstructure(self)
-        table |= cattrs.unstructure(self.target)
+        table: dict[str, Any] = own["scores"] | own["target"]
         table["accuracy_ideal"] = self.ideal.accuracy
         names = ("flipped", "margin_flipped", "margin_kept", "circuits_per_image")
         return table | {name: own[name] for name in names} | {"seconds": self.seconds}
@@ -117,6 +84,7 @@ def deploy(
     samples: int | None = None,
     folder: Path | None = None,
     progress: Progress = lambda done, total: None,
+    measure: Measure | None = None,
 ) -> Deployment:
     """Runs the circuits of a model's test images on a target, and scores the model.
 
@@ -128,6 +96,7 @@ def deploy(
         folder: Where expectations are kept job by job, so that a call that was
             interrupted goes on; nothing is kept where left out.
         progress: Told after each job.
+        measure: What gives the expectations in place of a simulator (see `submit`).
 
     Raises:
         InputError: For a run without a circuit, more samples than images, a backend of
@@ -139,24 +108,32 @@ def deploy(
         >>> deploy(run, Target(shots=1024), samples=1000).flipped  # doctest: +SKIP
         0.021
     """
-    model = load_model(run)
-    if not model.circuit_layers:
-        must = "name a run whose model has a circuit"
-        was = f"{run.directory} holds {run.result.model!r}, which has none"
-        raise input_error("RUN", must, was)
+    check_has_circuit(run)
     images = sample_of(run, samples, seed=target.seed)
-    model = in_evaluation_mode(model)
+    model = in_evaluation_mode(load_model(run, device=DeviceConfig()))
     features = _in_chunks(lambda pixels: model.features(to_unit(pixels)), images.images)
     exact = _in_chunks(model.block, features)
     weights = [
         np.asarray(layer.weights["weights"][...]) for layer in model.circuit_layers
     ]
-    description = cattrs.unstructure(target) | {
-        "jobs_of": digest_of([features, *weights])
-    }
+    made_of = [features, *weights]
+    if measure:
+        # Elsewhere features may differ in the last bit: what is paid for is known by
+        # what they are computed from.
+        trained = jax.tree.leaves(nnx.state(model, nnx.Param))
+        made_of = [images.images, *map(np.asarray, trained)]
+    description = cattrs.unstructure(target) | {"jobs_of": digest_of(made_of)}
     jobs = Jobs(folder, description) if folder else None
+    if target.is_pennylane:
+        elsewhere = in_evaluation_mode(load_model(run, device=target.config))
+        run_job = functools.partial(_on_pennylane, jax.jit(elsewhere.block))
+    else:
+        run_job = functools.partial(_on_qiskit, model.circuit_layers, target)
     start = time.perf_counter()
-    measured = _measured(model, features, target, jobs, progress)
+    if measure:
+        measured = measure(model.circuit_layers, features, jobs, progress)
+    else:
+        measured = _measured(run_job, features, jobs, progress)
     seconds = time.perf_counter() - start
     logits, ideal = (
         np.asarray(model.logits(jnp.asarray(features), jnp.asarray(results)))
@@ -177,6 +154,14 @@ def deploy(
     )
 
 
+def check_has_circuit(run: Run) -> None:
+    """Raises unless the model of a run has a circuit."""
+    if run.config.network.block not in CIRCUIT_BLOCKS:
+        must = "name a run whose model has a circuit"
+        was = f"{run.directory} holds {run.result.model!r}, which has none"
+        raise input_error("RUN", must, was)
+
+
 def sample_of(run: Run, samples: int | None, *, seed: int = 0) -> Images:
     """The test images of a run, or a stratified sample of them.
 
@@ -191,19 +176,19 @@ def sample_of(run: Run, samples: int | None, *, seed: int = 0) -> Images:
     return Images(test.images[chosen], test.labels[chosen])
 
 
+RunJob = Callable[[int, np.ndarray], np.ndarray]
+"""From a job's number and features to the expectations of its circuits."""
+
+
 def _measured(
-    model: Classifier,
-    features: np.ndarray,
-    target: Target,
-    jobs: Jobs | None,
-    progress: Progress,
+    run_job: RunJob, features: np.ndarray, jobs: Jobs | None, progress: Progress
 ) -> np.ndarray:
     """The expectations of all circuits, (n, ..., n_results), from the target."""
     found = []
     for number, first in enumerate(range(0, len(features), CHUNK)):
         known = jobs.read(number) if jobs else None
         if known is None:
-            known = _run_chunk(model, features[first : first + CHUNK], target, number)
+            known = run_job(number, features[first : first + CHUNK])
             if jobs:
                 jobs.write(number, known)
         found.append(known)
@@ -211,27 +196,29 @@ def _measured(
     return np.concatenate(found)
 
 
-def _run_chunk(
-    model: Classifier, features: np.ndarray, target: Target, number: int
+def _on_pennylane(
+    block: Callable[[np.ndarray], jax.Array], number: int, features: np.ndarray
 ) -> np.ndarray:
-    layers = model.circuit_layers
+    return np.asarray(block(features))
+
+
+def _on_qiskit(
+    layers: Sequence[QuantumLayer], target: Target, number: int, features: np.ndarray
+) -> np.ndarray:
+    shares = np.split(features, len(layers), axis=-1)
     results = []
-    for i, layer in enumerate(layers):
-        share = np.split(features, len(layers), axis=-1)[i]
+    for i, (layer, share) in enumerate(zip(layers, shares, strict=True)):
+        n_qubits = layer.circuit.n_qubits
         # A seed of its own, or the outcomes of all jobs would go together.
         seed = np.random.SeedSequence([target.seed, number, i]).generate_state(1)[0]
-        backend = simulator_of(
-            target.backend, target.noise, n_qubits=layer.circuit.n_qubits
-        )
         function = estimator_function(
             layer.circuit,
-            backend,
+            simulator_of(target.device, target.noise, n_qubits=n_qubits),
             target.shots,
             weights=np.asarray(layer.weights["weights"][...]),
             seed=int(seed) // 2,  # Aer takes 31 bits
         )
-        flat = share.reshape(-1, share.shape[-1])
-        found = np.asarray(jax.vmap(function)(flat))
+        found = np.asarray(jax.vmap(function)(share.reshape(-1, share.shape[-1])))
         results.append(found.reshape(*share.shape[:-1], -1))
     return np.concatenate(results, axis=-1)
 
@@ -239,10 +226,13 @@ def _run_chunk(
 def _in_chunks(
     function: Callable[[jax.Array], jax.Array], values: np.ndarray
 ) -> np.ndarray:
-    compiled = jax.jit(function)
-    starts = range(0, len(values), CHUNK)
-    parts = [values[i : i + CHUNK] for i in starts]
-    return np.concatenate([np.asarray(compiled(part)) for part in parts])
+    """The results of all values, by one program: the last part is filled up."""
+    compiled, size = jax.jit(function), min(CHUNK, len(values))
+    parts = [values[i : i + size] for i in range(0, len(values), size)]
+    missing = size - len(parts[-1])
+    parts[-1] = np.concatenate([parts[-1], values[:missing]])
+    found = np.concatenate([np.asarray(compiled(part)) for part in parts])
+    return found[: len(values)]
 
 
 def _median(values: np.ndarray) -> float | None:

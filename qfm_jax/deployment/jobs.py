@@ -1,12 +1,16 @@
 """What the jobs of an evaluation gave, on disk: what is paid for is not lost.
 
-jobs.json     what the jobs are of: target, weights and features
-job-N.json    the expectations that job N gave
+jobs.json          what the jobs are of: target, weights and features
+job-N.json         the expectations that job N gave
+submitted-N.json   how job N was sent to an IBM device, and its id there
+lock               held while jobs are sent
 """
 
+import contextlib
+import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,9 @@ from ..runs import write_json
 
 FORMAT = 1
 """Version of these files."""
+
+RUN_AGAIN = "Remove it and start again: the job is run again."
+PAID_AGAIN = "Restore it: without it the job is sent, and paid for, again."
 
 
 def digest_of(arrays: Iterable[np.ndarray]) -> str:
@@ -30,6 +37,32 @@ def digest_of(arrays: Iterable[np.ndarray]) -> str:
     for array in arrays:
         found.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
     return found.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class Submission:
+    """A job on its way; written before it is sent, and again when it has an id."""
+
+    tag: str
+    """By which IBM finds the job where its id was not written down in time."""
+    backend: str
+    """Where it was sent."""
+    first: int
+    """Number of its first image."""
+    images: int
+    """Its images."""
+    circuits: int
+    """Its circuits."""
+    shots: int
+    """Measurements of each."""
+    seconds: float
+    """Estimated seconds of QPU."""
+    limit: int
+    """Seconds of QPU after which IBM cancels it."""
+    when: str
+    """When it was sent, UTC."""
+    id: str | None = None
+    """Its id; None until it has arrived."""
 
 
 class Jobs:
@@ -89,21 +122,62 @@ class Jobs:
         table = {"format": FORMAT, "expectations": expectations.tolist()}
         write_json(self._path(number), table)
 
+    def submission(self, number: int) -> Submission | None:
+        """How a job was sent; None where it was not."""
+        path = self.path_of_submission(number)
+        if not path.exists():
+            return None
+        table = _read(path, PAID_AGAIN)
+        try:
+            return Submission(**{k: v for k, v in table.items() if k != "format"})
+        except TypeError as error:
+            raise _damaged(path, error, PAID_AGAIN) from error
+
+    def note(self, number: int, submission: Submission) -> None:
+        """Keeps how a job was sent: the whole file, or none."""
+        table = {"format": FORMAT, **dataclasses.asdict(submission)}
+        write_json(self.path_of_submission(number), table)
+
+    @contextlib.contextmanager
+    def sending(self) -> Iterator[None]:
+        """Keeps other processes from sending the same jobs meanwhile.
+
+        Raises:
+            InputError: Where another one is sending them.
+        """
+        try:
+            import fcntl
+        except ImportError:  # there is no such lock on Windows
+            yield
+            return
+        # The lock ends with the process, however that ends.
+        with (self.folder / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(
+                    f"Another process is sending the jobs of {self.folder}. Wait until "
+                    "it has; the same command then fetches them too."
+                ) from None
+            yield
+
+    def path_of_submission(self, number: int) -> Path:
+        """The file of a submission; without it the job is sent again."""
+        return self.folder / f"submitted-{number}.json"
+
     def _path(self, number: int) -> Path:
         return self.folder / f"job-{number}.json"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, cure: str = RUN_AGAIN) -> dict[str, Any]:
     try:
         table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if table["format"] != FORMAT:
             raise ValueError("it is of another version")
     except (ValueError, KeyError, TypeError) as error:
-        raise _damaged(path, error) from error
+        raise _damaged(path, error, cure) from error
     return table
 
 
-def _damaged(path: Path, error: Exception) -> InputError:
-    return InputError(
-        f"{path} is damaged: {error}. Remove it and start again: the job is run again."
-    )
+def _damaged(path: Path, error: Exception, cure: str = RUN_AGAIN) -> InputError:
+    return InputError(f"{path} is damaged: {error}. {cure}")

@@ -146,7 +146,7 @@ def _ibm_backend(name: str) -> "BackendV2":
     except QiskitBackendNotFoundError:
         names = sorted(backend.name for backend in service.backends())
     except Exception as error:
-        raise _refused(error) from None
+        raise refused(error) from None
     cure = _nearest(name, names) + f"It may use {', '.join(names) or 'none'}."
     raise input_error("backend", "be a device of your account", f"is {name!r}", cure)
 
@@ -169,7 +169,7 @@ def _ibm_service() -> Any:
             f"instance must be those of the new platform. {SAVE_ACCOUNT}"
         ) from None
     except Exception as error:
-        raise _refused(error) from None
+        raise refused(error) from None
 
 
 def _check_channel() -> None:
@@ -180,7 +180,8 @@ def _check_channel() -> None:
         raise input_error("QISKIT_IBM_CHANNEL", must, f"is {channel!r}", cure)
 
 
-def _refused(error: Exception) -> InputError:
+def refused(error: Exception) -> InputError:
+    """The sentence for whatever went wrong at IBM's side, without its message."""
     return InputError(
         f"IBM Quantum did not answer as it should ({type(error).__name__}). Check the "
         "network, and that the API key has not expired and belongs to the instance. "

@@ -7,7 +7,7 @@ computes the angles from inputs and weights, and differentiates that by itself.
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -100,6 +100,47 @@ def estimator_function(
         return jax.jit(lambda inputs: function(inputs, weights))
     # Traced also outside of the user's jit: what is traced is what the template asks.
     return jax.jit(function)
+
+
+class Template(NamedTuple):
+    """A circuit of Qiskit's with a parameter for each angle that changes."""
+
+    circuit: QuantumCircuit
+    """Without measurements."""
+    parameters: ParameterVector
+    """Its parameters, in the order of the angles."""
+    angles: JaxFunction
+    """From `inputs` of one sample to its angles (n_angles,)."""
+
+
+def template_of(circuit: VariationalCircuit, weights: ArrayLike) -> Template:
+    """Writes a trained circuit down once, for all samples.
+
+    Args:
+        circuit: A circuit of this project, or any object of that protocol.
+        weights: Numbers of shape weights_shape.
+
+    Raises:
+        InputError: For circuits that depend on inputs by more than angles.
+
+    Example:
+        >>> from qfm_jax.circuits import AngleEmbedding, Circuit, RealAmplitudes
+        >>> circuit = Circuit(AngleEmbedding(2), RealAmplitudes(2, n_layers=1))
+        >>> template = template_of(circuit, np.ones((2, 2)))
+        >>> template.circuit.num_parameters
+        2
+        >>> jax.vmap(template.angles)(jnp.zeros((5, 2))).shape
+        (5, 2)
+    """
+    weights = np.asarray(weights, float)
+    check_shape("weights", weights.shape, circuit.weights_shape)
+    built, parameters = _template(circuit.n_qubits, _gates(circuit, weights))
+
+    def angles(inputs: jax.Array) -> jax.Array:
+        _, traced = record(circuit, inputs, weights, by_angles=True)
+        return jnp.array([jnp.asarray(value, _dtype()) for value in traced])
+
+    return Template(built, parameters, jax.jit(angles))
 
 
 def _gates(circuit: VariationalCircuit, weights: np.ndarray | None) -> list[Gate]:

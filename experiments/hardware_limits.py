@@ -1,0 +1,103 @@
+"""What does hardware do to a trained model, and what would it cost there?
+
+Question: accuracy with exact expectations, with shots, with depolarizing and read-out
+    noise of several strengths, and on fake backends, which have the couplings, gates
+    and errors of IBM's devices; which predictions flip; gates and seconds of QPU.
+Command:  python experiments/hardware_limits.py --runs RUN...
+          with runs of `qfm train`, such as those of experiments/zoo.py
+Expected: half an hour on 2 cores for a run with a circuit of 8 qubits; some minutes
+    with --preset smoke.
+
+All test images are run without noise, a stratified sample of --samples with it: density
+matrices take their time. What is finished is kept beside each run and not run again.
+The file keeps rows of other runs.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+from rich.console import Console
+
+from qfm_jax import Deployment, Target, budget_of, deploy, read_run
+from qfm_jax.progress import JobProgress
+from qfm_jax.reporting.deployments import deployment_table
+from qfm_jax.runs import Run, machine_versions, write_json
+
+SHOTS = 1024
+NOISES = (
+    *("depolarizing:0.001", "depolarizing:0.01", "depolarizing:0.03"),
+    *("readout:0.02", "readout:0.1"),
+)
+BACKENDS = ("fake_torino", "fake_sherbrooke", "fake_brisbane")
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is run."""
+
+    runs: tuple[Path, ...]
+    """Run directories of models with a circuit of up to about ten qubits."""
+    preset: Literal["smoke", "full"] = "full"
+    """50 images for all, or what follows."""
+    samples: int = 1000
+    """Test images with noise, a stratified sample."""
+    seed: int = 0
+    """Seed of the sample and of the outcomes."""
+    out: Path = Path(__file__).parent / "results" / "hardware_limits.json"
+    """JSON file to write."""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs every target for every run, writes as it goes, prints the tables."""
+    options = tyro.cli(Options, args=argv)
+    file: dict[str, Any] = {"rows": [], "costs": {}, "versions": machine_versions()}
+    if options.out.exists():
+        file |= json.loads(options.out.read_text(encoding="utf-8"))
+    for directory in options.runs:
+        run = read_run(directory)
+        deployments = []
+        for target, samples in targets(options):
+            deployments.append(measured(run, target, samples))
+            row = {"model": run.result.model} | deployments[-1].as_table()
+            if not any(same(row, known) for known in file["rows"]):
+                file["rows"].append(row)
+            write_json(options.out, file)
+        budget = budget_of(run, BACKENDS, shots=SHOTS)
+        file["costs"][run.result.model] = budget.as_table()
+        write_json(options.out, file)
+        console = Console()
+        console.print(f"{run.result.model}, {run.result.n_parameters:,} parameters")
+        console.print(deployment_table(deployments))
+    print(f"Written: {options.out}")
+
+
+def targets(options: Options) -> list[tuple[Target, int | None]]:
+    """Each target with its number of images."""
+    every, some = None, options.samples
+    if options.preset == "smoke":
+        every = some = 50
+    seed = options.seed
+    exact = [(Target(seed=seed), every), (Target(shots=SHOTS, seed=seed), every)]
+    noisy = [(Target("aer", SHOTS, noise, seed), some) for noise in NOISES]
+    return [*exact, *noisy, *((Target(b, SHOTS, seed=seed), some) for b in BACKENDS)]
+
+
+def measured(run: Run, target: Target, samples: int | None) -> Deployment:
+    """The model on a target; its jobs are kept in the run directory."""
+    name = target.label.replace(", ", "-").replace(" ", "-").replace(":", "-")
+    folder = run.directory / "deployments" / f"{name}-{samples}-seed{target.seed}"
+    with JobProgress(target.label) as progress:
+        return deploy(run, target, samples=samples, folder=folder, progress=progress)
+
+
+def same(row: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two rows are of one measurement."""
+    keys = ("model", "device", "noise", "shots", "seed", "n_test")
+    return all(row[key] == other[key] for key in keys)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""`qfm evaluate`: a finished run on any device, with any noise, and on IBM's."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import cattrs
+from rich.console import Console
+from rich.markup import escape
+from tyro.conf import Positional, arg
+
+from .._checks import check_at_least, input_error
+from ..experiment import load_model, score_model
+from ..hardware.backends import AER, IBM
+from ..models.block import CIRCUIT_BLOCKS
+from ..progress import JobProgress
+from ..reporting import save_figure
+from ..runs import Run, read_run, write_json
+from .options import Shots, check_new_file, err
+
+if TYPE_CHECKING:
+    from ..deployment import Deployment, Target
+
+DEFAULT_SHOTS = 1024
+"""Measurements on an IBM device, where nothing else is asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluate:
+    """Scores the best weights of a finished run, on any device, with any noise."""
+
+    directory: Positional[Path]
+    """Run directory."""
+    device: Annotated[
+        tuple[str, ...],
+        arg(
+            help="aer, a fake backend such as fake_torino, or a PennyLane device; "
+            "several for a table; the run's own where left out.",
+            metavar="NAME",
+        ),
+    ] = ()
+    shots: Shots = None
+    noise: Annotated[
+        tuple[str, ...],
+        arg(
+            help="Noise on aer, such as depolarizing:0.01+readout:0.02; several for a "
+            "table.",
+            metavar="SPEC",
+        ),
+    ] = ()
+    samples: Annotated[
+        int | None,
+        arg(
+            help="Test images, a stratified sample; all of the run where left out.",
+            metavar="INT",
+            aliases=("--test-size",),
+        ),
+    ] = None
+    seed: Annotated[int, arg(help="Seed of the sample and of the outcomes.")] = 0
+    out: Annotated[Path | None, arg(help="JSON file to write; it must not exist.")] = (
+        None
+    )
+    submit: Annotated[
+        bool,
+        arg(help="Send it to --device ibm:NAME; without this it is a dry run."),
+    ] = False
+    max_seconds: Annotated[
+        int | None,
+        arg(help="Seconds of QPU that --submit may pay for.", metavar="INT"),
+    ] = None
+
+    def run(self) -> None:
+        """Prints the scores and writes them where asked."""
+        if self.out:
+            check_new_file(self.out)
+        self._check_submission()
+        run = read_run(self.directory)
+        if run.config.network.block not in CIRCUIT_BLOCKS or not self._asks_for_targets:
+            self._score(run)
+        else:
+            self._deploy(run)
+
+    @property
+    def _asks_for_targets(self) -> bool:
+        return bool(self.device or self.noise or self.shots is not None)
+
+    @property
+    def _is_for_ibm(self) -> bool:
+        return self.submit or any(name.startswith(IBM) for name in self.device)
+
+    def _check_submission(self) -> None:
+        if not self._is_for_ibm:
+            if self.max_seconds is not None:
+                must = "be left out without --submit, which alone costs seconds"
+                raise input_error("--max-seconds", must, f"is {self.max_seconds}")
+            return
+        if len(self.device) != 1 or self.noise:
+            must = "be the only one, without --noise, where it is an IBM device"
+            raise input_error("--device", must, f"is {' '.join(self.device)!r}")
+        if self.submit and self.max_seconds is None:
+            cure = "The dry run, the same command without --submit, says how many."
+            must = "say how many seconds of QPU --submit may pay for"
+            raise input_error("--max-seconds", must, "is missing", cure)
+
+    def _score(self, run: Run) -> None:
+        """As the run itself was scored."""
+        from ..deployment import Target, sample_of
+
+        for name in self.device:
+            Target(name, self.shots or 1, seed=self.seed)  # refuses unknown ones
+        if self.shots is not None:
+            check_at_least("shots", self.shots, 1)
+        test = sample_of(run, self.samples, seed=self.seed)
+        scores, _, seconds = score_model(load_model(run), test)
+        low, high = scores.accuracy_interval
+        device = run.config.device.name
+        where = f" on {device}" if run.result.n_parameters_quantum else ""
+        print(
+            f"{run.result.model}{where}: {scores.accuracy:.2%} of "
+            f"{scores.n_test:,} test images ({low:.2%} to {high:.2%}, 95 %), log-loss "
+            f"{scores.log_loss:.4f}, {seconds:.1f} s"
+        )
+        if self.out:
+            table = cattrs.unstructure(scores)
+            write_json(self.out, table | {"device": device, "seconds": seconds})
+
+    def _deploy(self, run: Run) -> None:
+        """On the devices that were asked for, one after the other."""
+        # Qiskit is imported where it is needed alone.
+        from ..deployment import deploy
+
+        if self._is_for_ibm:
+            self._submit(run)
+            return
+        targets = self._targets(run)
+        found = []
+        for target in targets:
+            with JobProgress(target.label) as progress:
+                found.append(
+                    deploy(
+                        run,
+                        target,
+                        samples=self.samples,
+                        folder=self._folder(run, target),
+                        progress=progress,
+                    )
+                )
+        self._show(run, found)
+
+    def _submit(self, run: Run) -> None:
+        """To an IBM device; or, without --submit, what that would cost."""
+        from ..deployment import Target, dry_run, submit
+
+        shots = DEFAULT_SHOTS if self.shots is None else self.shots
+        target = Target(self.device[0], shots, seed=self.seed)
+        if not self.submit:
+            plan = dry_run(
+                run,
+                target.device,
+                shots=shots,
+                samples=self.samples,
+                seed=self.seed,
+                progress=err.print,
+            )
+            for warning in plan.warnings:
+                err.print(f"[yellow]Warning: {escape(warning)}[/]")
+            print(plan.text)
+            return
+        assert self.max_seconds is not None  # checked before
+        with JobProgress(target.label) as progress:
+            found = submit(
+                run,
+                target.device,
+                shots=shots,
+                max_seconds=self.max_seconds,
+                folder=self._folder(run, target),
+                samples=self.samples,
+                seed=self.seed,
+                progress=progress,
+                say=progress.console.print,
+            )
+        self._show(run, [found])
+
+    def _folder(self, run: Run, target: "Target") -> Path:
+        name = re.sub(r"[^a-z0-9.]+", "-", target.label.lower())
+        name += "-submitted" if self.submit else ""
+        name += f"-{self.samples or 'all'}-seed{self.seed}"
+        return run.directory / "deployments" / name
+
+    def _show(self, run: Run, found: "list[Deployment]") -> None:
+        """Writes the scores, draws and prints them."""
+        from ..reporting.deployments import deployment_table, plot_deployments
+
+        if self.out:
+            tables = [deployment.as_table() for deployment in found]
+            write_json(self.out, tables[0] | {"targets": tables})
+        save_figure(plot_deployments(found), run.directory / "figures" / "deployments")
+        console = Console()
+        console.print(deployment_table(found))
+        ideal = found[0].ideal
+        print(
+            f"Exact: {ideal.accuracy:.2%} of the same {ideal.n_test:,} test images. "
+            "Flipped: predictions that\ndiffer from the exact ones; margin: median "
+            "of their distances to the boundary.\n"
+            f"Figure: {run.directory}/figures/deployments.png"
+        )
+
+    def _targets(self, run: Run) -> "list[Target]":
+        """Each device; and each noise, on Aer."""
+        from ..deployment import Target
+
+        own = () if self.noise else (run.config.device.name,)
+        names = self.device or own
+        targets = [
+            Target(name, self.shots, seed=self.seed)
+            for name in names
+            if not (self.noise and name == AER)
+        ]
+        targets += [Target(AER, self.shots, spec, self.seed) for spec in self.noise]
+        return list(dict.fromkeys(targets))
