@@ -60,10 +60,10 @@ class Checkpoints:
             manager.save(step, args=args)
 
     def keep_latest(self, name: str) -> None:
-        """Removes older checkpoints, which a save that was killed left behind."""
+        """Removes older checkpoints and halves, which a killed save left behind."""
         if not (self.directory / name).is_dir():
             return
-        with self._manager(name, create=False) as manager:
+        with self._manager(name, create=False, clean=True) as manager:
             for step in sorted(manager.all_steps())[:-1]:
                 manager.delete(step)
 
@@ -104,9 +104,14 @@ class Checkpoints:
                     "by another version; start a new run."
                 ) from error
 
-    def _manager(self, name: str, *, create: bool) -> ocp.CheckpointManager:
+    def _manager(
+        self, name: str, *, create: bool, clean: bool = False
+    ) -> ocp.CheckpointManager:
         options = ocp.CheckpointManagerOptions(
-            max_to_keep=1, create=create, enable_async_checkpointing=False
+            max_to_keep=1,
+            create=create,
+            enable_async_checkpointing=False,
+            cleanup_tmp_directories=clean,
         )
         return ocp.CheckpointManager(self.directory / name, options=options)
 

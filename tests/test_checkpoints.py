@@ -58,6 +58,7 @@ def test_state_comes_back_bit_for_bit(folder):
 def test_what_a_killed_save_left_behind_is_removed(folder):
     checkpoints = Checkpoints(folder, DESCRIPTION)
     shutil.copytree(folder / "last" / "20", folder / "last" / "15")
+    (folder / "last" / "23.orbax-checkpoint-tmp").mkdir()
     before = contents(folder / "last" / "20")
     for name in ("last", "best", "none"):
         checkpoints.keep_latest(name)

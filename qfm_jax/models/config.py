@@ -34,12 +34,6 @@ class ModelConfig:
     """Output channels of each stage: 3x3 convolutions with ReLU, the last one with 2x2
     max pooling."""
 
-    convolutions: int = 1
-    """Convolutions of each stage."""
-
-    normalized: bool = False
-    """Whether each convolution ends in batch normalisation, before its ReLU."""
-
     hidden: tuple[int, ...] = ()
     """Widths of the dense ReLU layers that follow."""
 
@@ -85,6 +79,12 @@ class ModelConfig:
     readout: str = "dense"
     """`dense`, a trained layer, or `scale`: one trained factor, and an offset a class,
     for the block's first results."""
+
+    convolutions: int = 1
+    """Convolutions of each stage."""
+
+    normalized: bool = False
+    """Whether each convolution ends in batch normalisation, before its ReLU."""
 
     def __post_init__(self) -> None:
         check_one_of("block", self.block, ("none", *BLOCKS))
