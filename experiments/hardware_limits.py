@@ -5,7 +5,7 @@ Question: accuracy with exact expectations, with shots, with depolarizing and re
     and errors of IBM's devices; which predictions flip; gates and seconds of QPU.
 Command:  python experiments/hardware_limits.py --runs RUN...
           with runs of `qfm train`, such as those of experiments/zoo.py
-Expected: 8 minutes on 2 cores for a run with a circuit of 8 qubits, two with --preset
+Expected: 8 minutes on 2 cores for a run with a circuit of 8 qubits, less with --preset
     smoke. A hybrid with a shallow circuit loses less than a point.
 
 All test images are run without noise, a stratified sample of --samples with it: density
