@@ -108,8 +108,9 @@ class Cost:
             f"{load.settings} settings x {load.shots:,} shots x ...; each expectation "
             f"within {load.half_width:.2g} (95 %).\n"
             f"Plan: {plan.minutes:g} minutes in {plan.days} days, {plan.price:g} $ a "
-            f"minute where one pays, as of {plan.as_of}: yours go into --plan-minutes "
-            f"and --price.\nFigure: {figure}"
+            f"minute where one pays\n(minutes as of {plan.as_of}, the price of 2025, not "
+            "checked): yours go into\n--plan-minutes and --price.\n"
+            f"Figure: {figure}"
         )
 
 

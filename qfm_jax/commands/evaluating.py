@@ -35,8 +35,8 @@ class Evaluate:
     device: Annotated[
         tuple[str, ...],
         arg(
-            help="aer, a fake backend such as fake_torino, or a PennyLane device; "
-            "several for a table; the run's own where left out.",
+            help="aer, a fake backend such as fake_torino, a PennyLane device, or "
+            "ibm:NAME; several for a table; the run's own where left out.",
             metavar="NAME",
         ),
     ] = ()

@@ -57,7 +57,8 @@ class DryRun:
             f"{cost.duration * 1e6:.3g} us.\n"
             f"{FORMULA}: {self.seconds:,.0f} s of QPU, {share:.0%} of {plan.minutes:g} "
             f"minutes in {plan.days} days, or {price:,.2f} $ where one pays "
-            f"{plan.price:g} $ a minute (as of {plan.as_of}).\n"
+            f"{plan.price:g} $ a minute (minutes as of {plan.as_of}, the price of "
+            "2025).\n"
             f"To send it:\n  {self.command}"
         )
 
