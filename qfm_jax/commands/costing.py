@@ -108,8 +108,9 @@ class Cost:
             f"{load.settings} settings x {load.shots:,} shots x ...; each expectation "
             f"within {load.half_width:.2g} (95 %).\n"
             f"Plan: {plan.minutes:g} minutes in {plan.days} days, {plan.price:g} $ a "
-            f"minute where one pays\n(minutes as of {plan.as_of}, the price of 2025, not "
-            "checked): yours go into\n--plan-minutes and --price.\n"
+            "minute where one\n"
+            f"pays (minutes as of {plan.as_of}, the price of 2025 and not checked): "
+            "yours go into\n--plan-minutes and --price.\n"
             f"Figure: {figure}"
         )
 
