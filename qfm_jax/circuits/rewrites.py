@@ -13,8 +13,34 @@ from .._checks import input_error
 from .circuit import VariationalCircuit
 
 
+class Rewritten:
+    """The sizes of a circuit that is made of another one: those of the other."""
+
+    circuit: VariationalCircuit
+
+    @property
+    def n_qubits(self) -> int:
+        """Number of qubits of the circuit."""
+        return self.circuit.n_qubits
+
+    @property
+    def n_features(self) -> int:
+        """Number of features of the circuit."""
+        return self.circuit.n_features
+
+    @property
+    def weights_shape(self) -> tuple[int, ...]:
+        """Shape of the circuit's weights, also of those that no gate uses any more."""
+        return self.circuit.weights_shape
+
+    @property
+    def n_observables(self) -> int:
+        """Number of expectation values of the circuit."""
+        return self.circuit.n_observables
+
+
 @dataclass(frozen=True)
-class Separable:
+class Separable(Rewritten):
     """A circuit without its gates on two or more wires, all else equal.
 
     What the circuit computes then follows from one qubit at a time, in time linear in
@@ -48,26 +74,6 @@ class Separable:
         if not isinstance(self.circuit, VariationalCircuit):
             must = "be a circuit with the members of `VariationalCircuit`"
             raise input_error("circuit", must, f"is {self.circuit!r}")
-
-    @property
-    def n_qubits(self) -> int:
-        """Number of qubits of the circuit."""
-        return self.circuit.n_qubits
-
-    @property
-    def n_features(self) -> int:
-        """Number of features of the circuit."""
-        return self.circuit.n_features
-
-    @property
-    def weights_shape(self) -> tuple[int, ...]:
-        """Shape of the circuit's weights, also of those that no gate uses any more."""
-        return self.circuit.weights_shape
-
-    @property
-    def n_observables(self) -> int:
-        """Number of expectation values of the circuit."""
-        return self.circuit.n_observables
 
     def __call__(self, inputs: TensorLike, weights: TensorLike) -> list[ExpectationMP]:
         """Applies what is left of the circuit and measures what it measures.

@@ -13,9 +13,7 @@ from tyro.conf import Positional, arg
 from .._checks import InputError, input_error
 from ..reporting import save_figure
 from ..runs import read_run, write_json
-from .options import check_new_file, err
-
-DEFAULT_SHOTS = 1024
+from .options import DEVICE_SHOTS, check_new_file, err
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Cost:
     shots: Annotated[
         int | None,
         arg(
-            help=f"Measurements per circuit; {DEFAULT_SHOTS} where no interval is "
+            help=f"Measurements per circuit; {DEVICE_SHOTS} where no interval is "
             "given.",
             metavar="INT",
         ),
@@ -79,7 +77,7 @@ class Cost:
         if self.interval is not None and self.shots is not None:
             must = "be left out with --interval, which says how many are needed"
             raise input_error("--shots", must, f"is {self.shots}")
-        shots = DEFAULT_SHOTS if self.shots is None else self.shots
+        shots = DEVICE_SHOTS if self.shots is None else self.shots
         budget = budget_of(
             read_run(self.directory),
             self.backend,

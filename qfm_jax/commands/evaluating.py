@@ -17,13 +17,10 @@ from ..models.block import CIRCUIT_BLOCKS
 from ..progress import JobProgress
 from ..reporting import save_figure
 from ..runs import Run, read_run, write_json
-from .options import Shots, check_new_file, err
+from .options import DEVICE_SHOTS, Shots, check_new_file, err
 
 if TYPE_CHECKING:
     from ..deployment import Deployment, Target
-
-DEFAULT_SHOTS = 1024
-"""Measurements on an IBM device, where nothing else is asked for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +149,7 @@ class Evaluate:
         """To an IBM device; or, without --submit, what that would cost."""
         from ..deployment import Target, dry_run, submit
 
-        shots = DEFAULT_SHOTS if self.shots is None else self.shots
+        shots = DEVICE_SHOTS if self.shots is None else self.shots
         target = Target(self.device[0], shots, seed=self.seed)
         if not self.submit:
             plan = dry_run(

@@ -17,6 +17,9 @@ from ..runs import Run
 
 err = Console(stderr=True)
 
+DEVICE_SHOTS = 1024
+"""Measurements on a quantum computer, where nothing else is asked for."""
+
 Images = Annotated[
     str, arg(help=f"Data set: {', '.join(DATASETS)} (auto: Fashion-MNIST or digits).")
 ]

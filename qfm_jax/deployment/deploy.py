@@ -121,7 +121,7 @@ def deploy(
         # Elsewhere features may differ in the last bit: what is paid for is known by
         # what they are computed from.
         trained = jax.tree.leaves(nnx.state(model, nnx.Param))
-        made_of = [images.images, *map(np.asarray, trained)]
+        made_of = [images.images, *weights, *map(np.asarray, trained)]
     description = cattrs.unstructure(target) | {"jobs_of": digest_of(made_of)}
     jobs = Jobs(folder, description) if folder else None
     if target.is_pennylane:

@@ -16,6 +16,7 @@ from pennylane.typing import TensorLike
 from .._checks import input_error
 from ..circuits import VariationalCircuit
 from ..circuits.qiskit_gates import PENNYLANE, Gate, as_gates
+from ..circuits.rewrites import Rewritten
 from .noise import (
     ONE_QUBIT_GATES,
     TWO_QUBIT_GATES,
@@ -48,7 +49,7 @@ Step = Gate | Depolarizing | Relaxing
 
 
 @dataclasses.dataclass(frozen=True)
-class NoisyCircuit:
+class NoisyCircuit(Rewritten):
     """A circuit with exact noise, for devices of density matrices (`default.mixed`).
 
     Inputs, weights and results are the circuit's own; only their values differ. The
@@ -78,26 +79,6 @@ class NoisyCircuit:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "noise", without_backend(self.noise))
-
-    @property
-    def n_qubits(self) -> int:
-        """Number of qubits of the circuit."""
-        return self.circuit.n_qubits
-
-    @property
-    def n_features(self) -> int:
-        """Number of features of the circuit."""
-        return self.circuit.n_features
-
-    @property
-    def weights_shape(self) -> tuple[int, ...]:
-        """Shape of the circuit's weights."""
-        return self.circuit.weights_shape
-
-    @property
-    def n_observables(self) -> int:
-        """Number of expectation values of the circuit."""
-        return self.circuit.n_observables
 
     def __call__(self, inputs: TensorLike, weights: TensorLike) -> list[ExpectationMP]:
         """Applies gates and noise; arguments and results as the circuit has them."""

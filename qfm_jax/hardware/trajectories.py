@@ -13,6 +13,7 @@ from pennylane.typing import TensorLike
 from .._checks import input_error
 from ..circuits import VariationalCircuit
 from ..circuits.qiskit_gates import Gate
+from ..circuits.rewrites import Rewritten
 from .noise import Noise
 from .noisy_circuit import (
     Depolarizing,
@@ -25,7 +26,7 @@ from .pauli_frame import PauliFrame
 
 
 @dataclasses.dataclass(frozen=True)
-class TrajectoryCircuit:
+class TrajectoryCircuit(Rewritten):
     """A circuit with random Pauli gates in place of depolarizing noise.
 
     A depolarizing channel is a mixture of Pauli gates: with probability P one of the
@@ -67,25 +68,10 @@ class TrajectoryCircuit:
             raise input_error("noise", must, f"is {noise.spec!r}", cure)
 
     @property
-    def n_qubits(self) -> int:
-        """Number of qubits of the circuit."""
-        return self.circuit.n_qubits
-
-    @property
     def n_features(self) -> int:
         """Features of the circuit, and the bits of `draw`."""
         n_bits = sum(2 * len(place.wires) for place in self.places)
         return self.circuit.n_features + n_bits
-
-    @property
-    def weights_shape(self) -> tuple[int, ...]:
-        """Shape of the circuit's weights."""
-        return self.circuit.weights_shape
-
-    @property
-    def n_observables(self) -> int:
-        """Number of expectation values of the circuit."""
-        return self.circuit.n_observables
 
     @property
     def places(self) -> tuple[Depolarizing, ...]:
