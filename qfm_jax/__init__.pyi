@@ -41,6 +41,8 @@ from .deployment import dry_run as dry_run
 from .deployment import submit as submit
 from .devices import DeviceConfig as DeviceConfig
 from .devices import as_jax_function as as_jax_function
+from .estimators import QuantumClassifier as QuantumClassifier
+from .estimators import QuantumFeatures as QuantumFeatures
 from .evaluation import Scores as Scores
 from .evaluation import score as score
 from .experiment import execute as execute

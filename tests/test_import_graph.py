@@ -17,7 +17,8 @@ PACKAGE = Path(qfm_jax.__file__).parent
 ORDER = [
     *("_checks", "data", "encoding", "circuits", "simulator", "devices", "kernels"),
     *("hardware",),
-    *("models", "controls", "augmentation", "checkpoints", "history", "progress"),
+    *("models", "estimators", "controls", "augmentation", "checkpoints"),
+    *("history", "progress"),
     *("training", "evaluation", "baselines", "statistics", "presets", "runs"),
     *("experiment", "budget", "deployment", "audit"),
     *("reporting", "commands", "cli"),
