@@ -1,15 +1,12 @@
 """Fixtures that several files share."""
+# ruff: noqa: E402 - libraries read what comes first when they are loaded
 
 import os
+import sys
 
-import jax
-import pytest
-
-from qfm_jax.data import load_dataset
-from qfm_jax.experiment import execute
-from qfm_jax.models import ModelConfig
-from qfm_jax.runs import DataConfig, RunConfig, read_run
-from qfm_jax.training import TrainConfig
+# Workers share the cores, and OpenMP's threads wait by spinning: Aer and scikit-learn
+# take less time with one.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Thousands of small programs are compiled here, and run once: code need not be fast.
 # Without XLA's fusion emitters, and with one part a program, compiling takes a quarter
@@ -22,6 +19,19 @@ FLAGS = (
 )
 os.environ["XLA_FLAGS"] = " ".join(filter(None, [os.environ.get("XLA_FLAGS"), *FLAGS]))
 
+import jax
+import pytest
+
+import qfm_jax.commands  # noqa: F401 - what it loads is seen below
+from qfm_jax.data import load_dataset
+from qfm_jax.experiment import execute
+from qfm_jax.models import ModelConfig
+from qfm_jax.runs import DataConfig, RunConfig, read_run
+from qfm_jax.training import TrainConfig
+
+LOADED_BY_COMMANDS = frozenset(sys.modules)
+"""What `import qfm_jax.commands` loads: tests, imported later, load more."""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
@@ -32,6 +42,12 @@ def compilation_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QFM_CACHE_DIR", str(folder))  # of the command line, too
         yield folder
+
+
+@pytest.fixture(scope="session")
+def loaded_by_commands():
+    """Names of the modules that every command loads."""
+    return LOADED_BY_COMMANDS
 
 
 @pytest.fixture(scope="session")

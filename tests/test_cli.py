@@ -232,6 +232,7 @@ def test_train_refuses_a_directory_that_cannot_be_written(capsys, tmp_path):
     assert "cannot be written" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_resume_keeps_a_finished_run(capsys, run_directory):
     before = weights_and_scores(run_directory)
     assert qfm("train", "--resume", run_directory) == 0

@@ -98,7 +98,7 @@ def test_shots_scatter_and_a_seed_repeats_them(run):
     assert first.scores == deploy(run, few, samples=100).scores
     other = deploy(run, dataclasses.replace(few, seed=4), samples=100)
     assert other.scores.log_loss != first.scores.log_loss
-    many = deploy(run, Target(shots=20_000, seed=3), samples=100)
+    many = deploy(run, Target(shots=2000, seed=3), samples=100)
     assert many.flipped < first.flipped
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pennylane as qml
 import psutil
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qfm_jax._checks import InputError
@@ -232,6 +232,7 @@ def test_a_qnode_admits_no_config():
 values = st.one_of(st.integers(), st.text(), st.none())
 
 
+@settings(max_examples=25)
 @given(st.dictionaries(st.text(), values, max_size=4), st.randoms())
 def test_a_config_is_equal_and_hashable_however_its_options_are_given(options, random):
     pairs = list(options.items())

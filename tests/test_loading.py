@@ -39,7 +39,10 @@ def brickwork(tmp_path):
     return path
 
 
-def test_readmes_model_is_listed_trained_and_scored(brickwork, tmp_path, capsys):
+def test_readmes_model_is_listed_trained_and_scored(
+    brickwork, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("qfm_jax.commands.training.write_figures", lambda run: None)
     load, run = ["--load", str(brickwork)], tmp_path / "run"
     assert main([*load, "models"]) == 0
     assert "brickwork-cnn" in capsys.readouterr().out

@@ -1,15 +1,15 @@
 """A run that was killed, at whatever moment, ends as one that never was."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 import warnings
 
+import command_process
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -27,7 +27,6 @@ from qfm_jax.training import TrainConfig, fit, loop
 TIMES = {"seconds", "images_per_second"}
 STEPS_PER_EPOCH = 20
 EPOCHS = 4
-QFM = [sys.executable, "-c", "import sys, qfm_jax.cli as c; sys.exit(c.main())"]
 OPTIONS = [
     "mlp", "--dataset", "digits", "--train-size", "400", "--batch-size", "20",
     "--epochs", str(EPOCHS), "--checkpoint-seconds", "0",
@@ -93,23 +92,17 @@ def is_writing(directory):
     return any(directory.glob("checkpoints/*/*tmp*"))
 
 
-def kill_when(arguments, condition, cache, kind=signal.SIGKILL):
+def kill_when(arguments, condition, output, kind=signal.SIGKILL):
     """Starts `qfm train`, and sends the signal as soon as the condition holds."""
-    process = subprocess.Popen(
-        [*QFM, "train", *arguments],
-        env={**os.environ, "QFM_CACHE_DIR": str(cache), "JAX_PLATFORMS": "cpu"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    with process:
-        deadline = time.monotonic() + 300
-        while process.poll() is None and not condition():
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
-        process.send_signal(kind)
-        output, _ = process.communicate()
-    return process.returncode, output
+    process = command_process.start(["train", *map(str, arguments)], output)
+    deadline = time.monotonic() + 300
+    while process.is_alive() and not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    with contextlib.suppress(ProcessLookupError):  # it may have come to its end
+        os.kill(process.pid, kind)
+    process.join()
+    return process.exitcode, output.read_text()
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["plain", "augmented"])
@@ -121,7 +114,7 @@ def uninterrupted(request, tmp_path_factory):
     return augment, directory
 
 
-def test_killed_three_times(tmp_path, tmp_path_factory, compilation_cache):
+def test_killed_three_times(tmp_path):
     expected, directory = tmp_path / "expected", tmp_path / "run"
     expected_run = execute(config_of(), expected, progress=False)
     moments = [
@@ -134,7 +127,7 @@ def test_killed_three_times(tmp_path, tmp_path_factory, compilation_cache):
         ),
     ]
     for arguments, moment in moments:
-        status, output = kill_when(map(str, arguments), moment, compilation_cache)
+        status, output = kill_when(arguments, moment, tmp_path / "output")
         assert status == -signal.SIGKILL, output
     assert not (directory / "scores.json").exists()
     run = finish(directory)
@@ -162,7 +155,7 @@ def random_moment(directory, rng):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
-def test_killed_at_random(uninterrupted, tmp_path, compilation_cache, seed):
+def test_killed_at_random(uninterrupted, tmp_path, seed):
     augment, expected = uninterrupted
     rng = random.Random(seed)
     directory = tmp_path / "run"
@@ -170,7 +163,7 @@ def test_killed_at_random(uninterrupted, tmp_path, compilation_cache, seed):
     arguments = [*options, "--out", directory]
     for _ in range(rng.randint(1, 2)):
         late = random_moment(directory, rng)
-        kill_when(map(str, arguments), late, compilation_cache)
+        kill_when(arguments, late, tmp_path / "output")
         if (directory / "config.toml").exists():
             arguments = ["--resume", directory]
     run = finish(directory)
@@ -178,13 +171,13 @@ def test_killed_at_random(uninterrupted, tmp_path, compilation_cache, seed):
     assert_same_run(directory, expected)
 
 
-def test_ctrl_c_on_the_command_line(tmp_path, compilation_cache):
+def test_ctrl_c_on_the_command_line(tmp_path):
     directory = tmp_path / "run"
     options = ["--epochs", "2000", *OPTIONS[1:-4], "--checkpoint-seconds", "60"]
     status, output = kill_when(
-        ["mlp", *options, "--out", str(directory)],
+        ["mlp", *options, "--out", directory],
         lambda: len(metrics_in(directory)) > 0,
-        compilation_cache,
+        tmp_path / "output",
         signal.SIGINT,
     )
     assert status == 130, output

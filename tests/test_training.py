@@ -181,6 +181,23 @@ def test_same_seed_same_result_and_another_seed_another(small):
     assert figures(plain) != figures(first)
 
 
+def test_a_training_like_an_earlier_one_runs_its_program(small):
+    traced = []
+
+    class Traced(Spy):
+        def __call__(self, images):
+            traced.append((self.deterministic, len(images)))
+            return super().__call__(images)
+
+    train(Traced(), small, **PLAIN)
+    assert (False, 50) in traced
+    before = len(traced)
+    train(Traced(), small, seed=1, **PLAIN)
+    assert (False, 50) not in traced[before:]
+    train(Traced(), small, **PLAIN | {"learning_rate": 0.1})
+    assert (False, 50) in traced[before:]
+
+
 def test_an_epoch_visits_each_image_at_most_once_in_an_order_of_its_own():
     pixels = np.zeros((100, 28, 28), np.uint8)
     pixels[:, 0, 0] = np.arange(100)  # an image's number

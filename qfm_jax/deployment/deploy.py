@@ -111,8 +111,9 @@ def deploy(
     check_has_circuit(run)
     images = sample_of(run, samples, seed=target.seed)
     model = in_evaluation_mode(load_model(run, device=DeviceConfig()))
-    features = _in_chunks(lambda pixels: model.features(to_unit(pixels)), images.images)
-    exact = _in_chunks(model.block, features)
+    parts = nnx.split(model)
+    features = _in_chunks(functools.partial(_features, *parts), images.images)
+    exact = _in_chunks(functools.partial(_results, *parts), features)
     weights = [
         np.asarray(layer.weights["weights"][...]) for layer in model.circuit_layers
     ]
@@ -223,15 +224,27 @@ def _on_qiskit(
     return np.concatenate(results, axis=-1)
 
 
-def _in_chunks(
-    function: Callable[[jax.Array], jax.Array], values: np.ndarray
-) -> np.ndarray:
+@functools.partial(jax.jit, static_argnums=0)
+def _features(graphdef: nnx.GraphDef, state: nnx.State, images: jax.Array) -> jax.Array:
+    features: jax.Array = nnx.merge(graphdef, state).features(to_unit(images))
+    return features
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _results(
+    graphdef: nnx.GraphDef, state: nnx.State, features: jax.Array
+) -> jax.Array:
+    results: jax.Array = nnx.merge(graphdef, state).block(features)
+    return results
+
+
+def _in_chunks(function: Callable[..., jax.Array], values: np.ndarray) -> np.ndarray:
     """The results of all values, by one program: the last part is filled up."""
-    compiled, size = jax.jit(function), min(CHUNK, len(values))
+    size = min(CHUNK, len(values))
     parts = [values[i : i + size] for i in range(0, len(values), size)]
     missing = size - len(parts[-1])
     parts[-1] = np.concatenate([parts[-1], values[:missing]])
-    found = np.concatenate([np.asarray(compiled(part)) for part in parts])
+    found = np.concatenate([np.asarray(function(part)) for part in parts])
     return found[: len(values)]
 
 

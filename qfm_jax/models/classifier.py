@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -72,7 +72,7 @@ class Classifier(nnx.Module):
         front: list[Any]
         back: list[Any] = []
         if config.patch and self.has_block:
-            front = [functools.partial(patches, side=config.patch)]
+            front = [_patches_of(config.patch)]
             rows, columns = _n_patches(config.patch, image_shape)
             c_in = block_width(config.block, config.circuit)
             back, n_features = _trunk(config, (rows, columns, c_in), rngs)
@@ -203,7 +203,7 @@ def _front(
         return [_as_channel, *layers], n_features
     n_features = config.n_circuits * config.circuit.n_features
     if config.features == "pixels":
-        return [functools.partial(framed, n_features=n_features)], n_features
+        return [_framed_to(n_features)], n_features
     layers, n_in = _trunk(config, (*image_shape, 1), rngs)
     reduce = nnx.Linear(n_in, n_features, rngs=rngs)
     return [_as_channel, *layers, reduce, *_squash(config)], n_features
@@ -238,6 +238,17 @@ def _n_patches(side: int, image_shape: Sequence[int]) -> tuple[int, int]:
     images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     cut = jax.eval_shape(functools.partial(patches, side=side), images)
     return cut.shape[1], cut.shape[2]
+
+
+# Cached: models that are alike have the same functions, and so one program.
+@functools.cache
+def _patches_of(side: int) -> Callable[[jax.Array], jax.Array]:
+    return functools.partial(patches, side=side)
+
+
+@functools.cache
+def _framed_to(n_features: int) -> Callable[[jax.Array], jax.Array]:
+    return functools.partial(framed, n_features=n_features)
 
 
 def _as_channel(images: jax.Array) -> jax.Array:

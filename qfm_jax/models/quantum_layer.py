@@ -3,7 +3,7 @@
 import functools
 import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -73,7 +73,7 @@ class QuantumLayer(nnx.Module):
     ):
         self.circuit = circuit
         self.device = _as_config(device)
-        self.function = as_jax_function(circuit, self.device)
+        self.function = _function_of(circuit, self.device)
         shapes = _weight_shapes(circuit, weight_shapes)
         inits = _initializers(init_method, shapes)
         kind = QuantumParam if trainable else FrozenQuantumParam
@@ -124,6 +124,25 @@ class LinenQuantumLayer(linen.Module):
 _cached_jax_function: Callable[..., Callable[..., jax.Array]] = functools.lru_cache(
     maxsize=128
 )(as_jax_function)
+
+
+def _function_of(
+    circuit: VariationalCircuit | qml.QNode, device: DeviceConfig | None
+) -> Callable[..., jax.Array]:
+    """What runs the circuit. Layers that are alike share it: it tells their programs.
+
+    Only where it is exact and ours: outcomes of shots are drawn from a sequence of the
+    device's own, and other simulators may not be called from two threads at once.
+    """
+    if isinstance(circuit, qml.QNode):
+        return as_jax_function(circuit, device)
+    device = device or DeviceConfig()
+    is_ours = device.name == "qfm.statevector" and device.shots is None
+    is_value = isinstance(circuit, Hashable)
+    if not (is_ours and is_value):
+        return as_jax_function(circuit, device)
+    check_memory(circuit.n_qubits, 1)  # of now, and not of when the other was made
+    return _cached_jax_function(circuit, device)
 
 
 def _run(

@@ -138,8 +138,7 @@ class _Trainer:
         self.validation = validation
         self.images = jnp.asarray(train.images)  # uint8: whole epochs on the device
         self.labels = jnp.asarray(train.labels)
-        self.steps = Steps(model, config, len(train))
-        self.advance = jax.jit(self.steps.advance)
+        self.steps = Steps.of(model, config, len(train))
 
     def run(
         self,
@@ -167,7 +166,7 @@ class _Trainer:
         start = time.perf_counter()
         order = self.steps.order(state.key, 1)
         stop = int(state.step)
-        advanced = self.advance(state, self.images, self.labels, order, stop)
+        advanced = self.steps.advance(state, self.images, self.labels, order, stop)
         jax.block_until_ready(advanced)
         predict_logits(self.model, self.validation.images[:1])
         return time.perf_counter() - start
@@ -194,7 +193,7 @@ class _Trainer:
             first = int(state.step)
             stop = min(end, first + chunk)
             start = time.perf_counter()
-            state = self.advance(state, self.images, self.labels, order, stop)
+            state = self.steps.advance(state, self.images, self.labels, order, stop)
             jax.block_until_ready(state)
             seconds = time.perf_counter() - start
             state = state._replace(seconds=state.seconds + jnp.float32(seconds))

@@ -78,24 +78,23 @@ def fit_seeds(
     if config.patience:
         must = "be 0 where seeds are trained together: all stop at the same epoch"
         raise input_error("patience", must, f"is {config.patience}")
-    steps = Steps(models[0], config, len(train[0]))
+    steps = Steps.of(models[0], config, len(train[0]))
     pairs = zip(models, keys, strict=True)
     states = _stack([steps.initial_state(model, key) for model, key in pairs])
     images = jnp.stack([part.images for part in train])  # (seeds, n, height, width)
     labels = jnp.stack([part.labels for part in train])
-    order = jax.jit(jax.vmap(steps.order, (0, None)))
     rates = jnp.array(factors, jnp.float32)
     start = time.perf_counter()
-    orders = order(states.key, 1)
-    advance_all = jax.jit(functools.partial(_advance, steps))
-    advance = advance_all.lower(states, images, labels, orders, rates, 0, 0).compile()
+    orders = _orders(steps, states.key, 1)
+    arguments = states, images, labels, orders, rates, 0, 0
+    advance = _advance.lower(steps, *arguments).compile()
     compiling = (time.perf_counter() - start) / len(models)
     memory = _working_memory(advance) // len(models)
     records: list[tuple[EpochRecord, ...]] = [()] * len(models)
     for epoch in range(1, config.epochs + 1):
         first, stop = (epoch - 1) * steps.per_epoch, epoch * steps.per_epoch
         start = time.perf_counter()
-        orders = order(states.key, epoch)
+        orders = _orders(steps, states.key, epoch)
         states = advance(states, images, labels, orders, rates, first, stop)
         jax.block_until_ready(states)
         share = (time.perf_counter() - start) / len(models)
@@ -120,6 +119,13 @@ def fit_seeds(
     return tuple(History(own, best_epoch(own), compiling, memory) for own in records)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def _orders(steps: Steps, keys: jax.Array, epoch: int) -> jax.Array:
+    """The order of each seed's images in an epoch, (seeds, n)."""
+    return jax.vmap(steps.order, (0, None))(keys, epoch)
+
+
+@functools.partial(jax.jit, static_argnums=0)
 def _advance(
     steps: Steps,
     states: TrainState,

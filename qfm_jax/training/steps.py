@@ -1,5 +1,7 @@
 """Training steps: the pure, compiled part of training, for one model or for many."""
 
+import functools
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -36,26 +38,52 @@ class TrainState(NamedTuple):
     """`params` and `others` of the best epoch."""
 
 
+@dataclass(frozen=True)
 class Steps:
     """The steps of one training: functions of a state, without a side effect.
 
-    Args:
-        model: Gives the structure; its weights are read by `initial_state` alone.
-        config: How to train.
-        n_images: Number of training images.
+    Equal steps are one program: it is compiled once, however many trainings take it.
     """
 
-    def __init__(self, model: nnx.Module, config: TrainConfig, n_images: int):
-        self.config = config
-        self.n_images = n_images
-        self.batch_size = min(config.batch_size, n_images)
-        self.per_epoch = n_images // self.batch_size
-        self.count = config.epochs * self.per_epoch
-        self.schedule = learning_rate_schedule(config, self.count)
-        self.optimizer = build_optimizer(config, self.schedule)
-        model.train()  # the mode of the steps; validation and the result have the other
-        self.graphdef = nnx.graphdef(model)
+    graphdef: nnx.GraphDef[nnx.Module]
+    """Structure of the model in training mode."""
+    config: TrainConfig
+    """How to train."""
+    n_images: int
+    """Number of training images."""
+
+    @classmethod
+    def of(cls, model: nnx.Module, config: TrainConfig, n_images: int) -> "Steps":
+        """The steps of a model, which is left in evaluation mode."""
+        model.train()
+        graphdef = nnx.graphdef(model)
         model.eval()
+        return cls(graphdef, config, n_images)
+
+    @property
+    def batch_size(self) -> int:
+        """Images of one step."""
+        return min(self.config.batch_size, self.n_images)
+
+    @property
+    def per_epoch(self) -> int:
+        """Steps of one epoch."""
+        return self.n_images // self.batch_size
+
+    @property
+    def count(self) -> int:
+        """Steps of the whole training."""
+        return self.config.epochs * self.per_epoch
+
+    @functools.cached_property
+    def schedule(self) -> optax.Schedule:
+        """The learning rate of each step."""
+        return learning_rate_schedule(self.config, self.count)
+
+    @functools.cached_property
+    def optimizer(self) -> optax.GradientTransformation:
+        """What makes updates of gradients."""
+        return build_optimizer(self.config, self.schedule)
 
     def initial_state(self, model: nnx.Module, key: jax.Array) -> TrainState:
         """The state before the first step."""
@@ -103,6 +131,7 @@ class Steps:
             images_per_second=n_images / seconds,
         )
 
+    @functools.partial(jax.jit, static_argnums=0)
     def advance(
         self,
         state: TrainState,

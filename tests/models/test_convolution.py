@@ -10,7 +10,7 @@ from jax import lax
 from qfm_jax.models.convolution import Convolution
 
 RNG = np.random.default_rng(3)
-KINDS = ((True, False), (False, False), (True, True), (False, True))
+SIZES = ((28, 28), (7, 5), (6, 9), (2, 3), (2, 2))
 
 
 def build(pool, normalized):
@@ -38,9 +38,14 @@ def reference(layer, x):
     return jnp.maximum(layer.norm.scale[...] * y + layer.norm.bias[...], 0)
 
 
-@pytest.mark.parametrize("size", [(28, 28), (7, 5), (2, 3), (6, 9), (2, 2)])
-@pytest.mark.parametrize(("pool", "normalized"), KINDS)
-def test_it_is_each_step_after_another_in_values_and_gradients(pool, normalized, size):
+@pytest.mark.parametrize(
+    ("size", "pool", "normalized"),
+    [
+        *((size, pool, False) for size in SIZES for pool in (True, False)),
+        *((size, pool, True) for size in SIZES[1:3] for pool in (True, False)),
+    ],
+)
+def test_it_is_each_step_after_another_in_values_and_gradients(size, pool, normalized):
     layer, (height, width) = build(pool, normalized), size
     x = jnp.asarray(RNG.normal(size=(3, height, width, 2)), jnp.float32)
     if pool:

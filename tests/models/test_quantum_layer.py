@@ -71,6 +71,17 @@ def test_no_samples_give_no_results(device):
     assert jax.eval_shape(layer, jnp.zeros((2, 0, 3))).shape == (2, 0, 3)
 
 
+def test_layers_that_are_alike_are_one_program_unless_outcomes_are_drawn():
+    def made(device, circuit=CIRCUIT):
+        return QuantumLayer(circuit, device=device, rngs=nnx.Rngs(0))
+
+    assert nnx.graphdef(made(None)) == nnx.graphdef(made(None))
+    other = Circuit(AngleEmbedding(3), RealAmplitudes(3, 2))
+    assert made(None).function is not made(None, other).function
+    sampled = DeviceConfig(shots=10, seed=1)
+    assert made(sampled).function is not made(sampled).function
+
+
 def test_it_works_inside_jit(layer, expected):
     np.testing.assert_allclose(apply(layer, FEATURES), expected, atol=1e-5)
 
