@@ -37,9 +37,9 @@ class Browser:
         self._read, answer = os.pipe()
         # The browser reads from descriptor 3 and writes to 4.
         redirect = f'exec "$@" 3</dev/fd/{command} 4>/dev/fd/{answer}'
+        flags = [*FLAGS, f"--user-data-dir={profile}", "about:blank"]
         self._process = subprocess.Popen(
-            ["sh", "-c", redirect, "sh", EXECUTABLE, *FLAGS]
-            + [f"--user-data-dir={profile}", "about:blank"],
+            ["sh", "-c", redirect, "sh", EXECUTABLE, *flags],
             pass_fds=(command, answer),
             stderr=subprocess.DEVNULL,
         )
@@ -50,11 +50,8 @@ class Browser:
         self._session: str | None = None
         self._events: list[dict[str, Any]] = []
         self.problems: list[str] = []
-        targets = self.call("Target.getTargets")["targetInfos"]
-        page = next(target for target in targets if target["type"] == "page")
-        attached = self.call(
-            "Target.attachToTarget", targetId=page["targetId"], flatten=True
-        )
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
@@ -127,9 +124,12 @@ class Browser:
     def _receive(self) -> dict[str, Any]:
         end = time.monotonic() + PATIENCE
         while b"\0" not in self._buffer:
-            ready, _, _ = select.select([self._read], [], [], end - time.monotonic())
-            assert ready, "the browser does not answer"
-            self._buffer += os.read(self._read, 1 << 20)
+            ready, _, _ = select.select(
+                [self._read], [], [], max(end - time.monotonic(), 0)
+            )
+            received = os.read(self._read, 1 << 20) if ready else b""
+            assert received, "the browser does not answer"
+            self._buffer += received
         text, _, self._buffer = self._buffer.partition(b"\0")
         message: dict[str, Any] = json.loads(text)
         self._note(message)

@@ -4,10 +4,12 @@ import contextlib
 import io
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
+from synthetic_runs import read_stored_audit
 
 from qfm_jax import __version__
 from qfm_jax.cli import COMMANDS, main
@@ -391,6 +393,53 @@ def test_report_refuses_a_run_that_is_not_finished(capsys, tmp_path, run_directo
     assert qfm("report", run_directory, "half") == 2
     assert "holds no scores: the run is not finished" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
+
+
+@pytest.fixture
+def damaged(run_directory, tmp_path):
+    """A run whose scores are of another version."""
+    directory = tmp_path / "damaged"
+    shutil.copytree(run_directory, directory)
+    scores = json.loads((directory / "scores.json").read_text())
+    (directory / "scores.json").write_text(json.dumps(scores | {"format": 99}))
+    return directory
+
+
+def test_report_leaves_out_what_is_damaged_and_says_so(
+    capsys, run_directory, damaged, tmp_path
+):
+    (tmp_path / "audit").mkdir()
+    (tmp_path / "audit" / "audit.json").write_text("{")
+    assert qfm("report", damaged.name, run_directory, "audit", "--out", "a.html") == 0
+    printed = one_line(capsys.readouterr().err)
+    text = (tmp_path / "a.html").read_text()
+    for sentence in (
+        "Left out: damaged/scores.json has format 99, and this version reads 1.",
+        "Left out: audit/audit.json is damaged",
+    ):
+        assert sentence in printed
+        assert sentence in text
+    assert "<h1>linear on digits</h1>" in text  # one run, not two
+
+
+def test_report_of_nothing_but_damage_is_refused(capsys, damaged, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for names, sentence in (
+        ([damaged], "has format 99, and this version reads 1"),
+        (["empty"], "empty holds no run: there is no config.toml"),
+        ([], "`RUNS` must name at least one run directory"),
+    ):
+        assert qfm("report", *names, "--out", "none.html") == 2
+        assert sentence in one_line(capsys.readouterr().err)
+    assert not (tmp_path / "none.html").exists()
+
+
+def test_report_takes_audits_beside_runs(capsys, run_directory, tmp_path):
+    read_stored_audit(tmp_path / "audit")
+    assert qfm("report", tmp_path / "audit", "--out", "study.html") == 2
+    assert "must hold at least one run, but is empty" in capsys.readouterr().err
+    assert qfm("report", "audit", run_directory, "--out", "study.html") == 0
+    assert "amplitude: the circuit hurts" in (tmp_path / "study.html").read_text()
 
 
 def test_data_counts_the_images(capsys):

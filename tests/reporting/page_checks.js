@@ -33,7 +33,7 @@
   };
 
   const levels = all("h1, h2, h3, h4, h5, h6").map((e) => Number(e.tagName[1]));
-  const label = (e) => (e.getAttribute("aria-label") || e.textContent).trim();
+  const label = (e) => e.getAttribute("aria-label") || (e.matches("button, a, summary") && e.textContent.trim());
 
   // Each heading sorts up, then down; the numbers are read as a person reads them.
   const read = (cell) => {

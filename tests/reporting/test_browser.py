@@ -1,5 +1,6 @@
 """The pages in a real browser: at two widths, by keyboard, in print, and broken."""
 
+import base64
 import dataclasses
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from browser import EXECUTABLE, NAMES, Browser
 from synthetic_runs import make_run, read_stored_audit
 
+from qfm_jax.models import ModelConfig
 from qfm_jax.reporting import write_audit_report, write_report
 
 pytestmark = pytest.mark.skipif(
@@ -19,7 +21,7 @@ CHECKS = Path(__file__).with_name("page_checks.js").read_text(encoding="utf-8")
 WIDTHS = (390, 1280)
 LONG = "a_class_whose_name_is_one_word_and_far_too_long_for_a_phone"
 HOSTILE = "<img src=x onerror=alert(1)><script>alert(2)</script>"
-DOT = "PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHdpZHRoPSI5IiBoZWlnaHQ9IjkiLz4="
+DOT = base64.b64encode(b'<svg xmlns="http://www.w3.org/2000/svg"/>').decode()
 
 
 def priced(name, n_parameters, seconds, **options):
@@ -36,7 +38,9 @@ def pages(tmp_path_factory):
     """Both kinds of page."""
     directory = tmp_path_factory.mktemp("pages")
     runs = [
-        priced("hybrid-cnn", 7_850, 9.5),
+        priced(
+            "hybrid-cnn", 7_850, 9.5, network=ModelConfig(block="circuit", n_qubits=2)
+        ),
         priced("linear", 101_770, 1_250.0, warning=HOSTILE),
         priced(HOSTILE, 98, 87.25, skill=1.0),
     ]
@@ -70,7 +74,7 @@ BREAKS = {
     "overflow": ("<h1>", '<h1><span style="padding-left: 30rem">'),
     "images": ("base64,", "base64,AAAA"),
     "contrast": ("--muted: #55606b", "--muted: #8a949e"),
-    "headings": ('<h2 id="training">', '<h4 id="training">'),
+    "headings": ('<h2 id="leaderboard">', '<h4 id="leaderboard">'),
     "landmarks": ("<footer>", "<div>"),
     "names": ('role="region" aria-label="Scores and costs"', 'role="region"'),
     "targets": ("th button { min-height: 1.5rem;", "th button { min-height: 1rem;"),
@@ -101,8 +105,9 @@ def test_the_page_asks_no_other_machine(browser, pages, tmp_path):
     assert "asks for http://127.0.0.1:9/x.css" in browser.problems
 
 
-FOCUSABLE = """[...document.querySelectorAll("a[href], button, summary, [tabindex='0']")]
-    .filter((e) => e.checkVisibility({visibilityProperty: true}))"""
+FOCUSABLE = """[
+    ...document.querySelectorAll("a[href], button, summary, [tabindex='0']")
+].filter((e) => e.checkVisibility({visibilityProperty: true}))"""
 STOP = f"""(() => {{
     const e = document.activeElement, style = getComputedStyle(e);
     const isSeen = style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;

@@ -9,13 +9,15 @@ from html.parser import HTMLParser
 from importlib.resources import files
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import tyro
 from rich.console import Console
-from synthetic_runs import NETWORKS, make_run
+from synthetic_runs import NETWORKS, make_run, read_stored_audit
 
 from qfm_jax import InputError
 from qfm_jax.commands import Train
+from qfm_jax.commands.auditing import Audit
 from qfm_jax.presets import get_preset
 from qfm_jax.reporting import (
     leaderboard,
@@ -24,7 +26,7 @@ from qfm_jax.reporting import (
     write_figures,
     write_report,
 )
-from qfm_jax.reporting.configuration import config_toml, repeat_command
+from qfm_jax.reporting.configuration import audit_command, config_toml, repeat_command
 
 WARNING = "Fashion-MNIST could not be had; these are the digits of scikit-learn."
 TEMPLATES = files("qfm_jax.reporting").joinpath("templates")
@@ -77,6 +79,11 @@ def page(runs, tmp_path_factory):
 def small_run(name, **options):
     """A run whose figures are quickly drawn."""
     return make_run(name, class_names=("Bag", "Coat"), n_test=80, **options)
+
+
+@pytest.fixture(scope="module")
+def audit(tmp_path_factory):
+    return read_stored_audit(tmp_path_factory.mktemp("audit") / "amplitude")
 
 
 def said(runs, audits=()):
@@ -267,6 +274,78 @@ def test_summary_compares_the_circuit_with_its_twin_only(runs):
     assert f"hybrid-cnn reaches {hybrid:.1f} %, and cnn, the same network" in text
     assert f"{twin:.1f} %. The 95 % intervals of these two overlap;" in text
     assert "same network" not in said([by_name["hybrid-cnn"], by_name["mlp"]])
+
+
+def test_summary_says_which_models_learn():
+    skilled, lucky = make_run("hybrid-cnn"), make_run("linear", skill=0.0)
+    confusion = np.array(skilled.result.scores.confusion)
+    guess = (
+        f"guessing the most frequent class ({100 * confusion.sum(1).max() / 2000:.1f}"
+    )
+    assert f"All beat always {guess} %)" in said([skilled, make_run("cnn")])
+    text = said([skilled, lucky])
+    assert f"Not surely better than always {guess} %): linear." in text
+    assert "best model with a circuit is hybrid-cnn" in text
+    assert "the best without one linear" in text
+    assert "intervals do not overlap" in text
+    assert "and does not beat always" in said([lucky])
+    assert "with a circuit" not in said([lucky])
+
+
+def test_summary_holds_verdicts_and_says_what_is_not_audited(runs, audit):
+    assert "the circuit hurts" in said(runs, [audit])
+    assert "amplitude, audited on 3,000 training images of" in said(runs, [audit])
+    assert "Not audited here: hybrid-cnn." in said(runs, [audit])
+    audited = make_run("amplitude", network=audit.config.run.network)
+    assert "Not audited" not in said([audited], [audit])
+    questions = [answer.question for answer in summarize([make_run("linear")])]
+    assert questions == ["Which models learn?"]
+
+
+def test_audits_have_a_section_of_their_own(audit, page, tmp_path):
+    run = small_run("linear")
+    path = tmp_path / "report.html"
+    audits = [dataclasses.replace(audit, warning=HOSTILE), audit]
+    with_audits = Page(write_report([run], path, audits=audits).read_text("utf-8"))
+    assert with_audits.text.count("amplitude: the circuit hurts") == 2
+    assert "-0.86 (-1.11 to -0.65)" in with_audits.text
+    assert "qfm audit amplitude --dataset fashion-mnist" in with_audits.text
+    assert HOSTILE in with_audits.text
+    assert "McNemar" in with_audits.text
+    assert "McNemar" not in page.text
+    assert {"#audits", "#leaderboard"} <= {a["href"] for a in with_audits.find("a")}
+    assert "#audits" not in {a["href"] for a in page.find("a")}
+
+
+def test_audit_command_parses_into_the_same_audit(audit):
+    qfm, command, name, *options = shlex.split(audit_command(audit))
+    assert (qfm, command, name) == ("qfm", "audit", "amplitude")
+    preset = get_preset(name)
+    default = Audit(name, preset.network, preset.training)
+    assert (
+        tyro.cli(Audit, args=[name, *options], default=default).config == audit.config
+    )
+
+
+def test_what_was_left_out_stands_on_the_page(tmp_path):
+    path = tmp_path / "report.html"
+    write_report([small_run("linear")], path, left_out=["Left out: x is damaged."])
+    assert "Note. Left out: x is damaged." in Page(path.read_text("utf-8")).text
+
+
+def test_times_of_two_machines_are_told_apart(page, tmp_path):
+    run = small_run("linear")
+    versions = run.result.versions | {"machine": "Linux, one NVIDIA H100"}
+    result = dataclasses.replace(run.result, versions=versions)
+    other = dataclasses.replace(run, result=result)
+    text = write_page([small_run("mlp"), other], tmp_path).text
+    assert "Not all on the same machine, so that their times do not compare." in text
+    assert "Linux, one NVIDIA H100" in text
+    assert "Not all on the same machine" not in page.text
+
+
+def test_without_scripts_nothing_waits_to_be_pressed(page):
+    assert page.find("button") == page.find("dialog") == []
 
 
 def test_summary_says_when_intervals_do_not_overlap():
