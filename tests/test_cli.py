@@ -405,41 +405,38 @@ def damaged(run_directory, tmp_path):
     return directory
 
 
-def test_report_leaves_out_what_is_damaged_and_says_so(
+def test_report_takes_audits_and_leaves_out_what_is_damaged(
     capsys, run_directory, damaged, tmp_path
 ):
-    (tmp_path / "audit").mkdir()
-    (tmp_path / "audit" / "audit.json").write_text("{")
-    assert qfm("report", damaged.name, run_directory, "audit", "--out", "a.html") == 0
+    read_stored_audit(tmp_path / "audit")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "audit.json").write_text("{")
+    names = (damaged.name, "audit", run_directory, "half")
+    assert qfm("report", *names, "--out", "study.html") == 0
     printed = one_line(capsys.readouterr().err)
-    text = (tmp_path / "a.html").read_text()
+    text = (tmp_path / "study.html").read_text()
     for sentence in (
         "Left out: damaged/scores.json has format 99, and this version reads 1.",
-        "Left out: audit/audit.json is damaged",
+        "Left out: half/audit.json is damaged",
     ):
         assert sentence in printed
         assert sentence in text
     assert "<h1>linear on digits</h1>" in text  # one run, not two
+    assert "amplitude: the circuit hurts" in text
 
 
-def test_report_of_nothing_but_damage_is_refused(capsys, damaged, tmp_path):
+def test_report_without_a_readable_run_is_refused(capsys, damaged, tmp_path):
     (tmp_path / "empty").mkdir()
+    read_stored_audit(tmp_path / "audit")
     for names, sentence in (
         ([damaged], "has format 99, and this version reads 1"),
         (["empty"], "empty holds no run: there is no config.toml"),
+        (["audit"], "`runs` must hold at least one run, but is empty"),
         ([], "`RUNS` must name at least one run directory"),
     ):
         assert qfm("report", *names, "--out", "none.html") == 2
         assert sentence in one_line(capsys.readouterr().err)
     assert not (tmp_path / "none.html").exists()
-
-
-def test_report_takes_audits_beside_runs(capsys, run_directory, tmp_path):
-    read_stored_audit(tmp_path / "audit")
-    assert qfm("report", tmp_path / "audit", "--out", "study.html") == 2
-    assert "must hold at least one run, but is empty" in capsys.readouterr().err
-    assert qfm("report", "audit", run_directory, "--out", "study.html") == 0
-    assert "amplitude: the circuit hurts" in (tmp_path / "study.html").read_text()
 
 
 def test_data_counts_the_images(capsys):
