@@ -18,7 +18,7 @@ COMMANDS = {
     "evaluate": "score a finished run again, on any device",
     "cost": "what a run's circuit would cost on quantum computers",
     "predict": "classify image files of your own",
-    "report": "write one report of finished runs",
+    "report": "write one report of finished runs and audits",
 }
 
 

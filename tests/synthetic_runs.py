@@ -1,15 +1,19 @@
 """Runs with real images and made-up logits: what reporting reads, without training."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 
+from qfm_jax.audit import Audit, read_audit
 from qfm_jax.data import load_dataset
 from qfm_jax.evaluation import score
 from qfm_jax.history import EpochRecord, History, best_epoch
 from qfm_jax.models import ModelConfig
 from qfm_jax.runs import DataConfig, Mistakes, Result, Run, RunConfig
 from qfm_jax.training import TrainConfig
+
+RESULTS = Path(__file__).parents[1] / "experiments" / "results"
 
 FASHION = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
@@ -115,3 +119,10 @@ def make_mistakes(logits: np.ndarray, labels: np.ndarray, most: int = 24) -> Mis
         predictions=predictions[wrong].astype(np.int32),
         confidence=confidence[wrong].astype(np.float32),
     )
+
+
+def read_stored_audit(directory: Path) -> Audit:
+    """An audit of this project's log, at a place of its own; nothing is trained."""
+    directory.mkdir(parents=True)
+    shutil.copy(RESULTS / "audit_amplitude.json", directory / "audit.json")
+    return read_audit(directory)

@@ -4,10 +4,12 @@ import contextlib
 import io
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
+from synthetic_runs import read_stored_audit
 
 from qfm_jax import __version__
 from qfm_jax.cli import COMMANDS, main
@@ -392,6 +394,50 @@ def test_report_refuses_a_run_that_is_not_finished(capsys, tmp_path, run_directo
     assert qfm("report", run_directory, "half") == 2
     assert "holds no scores: the run is not finished" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
+
+
+@pytest.fixture
+def damaged(run_directory, tmp_path):
+    """A run whose scores are of another version."""
+    directory = tmp_path / "damaged"
+    shutil.copytree(run_directory, directory)
+    scores = json.loads((directory / "scores.json").read_text())
+    (directory / "scores.json").write_text(json.dumps(scores | {"format": 99}))
+    return directory
+
+
+def test_report_takes_audits_and_leaves_out_what_is_damaged(
+    capsys, run_directory, damaged, tmp_path
+):
+    read_stored_audit(tmp_path / "audit")
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "audit.json").write_text("{")
+    names = (damaged.name, "audit", run_directory, "half")
+    assert qfm("report", *names, "--out", "study.html") == 0
+    printed = one_line(capsys.readouterr().err)
+    text = (tmp_path / "study.html").read_text()
+    for sentence in (
+        "Left out: damaged/scores.json has format 99, and this version reads 1.",
+        "Left out: half/audit.json is damaged",
+    ):
+        assert sentence in printed
+        assert sentence in text
+    assert "<h1>linear on digits</h1>" in text  # one run, not two
+    assert "amplitude: the circuit hurts" in text
+
+
+def test_report_without_a_readable_run_is_refused(capsys, damaged, tmp_path):
+    (tmp_path / "empty").mkdir()
+    read_stored_audit(tmp_path / "audit")
+    for names, sentence in (
+        ([damaged], "has format 99, and this version reads 1"),
+        (["empty"], "empty holds no run: there is no config.toml"),
+        (["audit"], "`runs` must hold at least one run, but is empty"),
+        ([], "`RUNS` must name at least one run directory"),
+    ):
+        assert qfm("report", *names, "--out", "none.html") == 2
+        assert sentence in one_line(capsys.readouterr().err)
+    assert not (tmp_path / "none.html").exists()
 
 
 def test_data_counts_the_images(capsys):

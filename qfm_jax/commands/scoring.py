@@ -11,13 +11,14 @@ from rich.table import Table
 from scipy.special import softmax
 from tyro.conf import Positional, arg
 
-from .._checks import check_at_least, input_error
+from .._checks import InputError, check_at_least, input_error
+from ..audit import Audit, read_audit
 from ..data import read_image
 from ..experiment import load_model
 from ..models.prediction import predict_logits
 from ..reporting import write_report
-from ..runs import read_run
-from .options import check_new_file
+from ..runs import Run, read_run
+from .options import check_new_file, err
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,18 +54,44 @@ class Predict:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """Writes one report of finished runs."""
+    """Writes one report of finished runs, and of audits beside them."""
 
     directories: Positional[tuple[Path, ...]]
-    """Run directories."""
+    """Directories of runs, on one data set, and of audits."""
     out: Annotated[Path, arg(help="HTML file to write; it must not exist.")] = Path(
         "report.html"
     )
 
     def run(self) -> None:
-        """Reads every run, then writes."""
+        """Reads what there is, says what is damaged, then writes."""
         if not self.directories:
             raise input_error("RUNS", "name at least one run directory", "is empty")
         check_new_file(self.out)
-        runs = [read_run(directory) for directory in self.directories]
-        print(f"Report: {write_report(runs, self.out)}")
+        results: list[Run | Audit] = []
+        damages: list[InputError] = []
+        for directory in self.directories:
+            try:
+                results.append(_read(directory))
+            except InputError as error:
+                if not _holds_result(directory):
+                    raise
+                damages.append(error)
+        runs = [result for result in results if isinstance(result, Run)]
+        audits = [result for result in results if isinstance(result, Audit)]
+        if damages and not runs:
+            raise damages[0]
+        left_out = [f"Left out: {error}" for error in damages]
+        for sentence in left_out:
+            err.print(f"[yellow]{escape(sentence)}[/]")
+        report = write_report(runs, self.out, audits=audits, left_out=left_out)
+        print(f"Report: {report}")
+
+
+def _read(directory: Path) -> Run | Audit:
+    is_audit = (directory / "audit.json").exists()
+    return read_audit(directory) if is_audit else read_run(directory)
+
+
+def _holds_result(directory: Path) -> bool:
+    """Whether there is a result, however damaged; else the name is a mistake."""
+    return any((directory / name).exists() for name in ("scores.json", "audit.json"))

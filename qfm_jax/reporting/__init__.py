@@ -8,6 +8,10 @@ from .comparison_figures import plot_calibration as plot_calibration
 from .comparison_figures import plot_class_scores as plot_class_scores
 from .comparison_figures import plot_leaderboard as plot_leaderboard
 from .comparison_figures import plot_training_curves as plot_training_curves
+from .pareto import CostRecord as CostRecord
+from .pareto import cost_records as cost_records
+from .pareto import pareto_front as pareto_front
+from .pareto import plot_pareto as plot_pareto
 from .report import write_figures as write_figures
 from .report import write_report as write_report
 from .run_figures import plot_circuit as plot_circuit

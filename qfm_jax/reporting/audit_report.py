@@ -14,8 +14,8 @@ from ..audit import Audit, TwinResult
 from ..models.block import BLOCKS
 from ..runs import to_toml
 from . import audit_figures
-from .configuration import without_folders
-from .page import environment, picture
+from .configuration import audit_command, without_folders
+from .page import picture, write_page
 from .style import save_figure
 
 
@@ -39,16 +39,16 @@ def write_audit_report(audit: Audit, path: Path | str) -> Path:
         >>> write_audit_report(read_audit("runs/audit"), "a.html")  # doctest: +SKIP
     """
     path = Path(path)
-    template = environment().get_template("audit.html.j2")
+    content = audit_content(audit)
+    title = f"What the circuit of {audit.model} contributes"
+    write_page(path, "audit.html.j2", {"title": title, **content})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(template.render(_content(audit)), encoding="utf-8")
         figures = path.parent / "figures"
         save_figure(audit_figures.plot_accuracies(audit), figures / "accuracies")
         save_figure(audit_figures.plot_differences(audit), figures / "differences")
     except OSError as error:
         raise InputError(
-            f"The report {path} cannot be written: {error.strerror}. "
+            f"The figures beside {path} cannot be written: {error.strerror}. "
             "Choose another path."
         ) from error
     return path
@@ -80,7 +80,8 @@ def audit_table(audit: Audit) -> Table:
     return table
 
 
-def _content(audit: Audit) -> dict[str, Any]:
+def audit_content(audit: Audit) -> dict[str, Any]:
+    """All that the templates show of an audit."""
     run = without_folders(audit.config.run)
     return {
         "audit": audit,
@@ -89,14 +90,19 @@ def _content(audit: Audit) -> dict[str, Any]:
         "rates": _rates_tried(audit),
         "n_tuning_seeds": audit.config.tuning_seeds,
         "at_edge": [twin.name for twin in audit.twins if twin.tuning.is_at_edge],
+        "n_seeds": len(audit.seeds),
+        "verdict": _says(_control(audit)),
+        "command": audit_command(audit),
         "config": to_toml(dataclasses.replace(audit.config, run=run)),
         "accuracies": picture(
             audit_figures.plot_accuracies(audit),
-            "Test accuracy of every seed; the numbers stand in the table below",
+            f"Test accuracy of {audit.model} and of each twin, every seed; the means "
+            "stand in the table",
         ),
         "differences": picture(
             audit_figures.plot_differences(audit),
-            "Accuracy of the model minus that of each twin, with 95 % interval",
+            f"Accuracy of {audit.model} minus that of each twin, with 95 % interval; "
+            "the numbers stand in the table",
         ),
     }
 
@@ -155,6 +161,10 @@ def _tried(twin: TwinResult) -> list[tuple[float, float]]:
 def _count(value: float) -> str:
     """Three digits at least; nothing for what is not known."""
     return "" if not value else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _control(audit: Audit) -> TwinResult:
+    return next(twin for twin in audit.twins if twin.name == audit.control)
 
 
 def _says(twin: TwinResult) -> str:

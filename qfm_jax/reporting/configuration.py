@@ -1,4 +1,4 @@
-"""A run's configuration -> the command and the TOML that repeat it.
+"""The configuration of a run or an audit -> the command and the TOML that repeat it.
 
 Neither shows where this machine keeps its data: of a folder only the last name.
 """
@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from ..audit import Audit
 from ..devices import DeviceConfig
 from ..models import ModelConfig
 from ..presets import MODELS
@@ -20,10 +21,30 @@ def repeat_command(run: Run) -> str:
 
     Network and training are named where they differ from the model's preset.
     """
-    config, data, device = run.config, run.config.data, run.config.device
-    preset = MODELS.get(config.model)
-    options: dict[str, Any] = {
-        "dataset": run.result.dataset,
+    config = run.config
+    options = _options(config, run.result.dataset)
+    if config.network.block == "circuit":
+        shots = _changed(config.device, DeviceConfig(), ("shots",))
+        options |= {"device": config.device.name} | shots
+    return _command("train", config.model, options, run.directory.name)
+
+
+def audit_command(audit: Audit) -> str:
+    """The command that audits the same model again, with the same seeds and rates."""
+    config = audit.config
+    options = _options(config.run, audit.dataset)
+    names = ("twins", "rate_factors", "tuning_seeds")
+    options |= {"train_size": audit.n_train, "seeds": config.n_seeds}
+    options |= {"device": config.run.device.name}
+    options |= {name: getattr(config, name) or None for name in names}
+    return _command("audit", config.run.model, options, f"audit-{audit.model}")
+
+
+def _options(config: RunConfig, dataset: str) -> dict[str, Any]:
+    """What both commands take, by the names of their options."""
+    data, preset = config.data, MODELS.get(config.model)
+    return {
+        "dataset": dataset,
         "data_dir": _last_name(data.folder),
         "train_size": data.train_size,
         "test_size": data.test_size,
@@ -31,15 +52,16 @@ def repeat_command(run: Run) -> str:
         "trunk": _last_name(config.trunk),
         "epochs": config.training.epochs,
         "seed": config.seed,
+        **_changed(config.device, DeviceConfig(), ("diff_method",)),
+        **_changed(config.network, preset.network if preset else ModelConfig()),
+        **_changed(config.training, preset.training if preset else TrainConfig()),
     }
-    if config.network.block == "circuit":
-        options["device"] = device.name
-        options |= _changed(device, DeviceConfig(), ("shots", "diff_method"))
-    options |= _changed(config.network, preset.network if preset else ModelConfig())
-    options |= _changed(config.training, preset.training if preset else TrainConfig())
-    options["out"] = run.directory.name
-    words = [_option(name, value) for name, value in options.items()]
-    return " ".join(["qfm train", shlex.quote(config.model), *filter(None, words)])
+
+
+def _command(name: str, model: str, options: dict[str, Any], out: str) -> str:
+    words = [_option(option, value) for option, value in options.items()]
+    words.append(_option("out", out))
+    return " ".join([f"qfm {name}", shlex.quote(model), *filter(None, words)])
 
 
 def config_toml(config: RunConfig) -> str:

@@ -7,23 +7,44 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from .._checks import InputError
+from ..audit import Audit
 from ..circuits import build_circuit
 from ..models import ModelConfig
 from ..models.block import BLOCKS
 from ..runs import Run
 from . import comparison_figures, run_figures
+from .audit_report import audit_content
 from .configuration import config_toml, repeat_command
-from .page import environment, picture
+from .page import Picture, picture, write_page
+from .pareto import cost_records, pareto_front, plot_pareto
 from .style import looks, save_figure
 from .summary import summarize
 from .tables import leaderboard, rank
+
+SECTIONS = {
+    "leaderboard": "Leaderboard",
+    "fronts": "Accuracy against cost",
+    "audits": "Did the circuit matter?",
+    "training": "Training",
+    "classes": "Classes",
+    "calibration": "Calibration",
+    "models": "Models",
+    "terms": "Terms",
+}
+"""The page in order: the template of each section, in `sections/`, and its heading. One
+whose content is empty is left out."""
 
 MOST_LAYERS_DRAWN = 2
 """The layers of a circuit are alike: a drawing of the first ones is enough."""
 
 
-def write_report(runs: Sequence[Run], path: Path | str) -> Path:
+def write_report(
+    runs: Sequence[Run],
+    path: Path | str,
+    *,
+    audits: Sequence[Audit] = (),
+    left_out: Sequence[str] = (),
+) -> Path:
     """Writes one HTML file that needs nothing else, and nothing but that file.
 
     The same runs give the same bytes. An older report at `path` is replaced.
@@ -31,6 +52,8 @@ def write_report(runs: Sequence[Run], path: Path | str) -> Path:
     Args:
         runs: Finished runs on one data set, in any order.
         path: Where to, such as `runs/report.html`.
+        audits: Finished audits, of these models or of others.
+        left_out: A sentence about each result that could not be read.
 
     Returns:
         `path`.
@@ -43,16 +66,8 @@ def write_report(runs: Sequence[Run], path: Path | str) -> Path:
         >>> from qfm_jax.runs import read_run
         >>> write_report([read_run("runs/cnn")], "report.html")  # doctest: +SKIP
     """
-    path, runs = Path(path), rank(runs)
-    template = environment().get_template("report.html.j2")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(template.render(_content(runs)), encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"The report {path} cannot be written: {error.strerror}. "
-            "Choose another path."
-        ) from error
+    path = Path(path)
+    write_page(path, "report.html.j2", _content(rank(runs), audits, left_out))
     return path
 
 
@@ -81,32 +96,38 @@ def write_figures(run: Run) -> Path:
     return directory
 
 
-def _content(runs: Sequence[Run]) -> dict[str, Any]:
-    """All that the template shows; `runs` are ranked."""
+def _content(
+    runs: Sequence[Run], audits: Sequence[Audit], left_out: Sequence[str]
+) -> dict[str, Any]:
+    """All that the templates show; `runs` are ranked."""
     first = runs[0].result
     rows = leaderboard(runs)
-    return {
-        "dataset": first.dataset,
+    names = ", ".join(row.label for row in rows)
+    content: dict[str, Any] = {
+        "title": _title(runs),
         "class_names": first.class_names,
         "guess_loss": math.log(len(first.class_names)),
-        "summary": summarize(runs),
-        "warnings": _warnings(runs),
+        "summary": summarize(runs, audits),
+        "warnings": [*_warnings(runs), *left_out],
         "rows": rows,
+        "machines": {run.result.versions.get("machine") for run in runs},
         "version": first.versions.get("qfm_jax", ""),
         "accuracy": picture(
             comparison_figures.plot_leaderboard(runs),
             "Test accuracy with 95 % interval: "
             + "; ".join(f"{row.label} {100 * row.accuracy:.1f} %" for row in rows),
         ),
+        "fronts": _fronts(runs),
+        "audits": [audit_content(audit) for audit in audits],
         "curves": picture(
             comparison_figures.plot_training_curves(runs),
             "Loss and accuracy over the epochs, on training and validation images, of "
-            + ", ".join(row.label for row in rows),
+            + names,
         ),
         "class_scores": picture(
             comparison_figures.plot_class_scores(runs),
-            "Recall of each class with 95 % interval; the numbers stand in the tables "
-            "of the models",
+            f"Recall of each class with 95 % interval, of {names}; the numbers stand "
+            "in the tables of the models",
         ),
         "calibration": picture(
             comparison_figures.plot_calibration(runs),
@@ -119,6 +140,29 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
             _model(run, look.label) for run, look in zip(runs, looks(runs), strict=True)
         ],
     }
+    is_empty = {name for name in SECTIONS if not content.get(name, True)}
+    sections = {k: v for k, v in SECTIONS.items() if k not in is_empty}
+    return content | {"sections": sections}
+
+
+def _title(runs: Sequence[Run]) -> str:
+    dataset = runs[0].result.dataset
+    what = looks(runs)[0].label if len(runs) == 1 else f"{len(runs)} models"
+    return f"{what} on {dataset}"
+
+
+def _fronts(runs: Sequence[Run]) -> Picture | None:
+    """Accuracy against each cost; a single model is compared with nothing."""
+    if len(runs) == 1:
+        return None
+    records = cost_records(runs)
+    fronts = {
+        cost: ", ".join(record.label for record in pareto_front(records, cost))
+        for cost in records[0].costs
+    }
+    on_it = "; ".join(f"{cost}: {names}" for cost, names in fronts.items())
+    alt = f"Test accuracy against what it costs. On the Pareto front, by {on_it}"
+    return picture(plot_pareto(records), alt)
 
 
 def _warnings(runs: Sequence[Run]) -> list[str]:

@@ -100,10 +100,20 @@ def looks(runs: Sequence[Run]) -> list[Look]:
     if not runs:
         cure = "Name a directory that `qfm train` or `qfm compare` wrote."
         raise input_error("runs", "hold at least one run", "is empty", cure)
+    return looks_of(_labels(runs))
+
+
+def looks_of(labels: Sequence[str]) -> list[Look]:
+    """Gives each label its look, by position.
+
+    Example:
+        >>> [look.marker for look in looks_of(["cnn", "mlp"])]
+        ['o', 's']
+    """
     marks = itertools.cycle(zip(COLORS, MARKERS, HATCHES, strict=True))
     return [
         Look(label, color, _tint(color), marker, hatch)
-        for label, (color, marker, hatch) in zip(_labels(runs), marks, strict=False)
+        for label, (color, marker, hatch) in zip(labels, marks, strict=False)
     ]
 
 

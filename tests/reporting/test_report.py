@@ -1,5 +1,6 @@
 import base64
 import dataclasses
+import hashlib
 import io
 import re
 import shlex
@@ -8,13 +9,15 @@ from html.parser import HTMLParser
 from importlib.resources import files
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 import tyro
 from rich.console import Console
-from synthetic_runs import NETWORKS, make_run
+from synthetic_runs import NETWORKS, make_run, read_stored_audit
 
 from qfm_jax import InputError
 from qfm_jax.commands import Train
+from qfm_jax.commands.auditing import Audit
 from qfm_jax.presets import get_preset
 from qfm_jax.reporting import (
     leaderboard,
@@ -23,9 +26,10 @@ from qfm_jax.reporting import (
     write_figures,
     write_report,
 )
-from qfm_jax.reporting.configuration import config_toml, repeat_command
+from qfm_jax.reporting.configuration import audit_command, config_toml, repeat_command
 
 WARNING = "Fashion-MNIST could not be had; these are the digits of scikit-learn."
+TEMPLATES = files("qfm_jax.reporting").joinpath("templates")
 HOSTILE = "<script>alert('x')</script>&\"{{ 7 * 7 }}"
 
 
@@ -48,7 +52,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        if "style" not in self.open:
+        if not {"style", "script"} & set(self.open):
             self.words += data.split()
 
     def find(self, tag):
@@ -77,20 +81,40 @@ def small_run(name, **options):
     return make_run(name, class_names=("Bag", "Coat"), n_test=80, **options)
 
 
+@pytest.fixture(scope="module")
+def audit(tmp_path_factory):
+    return read_stored_audit(tmp_path_factory.mktemp("audit") / "amplitude")
+
+
+def said(runs, audits=()):
+    """All that the top of the page says."""
+    answers = summarize(runs, audits)
+    return " ".join(sentence for answer in answers for sentence in answer.sentences)
+
+
 def write_page(runs, directory):
     return Page(write_report(runs, directory / "report.html").read_text("utf-8"))
 
 
 def test_page_needs_nothing_but_itself(page):
-    for tag in ("script", "link", "iframe", "object", "base"):
+    for tag in ("link", "iframe", "object", "base"):
         assert page.find(tag) == []
+    assert page.find("script") == [{}]
     for _, attributes in page.tags:
         for name in ("src", "href", "srcset", "poster"):
             address = attributes.get(name, "#")
             assert address.startswith(("#", "data:image/svg+xml;base64,"))
-    css = files("qfm_jax.reporting").joinpath("report.css").read_text("utf-8")
+    css = TEMPLATES.joinpath("page.css").read_text("utf-8")
     assert "url(" not in css
     assert "@import" not in css
+
+
+def test_browsers_run_the_script_of_the_page_alone(page):
+    script = TEMPLATES.joinpath("page.js").read_bytes()
+    digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
+    (policy,) = [a["content"] for a in page.find("meta") if "http-equiv" in a]
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert policy.startswith("default-src 'none'; img-src data:;")
 
 
 def test_every_tag_is_closed_and_every_anchor_leads_somewhere(page):
@@ -102,8 +126,8 @@ def test_every_tag_is_closed_and_every_anchor_leads_somewhere(page):
 
 def test_figures_are_whole_and_described(page, runs):
     images = page.find("img")
-    # Four of all runs, two of each run, and the circuit of one.
-    assert len(images) == 4 + 2 * len(runs) + 1
+    # Five of all runs, two of each run, and the circuit of one.
+    assert len(images) == 5 + 2 * len(runs) + 1
     for image in images:
         assert len(image["alt"]) > 20
         svg = base64.b64decode(image["src"].split(",", 1)[1])
@@ -147,7 +171,8 @@ def test_hostile_names_are_text(tmp_path):
     names = (HOSTILE, "</style><b>", "</title>")
     run = make_run(HOSTILE, class_names=names, n_test=60, warning=HOSTILE)
     page = write_page([run], tmp_path)
-    assert page.find("script") == page.find("b") == []
+    assert page.find("script") == [{}]
+    assert page.find("b") == []
     assert page.open == []
     assert page.text.count("<script>alert('x')</script>&\"{{ 7 * 7 }}") >= 5
 
@@ -165,7 +190,10 @@ def test_one_run_without_circuit_two_classes_and_no_mistakes(tmp_path):
 def warned_runs():
     network = dataclasses.replace(NETWORKS["hybrid-cnn"], n_qubits=3, n_layers=40)
     deep = small_run("deep", network=network, warning=WARNING)
-    return [deep, small_run("linear", skill=1.0, warning=WARNING)]
+    linear = small_run("linear", skill=1.0, warning=WARNING)
+    versions = linear.result.versions | {"machine": "Linux, one NVIDIA H100"}
+    result = dataclasses.replace(linear.result, versions=versions)
+    return [deep, dataclasses.replace(linear, result=result)]
 
 
 @pytest.fixture(scope="module")
@@ -242,24 +270,87 @@ def test_terminal_table_fits_80_columns(runs):
 
 
 def test_summary_compares_the_circuit_with_its_twin_only(runs):
-    text = summarize(runs)
+    text = said(runs)
     by_name = {run.result.model: run for run in runs}
     hybrid = 100 * by_name["hybrid-cnn"].result.scores.accuracy
     twin = 100 * by_name["cnn"].result.scores.accuracy
     assert f"hybrid-cnn reaches {hybrid:.1f} %, and cnn, the same network" in text
     assert f"{twin:.1f} %. The 95 % intervals of these two overlap;" in text
-    assert "same network" not in summarize([by_name["hybrid-cnn"], by_name["mlp"]])
+    assert "same network" not in said([by_name["hybrid-cnn"], by_name["mlp"]])
+
+
+def test_summary_says_which_models_learn():
+    skilled, lucky = make_run("hybrid-cnn"), make_run("linear", skill=0.01)
+    confusion = np.array(skilled.result.scores.confusion)
+    guess = (
+        f"guessing the most frequent class ({100 * confusion.sum(1).max() / 2000:.1f}"
+    )
+    assert f"All beat always {guess} %)" in said([skilled, make_run("cnn")])
+    text = said([skilled, lucky])
+    assert f"Not surely better than always {guess} %): linear." in text
+    assert "best model with a circuit is hybrid-cnn" in text
+    assert "the best without one linear" in text
+    assert "intervals do not overlap" in text
+    assert "and does not beat always" in said([lucky])
+    assert "with a circuit" not in said([lucky])
+
+
+def test_summary_holds_verdicts_and_says_what_is_not_audited(runs, audit):
+    assert "the circuit hurts" in said(runs, [audit])
+    assert "amplitude, audited on 3,000 training images of" in said(runs, [audit])
+    assert "Not audited here: hybrid-cnn." in said(runs, [audit])
+    audited = make_run("amplitude", network=audit.config.run.network)
+    assert "Not audited" not in said([audited], [audit])
+    questions = [answer.question for answer in summarize([make_run("linear")])]
+    assert questions == ["Which models learn?"]
+
+
+def test_audits_have_a_section_of_their_own(audit, page, tmp_path):
+    path = tmp_path / "report.html"
+    audits, left_out = [dataclasses.replace(audit, warning=HOSTILE)], ["Left out: x."]
+    write_report([small_run("linear")], path, audits=audits, left_out=left_out)
+    with_audits = Page(path.read_text("utf-8"))
+    assert "Note. Left out: x." in with_audits.text
+    assert "amplitude: the circuit hurts" in with_audits.text
+    assert "-0.86 (-1.11 to -0.65)" in with_audits.text
+    assert "qfm audit amplitude --dataset fashion-mnist" in with_audits.text
+    assert HOSTILE in with_audits.text
+    assert "McNemar" in with_audits.text
+    assert "McNemar" not in page.text
+    assert {"#audits", "#leaderboard"} <= {a["href"] for a in with_audits.find("a")}
+    assert "#audits" not in {a["href"] for a in page.find("a")}
+
+
+def test_audit_command_parses_into_the_same_audit(audit):
+    qfm, command, name, *options = shlex.split(audit_command(audit))
+    assert (qfm, command, name) == ("qfm", "audit", "amplitude")
+    preset = get_preset(name)
+    default = Audit(name, preset.network, preset.training)
+    assert (
+        tyro.cli(Audit, args=[name, *options], default=default).config == audit.config
+    )
+
+
+def test_times_of_two_machines_are_told_apart(page, warned_page):
+    sentence = "Not all on the same machine, so that their times do not compare."
+    assert sentence in warned_page.text
+    assert "Linux, one NVIDIA H100" in warned_page.text
+    assert sentence not in page.text
+
+
+def test_without_scripts_nothing_waits_to_be_pressed(page):
+    assert page.find("button") == page.find("dialog") == []
 
 
 def test_summary_says_when_intervals_do_not_overlap():
     runs = [make_run("hybrid-cnn", skill=2.0), make_run("cnn", skill=9.0)]
-    assert "intervals of these two do not overlap" in summarize(runs)
+    assert "intervals of these two do not overlap" in said(runs)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_twin_has_the_same_seed(seed):
     runs = [make_run("hybrid-cnn"), make_run("cnn", seed=seed)]
-    assert ("same network" in summarize(runs)) == (seed == 0)
+    assert ("same network" in said(runs)) == (seed == 0)
 
 
 def test_command_parses_into_the_same_run():

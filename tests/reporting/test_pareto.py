@@ -1,0 +1,93 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from synthetic_runs import make_run
+
+from qfm_jax import InputError
+from qfm_jax.reporting import CostRecord, cost_records, pareto_front, plot_pareto
+
+SECONDS = "training (s)"
+
+
+def record(label, accuracy, **costs):
+    interval = (max(accuracy - 0.01, 0), min(accuracy + 0.01, 1))
+    names = {"seconds": SECONDS, "parameters": "parameters"}
+    return CostRecord(
+        label, accuracy, interval, {names[key]: cost for key, cost in costs.items()}
+    )
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12))
+def test_front_is_what_a_sweep_by_cost_finds(pairs):
+    """Going up in cost, a record counts if it beats all cheaper ones; ties stay."""
+    records = [record(str(i), a / 5, seconds=cost) for i, (a, cost) in enumerate(pairs)]
+    expected, best = set(), -1
+    for cost in sorted({cost for _, cost in pairs}):
+        top = max(a for a, own in pairs if own == cost)
+        if top > best:
+            pair = (top, cost)
+            expected |= {str(i) for i, own in enumerate(pairs) if own == pair}
+            best = top
+    front = pareto_front(records, SECONDS)
+    assert {r.label for r in front} == expected
+    costs = [r.costs[SECONDS] for r in front]
+    assert costs == sorted(costs)
+
+
+def test_records_hold_what_runs_cost():
+    runs = [make_run("linear", n_test=300), make_run("hybrid-cnn", n_test=300)]
+    first, second = cost_records(runs)
+    assert (first.label, second.label) == ("hybrid-cnn", "linear")
+    assert first.accuracy == runs[1].result.scores.accuracy
+    assert first.costs == {
+        "parameters": 98_000,
+        SECONDS: 123.4,
+        "inference (ms an image)": pytest.approx(1000 * 0.5 / 300),
+        "peak memory (MiB)": 812,
+    }
+
+
+def test_each_cost_has_axes_a_front_and_a_scale_that_fits():
+    records = [
+        record("a", 0.9, seconds=60, parameters=9000),
+        record("b", 0.8, seconds=50, parameters=80),
+        record("c", 0.7, seconds=70, parameters=0),
+        record("unpriced", 0.6),
+    ]
+    seconds, parameters = plot_pareto(records).axes
+    assert (seconds.get_xlabel(), parameters.get_xlabel()) == (SECONDS, "parameters")
+    assert (seconds.get_xscale(), parameters.get_xscale()) == ("linear", "symlog")
+    np.testing.assert_allclose(seconds.lines[0].get_xydata(), [[50, 80], [60, 90]])
+    markers = [bars.lines[0] for bars in seconds.containers]
+    hollow = [marker.get_markerfacecolor() == "white" for marker in markers]
+    assert hollow == [False, False, True]
+    assert "unpriced" not in [text.get_text() for text in seconds.texts]
+
+
+def test_names_neither_overlap_nor_leave_the_axes():
+    rng = np.random.default_rng(0)
+    records = [
+        record(f"model-{i}", 0.9 + rng.normal(0, 0.01), seconds=10 ** rng.uniform(0, 3))
+        for i in range(16)
+    ]
+    figure = plot_pareto(records)
+    (axes,) = figure.axes
+    assert axes.get_xscale() == "log"
+    renderer = figure.canvas.get_renderer()
+    texts = [text for text in axes.texts if text.get_text()]
+    assert {text.get_text() for text in texts} == {r.label for r in records}
+    boxes = [text.get_window_extent(renderer) for text in texts]
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
+    for box in boxes:
+        assert axes.bbox.x0 <= box.x0 <= box.x1 <= axes.bbox.x1
+        assert axes.bbox.y0 <= box.y0 <= box.y1 <= axes.bbox.y1
+
+
+@pytest.mark.parametrize("records", [[], [record("free", 0.9)]])
+def test_nothing_to_draw_is_refused(records):
+    with pytest.raises(InputError, match="`records` must hold a record with a cost"):
+        plot_pareto(records)
