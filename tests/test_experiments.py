@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
+from qfm_jax._checks import InputError
 from qfm_jax.experiment import execute
 from qfm_jax.models import ModelConfig
 from qfm_jax.runs import DataConfig, RunConfig
@@ -21,6 +22,12 @@ def script(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def siblings(monkeypatch):
+    """A script that is run finds the modules beside it."""
+    monkeypatch.syspath_prepend(EXPERIMENTS)
 
 
 @pytest.mark.slow
@@ -92,3 +99,46 @@ def test_hardware_limits_are_measured_once(tmp_path, capsys):
     limits.main(given)
     assert json.loads(out.read_text())["rows"] == table["rows"]
     assert "fake_torino" in capsys.readouterr().out
+
+
+def test_scaling_rows_of_another_version_are_named_and_left(tmp_path, siblings):
+    out = tmp_path / "rows.json"
+    for name in ("scale_qubits", "scale_data"):
+        for content in ('{"rows": [', '{"experiment": "x", "format": 0, "rows": []}'):
+            out.write_text(content)
+            with pytest.raises(InputError, match=r"rows\.json .* Move it away"):
+                script(name).main(["--preset", "smoke", "--out", str(out)])
+            assert out.read_text() == content
+
+
+@pytest.mark.slow
+def test_qubits_are_scaled_once_and_extrapolated(tmp_path, capsys, siblings):
+    scale, out = script("scale_qubits"), tmp_path / "qubits.json"
+    given = ["--preset", "smoke", "--dataset", "digits", "--out", str(out)]
+    scale.main(given)
+    table = json.loads(out.read_text())
+    parts = [row["cell"]["part"] for row in table["rows"]]
+    counts = {name: parts.count(name) for name in ("step", "random", "accuracy")}
+    assert counts == {"step": 6, "random": 3, "accuracy": 4}
+    paper = table["on_paper_smoke"]
+    assert paper["seconds_at_30"] > 1
+    assert paper["memory_gib_at_30"] > 8  # one state of complex64
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".png"}
+    scale.main(given)
+    assert json.loads(out.read_text())["rows"] == table["rows"]
+    assert "cluster_formula" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_data_are_scaled_once_for_every_model_alike(tmp_path, siblings):
+    scale, out = script("scale_data"), tmp_path / "data.json"
+    given = ["--preset", "smoke", "--dataset", "digits", "--out", str(out)]
+    scale.main(given)
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["cell"]["model"] for row in rows] == 2 * list(scale.MODELS)
+    assert [row["cell"]["resolution"] for row in rows] == 4 * [28] + 4 * [4]
+    assert all(len(row["accuracy"]) == 2 for row in rows)
+    assert {row["n_test"] for row in rows} == {100}
+    assert (tmp_path / "data_smoke.png").exists()
+    scale.main(given)
+    assert json.loads(out.read_text())["rows"] == rows
