@@ -117,13 +117,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = tyro.cli(Options, args=argv, description=__doc__)
     plan, console = PLANS[options.preset], Console()
     rows = measure_missing(
-        options.out, EXPERIMENT, cells_of(plan, options), train_cell, console.print
+        options.out, EXPERIMENT, cells_of(plan, options), train_cell, show
     )
     console.print(table_of(rows))
     figure = plot_sweeps(rows, base_of(plan), LABELS)
     picture = options.out.with_name(f"{options.out.stem}_{options.preset}.png")
     picture.write_bytes(render(figure, "png"))
     print(f"Written: {options.out}, {picture}")
+
+
+def show(row: Row) -> None:
+    cell = row["cell"]
+    said = ", ".join(f"{name} {cell[name]}" for name in LABELS)
+    print(f"{cell['model']}: {said}", flush=True)
 
 
 def base_of(plan: Plan) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 from scipy.stats import t as student
 
 from .._checks import input_error
@@ -75,10 +76,14 @@ def plot_sweeps(
         figure = Figure(figsize=(WIDE, 0.7 + 3.1 * n_rows), layout="constrained")
         grid = figure.subplots(n_rows, n_columns, squeeze=False, sharey=True)
         for axes, (name, label) in zip(grid.flat, labels.items(), strict=False):
+            values = {r["cell"][name] for r in sweep(records, name, base)}
             for i, model in enumerate(models):
                 own = [r for r in records if r["cell"]["model"] == model]
-                _draw_accuracy(axes, sweep(own, name, base), name, model, i)
-            _log_ticks(axes, {r["cell"][name] for r in sweep(records, name, base)})
+                # Side by side, so that bars do not hide each other.
+                shift = 0.015 * (i - (len(models) - 1) / 2)
+                factor = (max(values) / min(values)) ** shift
+                _draw_accuracy(axes, sweep(own, name, base), name, factor, model, i)
+            _log_ticks(axes, values)
             axes.set_xlabel(label)
         for axes in grid[:, 0]:
             axes.set_ylabel("test accuracy (%)")
@@ -122,14 +127,16 @@ def plot_step_growth(
         for axes, fit, unit in ((left, time, 1), (right, memory, 2**30)):
             curve = [fit(n) / unit for n in paper]
             axes.plot(paper, curve, color=MUTED, linestyle="--", label="fit, 1 sample")
-            axes.set(xlabel="qubits", yscale="log")
-        left.set(title=f"Step, {depth} layers", ylabel="time (s), with quartiles")
-        right.set(title=f"Memory, {depth} layers", ylabel="memory (GiB)")
+            axes.set_xlabel("qubits")
+            _log_values(axes)
+        left.set(title=f"Step, {_layers(depth)}", ylabel="time (s), with quartiles")
+        right.set(title=f"Memory, {_layers(depth)}", ylabel="memory (GiB)")
         width, batch = _deepest(records)
         of_width = {"n_qubits": width, "batch": batch, "n_layers": None}
         rows = sweep(records, "n_layers", of_width)
         _draw_times(middle, rows, "n_layers", _samples(batch), batches.index(batch))
-        middle.set(title=f"Step, {width} qubits", xlabel="layers", yscale="log")
+        middle.set(title=f"Step, {width} qubits", xlabel="layers")
+        _log_values(middle)
         middle.set_ylabel("time (s), with quartiles")
         _log_ticks(middle, {row["cell"]["n_layers"] for row in rows})
         handles, names = left.get_legend_handles_labels()
@@ -175,23 +182,22 @@ def plot_random_circuits(records: Sequence[Record]) -> Figure:
             above, below = grid[:, column]
             for i, depth in enumerate(depths):
                 rows = sweep(records, "n_qubits", {"n_layers": depth})
-                _draw_estimates(above, rows, "n_qubits", name, f"{depth} layers", i)
+                _draw_estimates(above, rows, "n_qubits", name, _layers(depth), i)
             rows = sweep(records, "n_layers", {"n_qubits": width})
             _draw_estimates(below, rows, "n_layers", name, f"{width} qubits", 0)
             _log_ticks(below, {row["cell"]["n_layers"] for row in rows})
             above.set(xlabel="qubits", ylabel=label)
             below.set(xlabel=f"layers ({width} qubits)", ylabel=label)
-            if name == "gradient_variance":
-                above.set_yscale("log")
-                below.set_yscale("log")
-            elif name == "expressibility":
-                for axes in (above, below):
+            above.xaxis.set_major_locator(MaxNLocator(integer=True))
+            for axes in (above, below):
+                if name == "gradient_variance":
+                    _log_values(axes)
+                elif name == "expressibility":
                     floor = records[0]["expressibility_floor"]
                     axes.axhline(floor, color=MUTED, linestyle=":")
-                    axes.set_yscale("log")
-            else:
-                above.set_ylim(0, 1.02)
-                below.set_ylim(0, 1.02)
+                    axes.set_ylim(bottom=0)
+                else:
+                    axes.set_ylim(0, 1.02)
         handles, names = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper left", ncols=4)
         return lay_out(figure)
@@ -207,6 +213,10 @@ def _samples(batch: int) -> str:
     return "1 sample" if batch == 1 else f"{batch} samples"
 
 
+def _layers(count: int) -> str:
+    return "1 layer" if count == 1 else f"{count} layers"
+
+
 def _most_common(records: Sequence[Record], name: str) -> Any:
     values = [record["cell"][name] for record in records]
     return max(sorted(set(values)), key=values.count)
@@ -219,10 +229,15 @@ def _deepest(records: Sequence[Record]) -> tuple[int, int]:
 
 
 def _draw_accuracy(
-    axes: Axes, rows: Sequence[Record], name: str, model: str, i: int
+    axes: Axes,
+    rows: Sequence[Record],
+    name: str,
+    factor: float,
+    model: str,
+    i: int,
 ) -> None:
     color, marker = COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]
-    x = [row["cell"][name] for row in rows]
+    x = [factor * row["cell"][name] for row in rows]
     for place, row in zip(x, rows, strict=True):
         found = [100 * share for share in row["accuracy"]]
         axes.plot([place] * len(found), found, ".", color=color, alpha=0.5)
@@ -291,6 +306,13 @@ def _draw_estimates(
             elinewidth=1,
             label=label if part is None else f"{label}, {part} observable",
         )
+
+
+def _log_values(axes: Axes) -> None:
+    """A logarithmic axis of values, with plain numbers: no text here is mathematics."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _log_ticks(axes: Axes, values: set[Any]) -> None:

@@ -105,19 +105,19 @@ def test_steps_are_drawn_with_the_fit_to_thirty_qubits():
     assert "GiB" in right.get_ylabel()
     held = next(line for line in lines_of(right) if len(line) == 3)
     np.testing.assert_allclose(held, [48 * 2**n / 2**30 for n in (2, 4, 8)])
-    assert middle.get_title() == "Step, 4 qubits"
+    assert middle.get_title(loc="left") == "Step, 4 qubits"
     assert [text.get_text() for text in middle.get_xticklabels()] == ["1", "4", "16"]
 
 
 def test_random_circuits_are_drawn_for_each_observable():
     figure = plot_random_circuits(random_rows())
     above = figure.axes[0]
-    drawn = [line for line in lines_of(above) if len(line) == 3]
+    drawn = [np.array(bars.lines[0].get_ydata(), float) for bars in above.containers]
     np.testing.assert_allclose(drawn[0], [1 / 2, 1 / 4, 1 / 8])
     np.testing.assert_allclose(drawn[1], [2.0**-2, 2.0**-4, 2.0**-8])
     (legend,) = figure.legends
     names = [text.get_text() for text in legend.get_texts()]
-    assert names == ["1 layers, local observable", "1 layers, global observable"]
+    assert names == ["1 layer, local observable", "1 layer, global observable"]
 
 
 @pytest.mark.parametrize("plot", [plot_random_circuits, plot_sweeps, plot_step_growth])
