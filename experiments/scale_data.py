@@ -5,9 +5,10 @@ Question: test accuracy against the resolution of the images, their number, the 
     (`amplitude`), of circuits on patches (`quanvolution`), and of their classical twins
     (`linear`: the pixels without the circuit; `patch-cnn`: a convolution for it).
 Command:  python experiments/scale_data.py --preset laptop
-Expected: seconds of training for smoke. The others have not been run to their end:
-    planned are 20 minutes on 2 free cores for laptop (up to 10,000 images, 3 seeds) and
-    hours for full (up to 55,000, 5 seeds, on a GPU). README.md says what came.
+Expected: about a minute for smoke, nearly all of it compiling. The others have not been
+    run: planned are 20 minutes on 2 free cores for laptop (up to 10,000 images, 3
+    seeds) and hours on a GPU for full (up to 55,000, 5 seeds). README.md says what
+    came.
 
 Every model gets the same seeds, images, number of steps and learning rates to choose
 from. Rows are written as they come; rows that the output file holds are not computed
@@ -71,7 +72,7 @@ class Plan:
 
 
 PLANS = {
-    "smoke": Plan((28, 4), (100,), (10,), (1.0,), 1, 2, 6, (0.01,), 50, 100),
+    "smoke": Plan((4,), (100,), (10,), (1.0,), 1, 2, 6, (0.01,), 50, 100),
     "laptop": Plan(
         resolution=(28, 4, 8, 16),
         train_size=(1_000, 100, 10_000),

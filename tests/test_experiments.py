@@ -119,7 +119,7 @@ def test_qubits_are_scaled_once_and_extrapolated(tmp_path, capsys, siblings):
     table = json.loads(out.read_text())
     parts = [row["cell"]["part"] for row in table["rows"]]
     counts = {name: parts.count(name) for name in ("step", "random", "accuracy")}
-    assert counts == {"step": 6, "random": 3, "accuracy": 4}
+    assert counts == {"step": 3, "random": 2, "accuracy": 3}
     paper = table["on_paper_smoke"]
     assert paper["seconds_at_30"] > 1
     assert paper["memory_gib_at_30"] > 8  # one state of complex64
@@ -129,14 +129,27 @@ def test_qubits_are_scaled_once_and_extrapolated(tmp_path, capsys, siblings):
     assert "cluster_formula" in capsys.readouterr().out
 
 
+def test_every_model_has_the_same_cells_each_with_one_change(siblings):
+    scale = script("scale_data")
+    plan, options = scale.PLANS["laptop"], scale.Options()
+    cells, base = scale.cells_of(plan, options), scale.base_of(plan)
+    assert {cell["resolution"] for cell in cells} == {4, 8, 16, 28}
+    assert {cell["n_classes"] for cell in cells} == {2, 4, 10}
+    for model in scale.MODELS:
+        own = [cell for cell in cells if cell["model"] == model]
+        assert len(own) == 1 + 3 + 2 + 2 + 4
+        changed = [sum(cell[name] != base[name] for name in base) for cell in own]
+        assert changed == [0] + [1] * 11
+
+
 @pytest.mark.slow
 def test_data_are_scaled_once_for_every_model_alike(tmp_path, siblings):
     scale, out = script("scale_data"), tmp_path / "data.json"
     given = ["--preset", "smoke", "--dataset", "digits", "--out", str(out)]
     scale.main(given)
     rows = json.loads(out.read_text())["rows"]
-    assert [row["cell"]["model"] for row in rows] == 2 * list(scale.MODELS)
-    assert [row["cell"]["resolution"] for row in rows] == 4 * [28] + 4 * [4]
+    assert [row["cell"]["model"] for row in rows] == list(scale.MODELS)
+    assert {row["cell"]["resolution"] for row in rows} == {4}
     assert all(len(row["accuracy"]) == 2 for row in rows)
     assert {row["n_test"] for row in rows} == {100}
     assert (tmp_path / "data_smoke.png").exists()

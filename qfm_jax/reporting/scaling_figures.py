@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from scipy.stats import t as student
 
 from .._checks import input_error
@@ -144,6 +144,8 @@ def plot_step_growth(
         return lay_out(figure)
 
 
+FLOOR = "as many Haar-random states"
+
 DESCRIPTORS = {
     "gradient_variance": "variance of the slopes (1/rad²)",
     "expressibility": "divergence from Haar (nats)",
@@ -184,7 +186,7 @@ def plot_random_circuits(records: Sequence[Record]) -> Figure:
                 rows = sweep(records, "n_qubits", {"n_layers": depth})
                 _draw_estimates(above, rows, "n_qubits", name, _layers(depth), i)
             rows = sweep(records, "n_layers", {"n_qubits": width})
-            _draw_estimates(below, rows, "n_layers", name, f"{width} qubits", 0)
+            _draw_estimates(below, rows, "n_layers", name, "", len(depths))
             _log_ticks(below, {row["cell"]["n_layers"] for row in rows})
             above.set(xlabel="qubits", ylabel=label)
             below.set(xlabel=f"layers ({width} qubits)", ylabel=label)
@@ -194,12 +196,16 @@ def plot_random_circuits(records: Sequence[Record]) -> Figure:
                     _log_values(axes)
                 elif name == "expressibility":
                     floor = records[0]["expressibility_floor"]
-                    axes.axhline(floor, color=MUTED, linestyle=":")
+                    axes.axhline(floor, color=MUTED, linestyle=":", label=FLOOR)
                     axes.set_ylim(bottom=0)
                 else:
                     axes.set_ylim(0, 1.02)
-        handles, names = grid[0, 0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper left", ncols=4)
+        found = dict(zip(*grid[0, 0].get_legend_handles_labels()[::-1], strict=True))
+        spread = dict(zip(*grid[0, 1].get_legend_handles_labels()[::-1], strict=True))
+        found[FLOOR] = spread[FLOOR]
+        figure.legend(
+            list(found.values()), list(found), loc="outside upper left", ncols=3
+        )
         return lay_out(figure)
 
 
@@ -311,6 +317,9 @@ def _draw_estimates(
 def _log_values(axes: Axes) -> None:
     """A logarithmic axis of values, with plain numbers: no text here is mathematics."""
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    subs = (1.0,) if high > 100 * low else (1.0, 2.0, 5.0)
+    axes.yaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
 

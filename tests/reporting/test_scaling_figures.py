@@ -117,7 +117,11 @@ def test_random_circuits_are_drawn_for_each_observable():
     np.testing.assert_allclose(drawn[1], [2.0**-2, 2.0**-4, 2.0**-8])
     (legend,) = figure.legends
     names = [text.get_text() for text in legend.get_texts()]
-    assert names == ["1 layer, local observable", "1 layer, global observable"]
+    assert names == [
+        "1 layer, local observable",
+        "1 layer, global observable",
+        "as many Haar-random states",
+    ]
 
 
 @pytest.mark.parametrize("plot", [plot_random_circuits, plot_sweeps, plot_step_growth])
