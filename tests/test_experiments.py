@@ -111,6 +111,26 @@ def test_scaling_rows_of_another_version_are_named_and_left(tmp_path, siblings):
             assert out.read_text() == content
 
 
+def test_thirty_qubits_on_paper(siblings):
+    scale = script("scale_qubits")
+    rows = [
+        {
+            "cell": {"n_qubits": n, "batch": batch},
+            "times_s": [1e-3 + 1e-8 * n * 2**n] * 3,
+            "memory_bytes": 48 * 2**n,
+        }
+        for n in (4, 8, 12, 14)
+        for batch in (1, 32)
+    ]
+    paper = scale.on_paper(rows, *scale.fits_of(rows), 4)
+    assert paper["seconds_at_30"] == pytest.approx(1e-8 * 30 * 2**30, rel=1e-4)
+    assert paper["memory_gib_at_30"] == pytest.approx(48)
+    sent = 3 * 4 * 6 * 8 * 2**30 / 64 / 2 / 25e9  # 64 nodes: six qubits
+    alone = paper["seconds_at_30"] / 64
+    assert paper["cluster_seconds_at_30"] == pytest.approx(alone + sent, rel=1e-6)
+    assert paper["cluster_most_qubits"] == 39  # 48 bytes 2^n in 64 x 512 GiB
+
+
 @pytest.mark.slow
 def test_qubits_are_scaled_once_and_extrapolated(tmp_path, capsys, siblings):
     scale, out = script("scale_qubits"), tmp_path / "qubits.json"
@@ -121,12 +141,12 @@ def test_qubits_are_scaled_once_and_extrapolated(tmp_path, capsys, siblings):
     counts = {name: parts.count(name) for name in ("step", "random", "accuracy")}
     assert counts == {"step": 3, "random": 2, "accuracy": 3}
     paper = table["on_paper_smoke"]
-    assert paper["seconds_at_30"] > 1
-    assert paper["memory_gib_at_30"] > 8  # one state of complex64
+    assert paper["fitted_up_to_qubits"] == 3
+    assert "seconds_at_30" not in paper  # three qubits say nothing of thirty
     assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".png"}
     scale.main(given)
     assert json.loads(out.read_text())["rows"] == table["rows"]
-    assert "cluster_formula" in capsys.readouterr().out
+    assert "n * 2^n" in capsys.readouterr().out
 
 
 def test_every_model_has_the_same_cells_each_with_one_change(siblings):

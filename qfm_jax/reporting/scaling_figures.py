@@ -265,11 +265,10 @@ def _draw_accuracy(
 def _distances(
     means: Sequence[float], intervals: Sequence[tuple[float, float]]
 ) -> np.ndarray:
-    """Lengths (2, n) of error bars in per cent; none where one seed says nothing."""
+    """Lengths (2, n) of error bars in per cent; over all there is, for one seed."""
     lengths = [
-        (0.0, 0.0) if interval == (0.0, 1.0) else (m - 100 * low, 100 * high - m)
-        for m, interval in zip(means, intervals, strict=True)
-        for low, high in [interval]
+        (mean - 100 * low, 100 * high - mean)
+        for mean, (low, high) in zip(means, intervals, strict=True)
     ]
     return np.maximum(np.transpose(lengths), 0)
 
