@@ -39,6 +39,9 @@ from .deployment import Target as Target
 from .deployment import deploy as deploy
 from .deployment import dry_run as dry_run
 from .deployment import submit as submit
+from .descriptors import entangling_capability as entangling_capability
+from .descriptors import expressibility as expressibility
+from .descriptors import gradient_variance as gradient_variance
 from .devices import DeviceConfig as DeviceConfig
 from .devices import as_jax_function as as_jax_function
 from .estimators import QuantumClassifier as QuantumClassifier

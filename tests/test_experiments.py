@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import pytest
 
+from qfm_jax._checks import InputError
 from qfm_jax.experiment import execute
 from qfm_jax.models import ModelConfig
 from qfm_jax.runs import DataConfig, RunConfig
@@ -21,6 +22,12 @@ def script(name):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture
+def siblings(monkeypatch):
+    """A script that is run finds the modules beside it."""
+    monkeypatch.syspath_prepend(EXPERIMENTS)
 
 
 @pytest.mark.slow
@@ -92,3 +99,79 @@ def test_hardware_limits_are_measured_once(tmp_path, capsys):
     limits.main(given)
     assert json.loads(out.read_text())["rows"] == table["rows"]
     assert "fake_torino" in capsys.readouterr().out
+
+
+def test_scaling_rows_of_another_version_are_named_and_left(tmp_path, siblings):
+    out = tmp_path / "rows.json"
+    for name in ("scale_qubits", "scale_data"):
+        for content in ('{"rows": [', '{"experiment": "x", "format": 0, "rows": []}'):
+            out.write_text(content)
+            with pytest.raises(InputError, match=r"rows\.json .* Move it away"):
+                script(name).main(["--preset", "smoke", "--out", str(out)])
+            assert out.read_text() == content
+
+
+def test_thirty_qubits_on_paper(siblings):
+    scale = script("scale_qubits")
+    rows = [
+        {
+            "cell": {"n_qubits": n, "batch": batch},
+            "times_s": [1e-3 + 1e-8 * n * 2**n] * 3,
+            "memory_bytes": 48 * 2**n,
+        }
+        for n in (4, 8, 12, 14)
+        for batch in (1, 32)
+    ]
+    paper = scale.on_paper(rows, *scale.fits_of(rows), 4)
+    assert paper["seconds_at_30"] == pytest.approx(1e-8 * 30 * 2**30, rel=1e-4)
+    assert paper["memory_gib_at_30"] == pytest.approx(48)
+    sent = 3 * 4 * 6 * 8 * 2**30 / 64 / 2 / 25e9  # 64 nodes: six qubits
+    alone = paper["seconds_at_30"] / 64
+    assert paper["cluster_seconds_at_30"] == pytest.approx(alone + sent, rel=1e-6)
+    assert paper["cluster_most_qubits"] == 39  # 48 bytes 2^n in 64 x 512 GiB
+
+
+@pytest.mark.slow
+def test_qubits_are_scaled_once_and_extrapolated(tmp_path, capsys, siblings):
+    scale, out = script("scale_qubits"), tmp_path / "qubits.json"
+    given = ["--preset", "smoke", "--dataset", "digits", "--out", str(out)]
+    scale.main(given)
+    table = json.loads(out.read_text())
+    parts = [row["cell"]["part"] for row in table["rows"]]
+    counts = {name: parts.count(name) for name in ("step", "random", "accuracy")}
+    assert counts == {"step": 3, "random": 2, "accuracy": 3}
+    paper = table["on_paper_smoke"]
+    assert paper["fitted_up_to_qubits"] == 3
+    assert "seconds_at_30" not in paper  # three qubits say nothing of thirty
+    assert {path.suffix for path in tmp_path.iterdir()} == {".json", ".png"}
+    scale.main(given)
+    assert json.loads(out.read_text())["rows"] == table["rows"]
+    assert "n * 2^n" in capsys.readouterr().out
+
+
+def test_every_model_has_the_same_cells_each_with_one_change(siblings):
+    scale = script("scale_data")
+    plan, options = scale.PLANS["laptop"], scale.Options()
+    cells, base = scale.cells_of(plan, options), scale.base_of(plan)
+    assert {cell["resolution"] for cell in cells} == {4, 8, 16, 28}
+    assert {cell["n_classes"] for cell in cells} == {2, 4, 10}
+    for model in scale.MODELS:
+        own = [cell for cell in cells if cell["model"] == model]
+        assert len(own) == 1 + 3 + 2 + 2 + 4
+        changed = [sum(cell[name] != base[name] for name in base) for cell in own]
+        assert changed == [0] + [1] * 11
+
+
+@pytest.mark.slow
+def test_data_are_scaled_once_for_every_model_alike(tmp_path, siblings):
+    scale, out = script("scale_data"), tmp_path / "data.json"
+    given = ["--preset", "smoke", "--dataset", "digits", "--out", str(out)]
+    scale.main(given)
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["cell"]["model"] for row in rows] == list(scale.MODELS)
+    assert {row["cell"]["resolution"] for row in rows} == {4}
+    assert all(len(row["accuracy"]) == 2 for row in rows)
+    assert {row["n_test"] for row in rows} == {100}
+    assert (tmp_path / "data_smoke.png").exists()
+    scale.main(given)
+    assert json.loads(out.read_text())["rows"] == rows

@@ -16,10 +16,11 @@ PACKAGE = Path(qfm_jax.__file__).parent
 # From pixels to the command line: a module may import those before it, none after.
 ORDER = [
     *("_checks", "data", "encoding", "circuits", "simulator", "devices", "kernels"),
-    *("hardware",),
+    *("descriptors", "hardware"),
     *("models", "estimators", "controls", "augmentation", "checkpoints"),
     *("history", "progress"),
-    *("training", "evaluation", "baselines", "statistics", "presets", "runs"),
+    *("training", "evaluation", "baselines", "statistics", "growth"),
+    *("presets", "runs", "results"),
     *("experiment", "budget", "deployment", "audit"),
     *("reporting", "commands", "cli"),
 ]
@@ -84,7 +85,7 @@ def test_there_is_no_cycle():
 
 
 @pytest.mark.parametrize(
-    "part", ["_checks", "data", "encoding", "history", "statistics", "cli"]
+    "part", ["_checks", "data", "encoding", "history", "statistics", "growth", "cli"]
 )
 def test_what_handles_no_arrays_of_jax_imports_no_jax(part):
     modules = [module for module in MODULES if module.split(".")[1:2] == [part]]

@@ -14,7 +14,7 @@ from ..devices import DeviceConfig
 from .block import BOUNDED, CIRCUIT_BLOCKS, SideBySide, block_width, build_blocks
 from .config import ModelConfig
 from .convolution import Convolution
-from .pixels import centred, framed, patches
+from .pixels import centred, coarse, framed, patches
 from .quantum_layer import QuantumLayer, QuantumParam
 
 NOTHING = ("none", "removed", "linear")
@@ -64,6 +64,8 @@ class Classifier(nnx.Module):
         for side in image_shape:
             check_at_least("image_shape", side, 1)
         self.image_shape = image_shape
+        self.resolution = config.resolution
+        self.input_scale = config.input_scale
         self.has_block = config.block != "none"
         # In the middle of (0, pi) an angle says nothing; elsewhere 0 does.
         self.middle = jnp.pi / 2 if _to_angles in _squash(config) else 0.0
@@ -136,7 +138,9 @@ class Classifier(nnx.Module):
     def _features(self, images: jax.Array) -> jax.Array:
         cure = "Pixels go in [0, 1], with a leading batch axis and no channel axis."
         check_shape("images", images.shape, ("batch", *self.image_shape), cure)
-        return self.front(images)
+        if self.resolution:
+            images = coarse(images, self.resolution)
+        return self.front(self.input_scale * images)
 
 
 class FrozenParam(nnx.Variable):

@@ -86,6 +86,14 @@ class ModelConfig:
     normalized: bool = False
     """Whether each convolution ends in batch normalisation, before its ReLU."""
 
+    resolution: int = 0
+    """Pixels on a side that images are averaged to before all else, and spread over
+    their first size again; 0 for images as they are."""
+
+    input_scale: float = 1.0
+    """What pixels in [0, 1] are multiplied with before all else, above 0. Angles of
+    patches then lie in [0, pi input_scale]."""
+
     def __post_init__(self) -> None:
         check_one_of("block", self.block, ("none", *BLOCKS))
         check_one_of("embedding", self.embedding, (*EMBEDDINGS, *REUPLOADINGS))
@@ -99,6 +107,8 @@ class ModelConfig:
         check_at_least("n_circuits", self.n_circuits, 1)
         check_at_least("patch", self.patch, 0)
         check_at_least("convolutions", self.convolutions, 1)
+        check_at_least("resolution", self.resolution, 0)
+        check_range("input_scale", self.input_scale, 1e-3, 1e3)
         for width in self.channels:
             check_at_least("channels", width, 1)
         for width in self.hidden:

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from .._checks import input_error
 
@@ -13,6 +14,42 @@ others."""
 def centred(images: jax.Array) -> jax.Array:
     """Pixels in [0, 1], (..., height, width), at about mean 0 and variance 1."""
     return (images - CENTRE) / SCALE
+
+
+def coarse(images: jax.Array, side: int) -> jax.Array:
+    """Images of `side` x `side` pixels, spread over as many pixels as there were.
+
+    Each large pixel is the mean of what it covers, weighted by area, and each small one
+    that of the large ones that cover it: no more than side**2 numbers of an image are
+    left, whatever takes it has the same shape as before.
+
+    Args:
+        images: (..., height, width).
+        side: Large pixels on each side, at least 1 and at most height and width.
+
+    Raises:
+        InputError: If there are more large pixels than small ones.
+
+    Example:
+        >>> coarse(jnp.array([[1.0, 3.0], [5.0, 7.0]]), side=1)
+        Array([[4., 4.],
+               [4., 4.]], dtype=float32)
+    """
+    height, width = images.shape[-2:]
+    if side > min(height, width):
+        must = f"be at most {min(height, width)}, as many pixels as images have"
+        raise input_error("resolution", must, f"is {side}")
+    rows, columns = (_averaging(length, side) for length in (height, width))
+    return jnp.einsum("hr,...rc,wc->...hw", rows, images, columns, precision="highest")
+
+
+def _averaging(length: int, side: int) -> np.ndarray:
+    """The matrix (length, length) that averages to `side` pixels and spreads them."""
+    small, large = (np.arange(k) / k for k in (length, side))
+    # How much of each small pixel lies within each large one: (side, length).
+    ends = np.minimum(large[:, None] + 1 / side, small + 1 / length)
+    shared = np.maximum(ends - np.maximum(large[:, None], small), 0)
+    return (length * shared.T @ (side * shared)).astype(np.float32)
 
 
 def framed(images: jax.Array, n_features: int) -> jax.Array:

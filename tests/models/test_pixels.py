@@ -1,11 +1,15 @@
 """Pixels as features: the frame, the pooling, the patches."""
 
+import dataclasses
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from qfm_jax._checks import InputError
-from qfm_jax.models.pixels import CENTRE, SCALE, framed, patches
+from qfm_jax.models import Classifier, ModelConfig
+from qfm_jax.models.pixels import CENTRE, SCALE, coarse, framed, patches
 
 IMAGES = np.random.default_rng(3).uniform(size=(4, 28, 28)).astype(np.float32)
 
@@ -46,3 +50,52 @@ def test_bad_input():
         framed(jnp.zeros((1, 4, 4)), 16)
     with pytest.raises(InputError, match=r"`patch` must divide .* 28 x 28 .* is 3"):
         patches(IMAGES, 3)
+
+
+# -- resolution and scale --------------------------------------------------------------
+
+
+def test_blocks_that_fill_the_image_are_plain_means():
+    means = IMAGES.reshape(4, 4, 7, 4, 7).mean((2, 4))
+    expected = means.repeat(7, axis=1).repeat(7, axis=2)
+    np.testing.assert_allclose(coarse(IMAGES, 4), expected, atol=1e-6)
+    np.testing.assert_allclose(coarse(IMAGES, 28), IMAGES, atol=1e-6)
+
+
+@pytest.mark.parametrize("side", [1, 8, 16, 27])
+def test_a_coarse_image_keeps_its_mean_and_no_more_than_its_pixels(side):
+    found = np.asarray(coarse(IMAGES, side), float)
+    np.testing.assert_allclose(found.mean((1, 2)), IMAGES.mean((1, 2)), rtol=1e-5)
+    assert np.linalg.matrix_rank(found[0], tol=1e-4) <= side
+    assert found.min() >= 0
+    assert found.max() <= 1
+    # By hand at 8: the first pixel covers 3.5 of the small ones.
+    if side == 8:
+        weights = np.array([1, 1, 1, 0.5]) / 3.5
+        corner = weights @ IMAGES[0, :4, :4] @ weights
+        assert found[0, 0, 0] == pytest.approx(corner, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ModelConfig(hidden=(4,)),
+        ModelConfig(block="removed", features="pixels", embedding="amplitude"),
+    ],
+)
+def test_every_model_sees_the_same_pixels(config):
+    """A model of a resolution and a scale is the plain one on such images."""
+    asked = dataclasses.replace(config, resolution=8, input_scale=0.5)
+    plain, changed = (Classifier(c, rngs=nnx.Rngs(0)) for c in (config, asked))
+    expected = plain(0.5 * coarse(IMAGES, 8))
+    np.testing.assert_allclose(changed(IMAGES), expected, atol=1e-5)
+    assert not np.allclose(changed(IMAGES), plain(IMAGES), atol=1e-2)
+
+
+def test_a_resolution_or_a_scale_that_cannot_be():
+    with pytest.raises(InputError, match=r"`resolution` must be at most 28, .* is 29"):
+        coarse(IMAGES, 29)
+    with pytest.raises(InputError, match=r"`resolution` must be .* at least 0, but is"):
+        ModelConfig(resolution=-1)
+    with pytest.raises(InputError, match=r"`input_scale` must lie in .* but is 0"):
+        ModelConfig(input_scale=0)
