@@ -190,8 +190,20 @@ def test_jobs_of_another_evaluation_are_refused(run, tmp_path):
             {"device": "default.qubit", "noise": "readout:0.1", "shots": 5},
             "`noise` must be 'none' on default.qubit: it is for 'aer', but is 'readout",
         ),
-        ({"noise": "readout:0.1"}, "`shots` must be given where bits are read out wit"),
-        ({"device": "fake_torino"}, "`shots` must be given where bits .* Take 1024"),
+        ({"device": "ibm:ibm_x"}, "`shots` must be given on ibm:ibm_x, .* Take 1024"),
+        ({"mitigation": "zen"}, "`mitigation` must be one of .* Did you mean 'zne'"),
+        (
+            {"mitigation": "zne", "noise": "readout:0.1"},
+            "`mitigation` must fit the errors that there are, but is 'zne' where gates",
+        ),
+        (
+            {"mitigation": "readout+zne", "device": "default.qubit"},
+            "where gates and read-out have none, on default.qubit",
+        ),
+        (
+            {"mitigation": "zne", "device": "ibm:ibm_x", "shots": 9},
+            "`mitigation` must be 'none' on IBM's devices.* Rehearse it on a fake back",
+        ),
         ({"noise": "depolarizing:2"}, r"`depolarizing` must lie in \[0, 1\], but is 2"),
     ],
 )

@@ -14,6 +14,7 @@ from ..models.block import BLOCKS
 from ..runs import Run
 from . import comparison_figures, run_figures
 from .configuration import config_toml, repeat_command
+from .hardware_section import hardware_section
 from .page import environment, picture
 from .style import looks, save_figure
 from .summary import summarize
@@ -115,6 +116,7 @@ def _content(runs: Sequence[Run]) -> dict[str, Any]:
                 f"{row.label} {100 * row.calibration_error:.1f} %" for row in rows
             ),
         ),
+        "hardware": hardware_section(runs),
         "models": [
             _model(run, look.label) for run, look in zip(runs, looks(runs), strict=True)
         ],
