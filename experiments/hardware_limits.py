@@ -73,7 +73,8 @@ def main(argv: list[str] | None = None) -> None:
         rows = []
         for target, samples in targets(options):
             found = measured(run, target, samples).as_table()
-            rows.append({"model": run.result.model} | found)
+            size = {"n_qubits": run.config.network.n_qubits}
+            rows.append({"model": run.result.model} | size | found)
             if not any(same(rows[-1], known) for known in file["rows"]):
                 file["rows"].append(rows[-1])
             write_json(options.out, file)
@@ -111,8 +112,8 @@ def measured(run: Run, target: Target, samples: int | None) -> Deployment:
 
 def same(row: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two rows are of one measurement."""
-    keys = ("model", "device", "noise", "shots", "mitigation", "seed", "n_test")
-    return all(row[key] == other[key] for key in keys)
+    keys = ("model", "n_qubits", "device", "noise", "shots", "mitigation", "seed")
+    return all(row[key] == other[key] for key in (*keys, "n_test"))
 
 
 if __name__ == "__main__":

@@ -181,14 +181,14 @@ class Evaluate:
             print(plan.text)
             return
         assert self.max_seconds is not None  # checked before
-        folder = deployment_folder(run, target, self.samples)
+        folder = deployment_folder(run, target, self.samples, submitted=True)
         with JobProgress(target.label) as progress:
             found = submit(
                 run,
                 target.device,
                 shots=shots,
                 max_seconds=self.max_seconds,
-                folder=folder.with_name(f"submitted-{folder.name}"),
+                folder=folder,
                 samples=self.samples,
                 seed=self.seed,
                 progress=progress,

@@ -168,7 +168,9 @@ def deploy(
     return found
 
 
-def deployment_folder(run: Run, target: Target, samples: int | None = None) -> Path:
+def deployment_folder(
+    run: Run, target: Target, samples: int | None = None, *, submitted: bool = False
+) -> Path:
     """Where a run directory keeps what came of a target, and a report looks for it.
 
     Example:
@@ -178,6 +180,7 @@ def deployment_folder(run: Run, target: Target, samples: int | None = None) -> P
         'run/deployments/fake-torino-1-024-shots-500-seed0'
     """
     name = re.sub(r"[^a-z0-9.]+", "-", target.label.lower())
+    name += "-submitted" if submitted else ""
     name += f"-{samples or 'all'}-seed{target.seed}"
     return run.directory / "deployments" / name
 

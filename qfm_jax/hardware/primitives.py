@@ -216,7 +216,7 @@ def _saving(
     words: Sequence[str],
     operators: Sequence[SparsePauliOp],
 ) -> QuantumCircuit:
-    """The circuit, with the order to Aer to compute the expectation of each operator."""
+    """The circuit, and the order to Aer to compute each operator's expectation."""
     # On some of the active qubits Aer 0.17.2 gives wrong values where it has left out
     # idle ones before them; on all of them it is right.
     active = {circuit.find_bit(q).index for one in circuit.data for q in one.qubits}

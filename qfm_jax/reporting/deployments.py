@@ -41,7 +41,7 @@ def read_table(path: Path) -> dict[str, Any]:
         table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if table.pop("format") != FORMAT:
             raise ValueError("it is of another version")
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         cure = "Remove it; the command that wrote it makes a new one."
         raise InputError(f"{path} is damaged: {error!r}. {cure}") from error
     return table

@@ -30,7 +30,7 @@ def hardware_section(runs: Sequence[Run]) -> list[dict[str, Any]]:
     sections = [
         _section(run, look.label) for run, look in zip(runs, looks(runs), strict=True)
     ]
-    return [section for section in sections if section["rows"] or section["cost"]]
+    return [section for section in sections if section["rows"] or section["backends"]]
 
 
 def _section(run: Run, label: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def _section(run: Run, label: str) -> dict[str, Any]:
             "label": label,
             "rows": rows,
             "cost": cost,
-            "backends": list(cost["backends"].items()) if cost else [],
+            "backends": [] if cost is None else list(cost["backends"].items()),
             "figures": _figures(rows, label) if rows else [],
         }
     except (KeyError, TypeError, AttributeError) as error:
