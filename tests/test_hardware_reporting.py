@@ -49,10 +49,7 @@ FEW = [record(0.5, shots=16), record(0.8, shots=256)]
 
 def lines(axes):
     """The points of each line with error bars, by its label."""
-    return {
-        bars.get_label(): bars.lines[0].get_xydata()
-        for bars in axes.containers
-    }
+    return {bars.get_label(): bars.lines[0].get_xydata() for bars in axes.containers}
 
 
 def levels(axes):
