@@ -187,7 +187,9 @@ def test_what_noise_cannot_follow():
         HamiltonianReuploading(3, 4, 2),
     ):
         inputs, weights = sample(matrices)
-        sentence = "has a unitary on wires .* Train without noise or with layers of ga"
+        sentence = (
+            "has a (unitary|state_prep.*) on wires .* Train without noise or with la"
+        )
         with pytest.raises(InputError, match=sentence):
             as_jax_function(NoisyCircuit(matrices, "thermal"), MIXED)(inputs, weights)
         with pytest.raises(InputError, match=sentence):

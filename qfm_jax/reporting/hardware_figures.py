@@ -10,11 +10,11 @@ from typing import Any
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from .._checks import input_error
 from .deployments import Record, accuracies
-from .style import COLORS, HALF, MARKERS, MUTED, WIDE, house_style, lay_out
+from .style import COLORS, MARKERS, MUTED, WIDE, house_style, lay_out
 
 KINDS = {
     "depolarizing": "depolarizing strength of each gate",
@@ -48,13 +48,12 @@ def plot_accuracy_against_noise(
         must = "hold one with noise of one kind, such as depolarizing:0.01"
         raise input_error("records", must, "holds none")
     with house_style():
-        size = (WIDE if len(kinds) > 1 else HALF, 3.9)
-        figure = Figure(figsize=size, layout="constrained")
+        figure = Figure(figsize=(WIDE, 3.9), layout="constrained")
         panels = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
         for axes, (kind, own) in zip(panels, kinds.items(), strict=True):
             x = [_strength(record, kind) for record in own]
             _draw(axes, own, x, ("model", "shots", "mitigation"), linear)
-            axes.set_xscale("log")
+            _space_by_factors(axes, x)
             axes.set_xlabel(KINDS[kind])
         return _finished(figure)
 
@@ -75,11 +74,11 @@ def plot_accuracy_against_shots(
     if not own:
         raise input_error("records", "hold one with shots", "holds none")
     with house_style():
-        figure = Figure(figsize=(HALF + 1, 3.9), layout="constrained")
+        figure = Figure(figsize=(WIDE, 3.9), layout="constrained")
         axes = figure.subplots()
         same = ("model", "device", "noise", "mitigation")
         _draw(axes, own, [record["shots"] for record in own], same, linear)
-        axes.set_xscale("log")
+        _space_by_factors(axes, [record["shots"] for record in own])
         axes.set_xlabel("shots of each circuit")
         return _finished(figure)
 
@@ -103,7 +102,7 @@ def plot_accuracy_against_gates(
         must = "hold one on a fake backend, with its gates on two qubits"
         raise input_error("records", must, "holds none")
     with house_style():
-        figure = Figure(figsize=(HALF + 1, 3.9), layout="constrained")
+        figure = Figure(figsize=(WIDE, 3.9), layout="constrained")
         axes = figure.subplots()
         x = [record["two_qubit_gates"] for record in own]
         _draw(axes, own, x, ("model", "device", "shots", "mitigation"), linear)
@@ -192,7 +191,13 @@ def _draw(
         _draw_level(axes, ideal, name, "--")
     if linear is not None:
         _draw_level(axes, linear, "linear model", ":")
-    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _space_by_factors(axes: Axes, x: Sequence[Any]) -> None:
+    """A logarithmic axis with a tick at each place."""
+    axes.set_xscale("log")
+    axes.set_xticks(sorted(set(x)), [f"{place:,g}" for place in sorted(set(x))])
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _draw_level(axes: Axes, accuracy: float, label: str, linestyle: str) -> None:
@@ -214,5 +219,6 @@ def _finished(figure: Figure) -> Figure:
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
-    figure.legend(list(found.values()), list(found), loc="outside upper left", ncols=3)
+    look: dict[str, Any] = {"loc": "outside upper left", "ncols": 4}
+    figure.legend(list(found.values()), list(found), **look)
     return lay_out(figure)
