@@ -1,12 +1,14 @@
 """What does hardware do to a trained model, and what would it cost there?
 
 Question: accuracy with exact expectations, with shots, with depolarizing and read-out
-    noise of several strengths, and on fake backends, which have the couplings, gates
-    and errors of IBM's devices; which predictions flip; gates and seconds of QPU.
+    noise of several strengths, before and after mitigation, and on fake backends, which
+    have the couplings, gates and errors of IBM's devices; which predictions flip; gates
+    and seconds of QPU.
 Command:  python experiments/hardware_limits.py --runs RUN...
           with runs of `qfm train`, such as those of experiments/zoo.py
 Expected: 8 minutes on 2 cores for a run with a circuit of 8 qubits, less with --preset
-    smoke. A hybrid with a shallow circuit loses less than a point.
+    smoke. A hybrid with a shallow circuit loses less than a point; a circuit that works
+    alone more.
 
 All test images are run without noise, a stratified sample of --samples with it: density
 matrices take their time. What is finished is kept beside each run and not run again.
@@ -22,14 +24,22 @@ import tyro
 from rich.console import Console
 
 from qfm_jax import Deployment, Target, budget_of, deploy, read_run
+from qfm_jax.deployment import deployment_folder
 from qfm_jax.progress import JobProgress
+from qfm_jax.reporting import save_figure
 from qfm_jax.reporting.deployments import deployment_table
+from qfm_jax.reporting.hardware_figures import hardware_figures
 from qfm_jax.runs import Run, machine_versions, write_json
 
 SHOTS = 1024
 NOISES = (
     *("depolarizing:0.001", "depolarizing:0.01", "depolarizing:0.03"),
     *("readout:0.02", "readout:0.1"),
+)
+FEW_SHOTS = (16, 64, 256)
+MITIGATED = (
+    Target("aer", SHOTS, "depolarizing:0.03", mitigation="zne"),
+    Target("aer", SHOTS, "readout:0.1", mitigation="readout"),
 )
 BACKENDS = ("fake_torino", "fake_sherbrooke", "fake_brisbane")
 
@@ -46,6 +56,8 @@ class Options:
     """Test images with noise, a stratified sample."""
     seed: int = 0
     """Seed of the sample and of the outcomes."""
+    linear: float | None = None
+    """Test accuracy of a linear model, in [0, 1], for a line in the figures."""
     out: Path = Path(__file__).parent / "results" / "hardware_limits.json"
     """JSON file to write."""
 
@@ -58,19 +70,22 @@ def main(argv: list[str] | None = None) -> None:
         file |= json.loads(options.out.read_text(encoding="utf-8"))
     for directory in options.runs:
         run = read_run(directory)
-        deployments = []
+        rows = []
         for target, samples in targets(options):
-            deployments.append(measured(run, target, samples))
-            row = {"model": run.result.model} | deployments[-1].as_table()
-            if not any(same(row, known) for known in file["rows"]):
-                file["rows"].append(row)
+            found = measured(run, target, samples).as_table()
+            size = {"n_qubits": run.config.network.n_qubits}
+            rows.append({"model": run.result.model} | size | found)
+            if not any(same(rows[-1], known) for known in file["rows"]):
+                file["rows"].append(rows[-1])
             write_json(options.out, file)
         budget = budget_of(run, BACKENDS, shots=SHOTS)
         file["costs"][run.result.model] = budget.as_table()
         write_json(options.out, file)
         console = Console()
         console.print(f"{run.result.model}, {run.result.n_parameters:,} parameters")
-        console.print(deployment_table(deployments))
+        console.print(deployment_table(rows))
+    for name, figure in hardware_figures(file["rows"], linear=options.linear).items():
+        save_figure(figure, options.out.with_name(f"{options.out.stem}_{name}"))
     print(f"Written: {options.out}")
 
 
@@ -81,22 +96,24 @@ def targets(options: Options) -> list[tuple[Target, int | None]]:
         every = some = 50
     seed = options.seed
     exact = [(Target(seed=seed), every), (Target(shots=SHOTS, seed=seed), every)]
-    noisy = [(Target("aer", SHOTS, noise, seed), some) for noise in NOISES]
-    return [*exact, *noisy, *((Target(b, SHOTS, seed=seed), some) for b in BACKENDS)]
+    noisy = [Target("aer", SHOTS, noise, seed) for noise in NOISES]
+    noisy += [Target(backend, SHOTS, seed=seed) for backend in BACKENDS]
+    noisy += [Target(shots=shots, seed=seed) for shots in FEW_SHOTS]
+    noisy += [dataclasses.replace(target, seed=seed) for target in MITIGATED]
+    return [*exact, *((target, some) for target in noisy)]
 
 
 def measured(run: Run, target: Target, samples: int | None) -> Deployment:
     """The model on a target; its jobs are kept in the run directory."""
-    name = target.label.replace(", ", "-").replace(" ", "-").replace(":", "-")
-    folder = run.directory / "deployments" / f"{name}-{samples}-seed{target.seed}"
+    folder = deployment_folder(run, target, samples)
     with JobProgress(target.label) as progress:
         return deploy(run, target, samples=samples, folder=folder, progress=progress)
 
 
 def same(row: dict[str, Any], other: dict[str, Any]) -> bool:
     """Whether two rows are of one measurement."""
-    keys = ("model", "device", "noise", "shots", "seed", "n_test")
-    return all(row[key] == other[key] for key in keys)
+    keys = ("model", "n_qubits", "device", "noise", "shots", "mitigation", "seed")
+    return all(row[key] == other[key] for key in (*keys, "n_test"))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ metrics.jsonl    one line for each epoch
 checkpoints/     the last state and the best weights
 scores.json      Result: the test scores and what they cost
 mistakes.npz     the most confident mistakes, with their images
+deployments/     a folder for each evaluation on a device: its jobs and scores
+cost.json        what the test images would cost on quantum computers
 """
 
 import dataclasses

@@ -18,7 +18,11 @@ from qfm_jax.devices import DeviceConfig, as_jax_function
 from qfm_jax.experiment import execute, load_model
 from qfm_jax.hardware.noisy_circuit import NoisyCircuit
 from qfm_jax.models import Classifier, ModelConfig
-from qfm_jax.reporting.deployments import deployment_table, plot_deployments
+from qfm_jax.reporting.deployments import (
+    deployment_table,
+    plot_deployments,
+    read_deployments,
+)
 from qfm_jax.runs import DataConfig, RunConfig, read_run
 from qfm_jax.training import TrainConfig
 
@@ -190,8 +194,20 @@ def test_jobs_of_another_evaluation_are_refused(run, tmp_path):
             {"device": "default.qubit", "noise": "readout:0.1", "shots": 5},
             "`noise` must be 'none' on default.qubit: it is for 'aer', but is 'readout",
         ),
-        ({"noise": "readout:0.1"}, "`shots` must be given where bits are read out wit"),
-        ({"device": "fake_torino"}, "`shots` must be given where bits .* Take 1024"),
+        ({"device": "ibm:ibm_x"}, "`shots` must be given on ibm:ibm_x, .* Take 1024"),
+        ({"mitigation": "zen"}, "`mitigation` must be one of .* Did you mean 'zne'"),
+        (
+            {"mitigation": "zne", "noise": "readout:0.1"},
+            "`mitigation` must fit the errors that there are, but is 'zne' where gates",
+        ),
+        (
+            {"mitigation": "readout+zne", "device": "default.qubit"},
+            "where gates and read-out have none, on default.qubit",
+        ),
+        (
+            {"mitigation": "zne", "device": "ibm:ibm_x", "shots": 9},
+            "`mitigation` must be 'none' on IBM's devices.* Rehearse it on a fake back",
+        ),
         ({"noise": "depolarizing:2"}, r"`depolarizing` must lie in \[0, 1\], but is 2"),
     ],
 )
@@ -217,18 +233,26 @@ def test_the_command_line(run, capsys, tmp_path, monkeypatch):
     out = tmp_path / "scores.json"
     options = ["--device", "aer", "--noise", "none", "--noise", "depolarizing:0.05"]
     options += ["--device", "default.qubit", "--shots", "100", "--samples", "40"]
+    options += ["--mitigation", "zne"]
     arguments = ["evaluate", str(run.directory), *options]
     assert main([*arguments, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    table, _ = printed.split("Figure: ")  # a path is as long as it is
+    table, _ = printed.split("Figures: ")  # a path is as long as it is
     assert max(map(len, table.splitlines())) <= 80
     table = json.loads(out.read_text())
-    labels = [(entry["device"], entry["noise"]) for entry in table["targets"]]
-    assert labels == [
-        ("default.qubit", "none"),
-        ("aer", "none"),
-        ("aer", "depolarizing:0.05"),
+    assert [entry["label"] for entry in table["targets"]] == [
+        "default.qubit, 100 shots",
+        "aer, 100 shots",
+        "aer, depolarizing:0.05, 100 shots",
+        "aer, depolarizing:0.05, 100 shots, zne",
     ]
+    assert [entry["circuits_per_image"] for entry in table["targets"]] == [1, 1, 1, 3]
+    assert [entry["two_qubit_gates"] for entry in table["targets"]] == [
+        *(None, None),
+        *(3, 3),
+    ]
+    kept = read_deployments(run.directory)
+    assert {"model": "tiny"} | table["targets"][3] in kept
     for entry in (table, *table["targets"]):
         assert (entry["n_test"], entry["shots"], entry["seed"]) == (40, 100, 0)
         low, high = entry["accuracy_interval"]
@@ -243,12 +267,12 @@ def test_the_command_line(run, capsys, tmp_path, monkeypatch):
 
 
 def test_table_and_figure_show_every_target(run):
-    found = [deploy(run, Target(shots=n), samples=20) for n in (10, 100)]
+    found = [deploy(run, Target(shots=n), samples=20).as_table() for n in (10, 100)]
     assert deployment_table(found).row_count == 2
     axes = plot_deployments(found).axes[0]
     labels = [tick.get_text() for tick in axes.get_yticklabels()]
     assert labels == ["aer, 10 shots", "aer, 100 shots"]
-    with pytest.raises(InputError, match="`deployments` must hold at least one"):
+    with pytest.raises(InputError, match="`records` must hold at least one"):
         plot_deployments([])
 
 
@@ -268,6 +292,8 @@ def test_a_submission_is_a_dry_run_first_and_a_rehearsal_without_account(
         ([*device, *few, "--max-seconds", "9"], "`--max-seconds` must be left out wi"),
         (["--device", "ibm:a", "aer"], "`--device` must be the only one, without --n"),
         (["--device", "ibm:a", "--noise", "none"], "`--device` must be the only one"),
+        (["--device", "ibm:a", "--mitigation", "zne"], "`--mitigation` must be left o"),
+        (["--mitigation", "zne"], "`mitigation` must meet a device with errors of gat"),
         ([*device, *few, "--submit", "--max-seconds", "0"], "`max_seconds` must be"),
     ):
         assert main(["evaluate", directory, *options]) == 2

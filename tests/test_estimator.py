@@ -245,12 +245,13 @@ def test_noise_is_that_of_the_density_matrix():
             (built, observable.apply_layout(built.layout))
             for observable in observables_of(circuit)
         ]
-        expected = [r.data.evs for r in estimator.run(pubs, precision=0).result()]
+        # Each of the two and three bits that a word reads is wrong with 3 or 5 %.
+        read = [r.data.evs for r in estimator.run(pubs, precision=0).result()]
+        expected = np.array(read) * [0.92, 0.92**3]
         # Other optimisation, other numbers of noisy gates.
         np.testing.assert_allclose(values, expected, atol=0.1)
     shots = estimator_function(circuit, backend, shots=4000, seed=1)
-    sampled = compiled(shots)(inputs, weights)
-    np.testing.assert_allclose(sampled, found, atol=0.25)  # read-out errors
+    within_five_deviations(compiled(shots)(inputs, weights), found, 4000)
 
 
 def test_another_backend_runs_by_the_runtime_s_sampler():

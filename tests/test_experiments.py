@@ -90,7 +90,8 @@ def test_hardware_limits_are_measured_once(tmp_path, capsys):
     given = ["--runs", str(tmp_path / "run"), "--preset", "smoke", "--out", str(out)]
     limits.main(given)
     table = json.loads(out.read_text())
-    assert len(table["rows"]) == 2 + len(limits.NOISES) + len(limits.BACKENDS)
+    noisy = (limits.NOISES, limits.BACKENDS, limits.FEW_SHOTS, limits.MITIGATED)
+    assert len(table["rows"]) == 2 + sum(map(len, noisy))
     assert {row["n_test"] for row in table["rows"]} == {50}
     assert table["rows"][0]["flipped"] == 0
     costs = table["costs"]["tiny"]["backends"]
@@ -99,6 +100,8 @@ def test_hardware_limits_are_measured_once(tmp_path, capsys):
     limits.main(given)
     assert json.loads(out.read_text())["rows"] == table["rows"]
     assert "fake_torino" in capsys.readouterr().out
+    names = {path.name for path in tmp_path.glob("limits_*.png")}
+    assert "limits_accuracy_against_noise.png" in names
 
 
 def test_scaling_rows_of_another_version_are_named_and_left(tmp_path, siblings):

@@ -14,11 +14,13 @@ from qfm_jax import (
     Circuit,
     DeviceConfig,
     EfficientSU2,
+    HamiltonianReuploading,
     InputError,
     QuantumLayer,
     RealAmplitudes,
     StronglyEntanglingLayers,
     TrainConfig,
+    UnitaryLayers,
     ZZEmbedding,
     as_jax_function,
     fit,
@@ -179,6 +181,21 @@ def test_what_noise_cannot_follow():
     noisy = NoisyCircuit(amplitudes, "depolarizing:0.1")
     with pytest.raises(InputError, match="has a state_preparation on wires"):
         as_jax_function(noisy, MIXED)(np.ones(8), np.zeros((2, 3)))
+    # How many gates a matrix is, the transpiler of a device says.
+    for matrices in (
+        Circuit(AngleEmbedding(3), UnitaryLayers(3, 1, 2)),
+        HamiltonianReuploading(3, 4, 2),
+    ):
+        inputs, weights = sample(matrices)
+        sentence = (
+            "has a (unitary|state_prep.*) on wires .* Train without noise or with la"
+        )
+        with pytest.raises(InputError, match=sentence):
+            as_jax_function(NoisyCircuit(matrices, "thermal"), MIXED)(inputs, weights)
+        with pytest.raises(InputError, match=sentence):
+            NoisyQuantumLayer(matrices, "depolarizing:0.1", rngs=nnx.Rngs(0))(
+                jnp.asarray(inputs)
+            )
     with pytest.raises(InputError, match=r"`n_trajectories` must be .* but is 0"):
         NoisyQuantumLayer(circuit, "none", n_trajectories=0, rngs=nnx.Rngs(0))
     layer = NoisyQuantumLayer(circuit, "none", rngs=nnx.Rngs(0))

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -12,8 +12,11 @@ from tyro.conf import Positional, arg
 
 from .._checks import InputError, input_error
 from ..reporting import save_figure
-from ..runs import read_run, write_json
+from ..runs import FORMAT, read_run, write_json
 from .options import DEVICE_SHOTS, check_new_file, err
+
+if TYPE_CHECKING:
+    from ..budget import Budget
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Cost:
         for cost in budget.costs:
             for warning in cost.warnings:
                 err.print(f"[yellow]Warning: {escape(warning)}[/]")
-        figure = _write_figure(plot_costs(budget.costs), self.directory)
+        figure = _keep(budget, plot_costs(budget.costs), self.directory)
         if self.out:
             write_json(self.out, budget.as_table())
         if self.json:
@@ -113,9 +116,11 @@ class Cost:
         )
 
 
-def _write_figure(figure: Figure, directory: Path) -> Path:
+def _keep(budget: "Budget", figure: Figure, directory: Path) -> Path:
+    """Leaves the costs in the run directory, where a report looks for them."""
     path = directory / "figures" / "cost"
     try:
+        write_json(directory / "cost.json", {"format": FORMAT} | budget.as_table())
         return save_figure(figure, path)[0]
     except OSError as error:
         raise InputError(f"{path}.png cannot be written: {error.strerror}.") from error

@@ -1,7 +1,6 @@
 """`qfm evaluate`: a finished run on any device, with any noise, and on IBM's."""
 
 import dataclasses
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,6 +45,14 @@ class Evaluate:
             metavar="SPEC",
         ),
     ] = ()
+    mitigation: Annotated[
+        tuple[str, ...],
+        arg(
+            help="Against errors, beside the results as measured: readout, zne, or "
+            "readout+zne; several for a table.",
+            metavar="NAME",
+        ),
+    ] = ()
     samples: Annotated[
         int | None,
         arg(
@@ -80,7 +87,8 @@ class Evaluate:
 
     @property
     def _asks_for_targets(self) -> bool:
-        return bool(self.device or self.noise or self.shots is not None)
+        asked = self.device or self.noise or self.mitigation
+        return bool(asked) or self.shots is not None
 
     @property
     def _is_for_ibm(self) -> bool:
@@ -92,6 +100,11 @@ class Evaluate:
                 must = "be left out without --submit, which alone costs seconds"
                 raise input_error("--max-seconds", must, f"is {self.max_seconds}")
             return
+        if self.mitigation:
+            must = "be left out on an IBM device, whose results are kept as they come"
+            was = f"is {' '.join(self.mitigation)!r}"
+            cure = "A fake backend without --submit shows what it would do."
+            raise input_error("--mitigation", must, was, cure)
         if len(self.device) != 1 or self.noise:
             must = "be the only one, without --noise, where it is an IBM device"
             raise input_error("--device", must, f"is {' '.join(self.device)!r}")
@@ -104,6 +117,9 @@ class Evaluate:
         """As the run itself was scored."""
         from ..deployment import Target, sample_of
 
+        if self.mitigation:
+            must = "be left out for a model without a circuit"
+            raise input_error("--mitigation", must, f"is {self.mitigation[0]!r}")
         for name in self.device:
             Target(name, self.shots or 1, seed=self.seed)  # refuses unknown ones
         if self.shots is not None:
@@ -125,7 +141,7 @@ class Evaluate:
     def _deploy(self, run: Run) -> None:
         """On the devices that were asked for, one after the other."""
         # Qiskit is imported where it is needed alone.
-        from ..deployment import deploy
+        from ..deployment import deploy, deployment_folder
 
         if self._is_for_ibm:
             self._submit(run)
@@ -139,7 +155,7 @@ class Evaluate:
                         run,
                         target,
                         samples=self.samples,
-                        folder=self._folder(run, target),
+                        folder=deployment_folder(run, target, self.samples),
                         progress=progress,
                     )
                 )
@@ -147,7 +163,7 @@ class Evaluate:
 
     def _submit(self, run: Run) -> None:
         """To an IBM device; or, without --submit, what that would cost."""
-        from ..deployment import Target, dry_run, submit
+        from ..deployment import Target, deployment_folder, dry_run, submit
 
         shots = DEVICE_SHOTS if self.shots is None else self.shots
         target = Target(self.device[0], shots, seed=self.seed)
@@ -165,13 +181,14 @@ class Evaluate:
             print(plan.text)
             return
         assert self.max_seconds is not None  # checked before
+        folder = deployment_folder(run, target, self.samples, submitted=True)
         with JobProgress(target.label) as progress:
             found = submit(
                 run,
                 target.device,
                 shots=shots,
                 max_seconds=self.max_seconds,
-                folder=self._folder(run, target),
+                folder=folder,
                 samples=self.samples,
                 seed=self.seed,
                 progress=progress,
@@ -179,33 +196,37 @@ class Evaluate:
             )
         self._show(run, [found])
 
-    def _folder(self, run: Run, target: "Target") -> Path:
-        name = re.sub(r"[^a-z0-9.]+", "-", target.label.lower())
-        name += "-submitted" if self.submit else ""
-        name += f"-{self.samples or 'all'}-seed{self.seed}"
-        return run.directory / "deployments" / name
-
     def _show(self, run: Run, found: "list[Deployment]") -> None:
         """Writes the scores, draws and prints them."""
-        from ..reporting.deployments import deployment_table, plot_deployments
+        from ..reporting.deployments import (
+            deployment_table,
+            plot_deployments,
+            read_deployments,
+        )
+        from ..reporting.hardware_figures import hardware_figures
 
+        tables = [deployment.as_table() for deployment in found]
         if self.out:
-            tables = [deployment.as_table() for deployment in found]
             write_json(self.out, tables[0] | {"targets": tables})
-        save_figure(plot_deployments(found), run.directory / "figures" / "deployments")
+        # Those of earlier calls too: one call has one number of shots.
+        figures = hardware_figures(read_deployments(run.directory))
+        figures["deployments"] = plot_deployments(tables)
+        for name, figure in figures.items():
+            save_figure(figure, run.directory / "figures" / name)
         console = Console()
-        console.print(deployment_table(found))
+        console.print(deployment_table(tables))
         ideal = found[0].ideal
         print(
             f"Exact: {ideal.accuracy:.2%} of the same {ideal.n_test:,} test images. "
             "Flipped: predictions that\ndiffer from the exact ones; margin: median "
             "of their distances to the boundary.\n"
-            f"Figure: {run.directory}/figures/deployments.png"
+            f"Figures: {', '.join(sorted(figures))} in {run.directory}/figures"
         )
 
     def _targets(self, run: Run) -> "list[Target]":
-        """Each device; and each noise, on Aer."""
+        """Each device; each noise, on Aer; each also mitigated, where it has errors."""
         from ..deployment import Target
+        from ..deployment.target import with_mitigation
 
         own = () if self.noise else (run.config.device.name,)
         names = self.device or own
@@ -215,4 +236,4 @@ class Evaluate:
             if not (self.noise and name == AER)
         ]
         targets += [Target(AER, self.shots, spec, self.seed) for spec in self.noise]
-        return list(dict.fromkeys(targets))
+        return with_mitigation(dict.fromkeys(targets), self.mitigation)

@@ -2,6 +2,7 @@
 
 from .deploy import Deployment as Deployment
 from .deploy import deploy as deploy
+from .deploy import deployment_folder as deployment_folder
 from .deploy import sample_of as sample_of
 from .dry_run import DryRun as DryRun
 from .dry_run import dry_run as dry_run

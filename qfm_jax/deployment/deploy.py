@@ -7,6 +7,7 @@ follows them is JAX again.
 import dataclasses
 import functools
 import math
+import re
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,7 +26,9 @@ from ..data.split import check_size, stratified_split
 from ..devices import DeviceConfig
 from ..evaluation import Scores, score
 from ..experiment import load_data, load_model
-from ..hardware.estimator import estimator_function
+from ..hardware.estimator import estimator_function, template_of
+from ..hardware.mitigation import parse_mitigation
+from ..hardware.primitives import transpiled
 from ..hardware.simulators import simulator_of
 from ..models import QuantumLayer
 from ..models.block import CIRCUIT_BLOCKS
@@ -65,16 +68,19 @@ class Deployment:
     """The same of the others."""
     circuits_per_image: int
     """Circuits that an image runs, before groups of observables."""
+    two_qubit_gates: int | None
+    """Gates on two qubits of these circuits as they run, without the copies that
+    mitigation makes; None where no gate has errors."""
     seconds: float
-    """Time that the circuits took in this session."""
+    """Time that the circuits took, in all sessions where jobs are kept."""
 
     def as_table(self) -> dict[str, Any]:
         """All figures as plain values; the scores at the top."""
         own = cattrs.unstructure(self)
         table: dict[str, Any] = own["scores"] | own["target"]
-        table["accuracy_ideal"] = self.ideal.accuracy
-        names = ("flipped", "margin_flipped", "margin_kept", "circuits_per_image")
-        return table | {name: own[name] for name in names} | {"seconds": self.seconds}
+        table |= {"label": self.target.label, "accuracy_ideal": self.ideal.accuracy}
+        rest = own.keys() - {"scores", "target", "ideal"}
+        return table | {name: value for name, value in own.items() if name in rest}
 
 
 def deploy(
@@ -94,7 +100,7 @@ def deploy(
         samples: Test images, a stratified sample chosen by the target's seed; all of
             the run where left out.
         folder: Where expectations are kept job by job, so that a call that was
-            interrupted goes on; nothing is kept where left out.
+            interrupted goes on, and the scores; nothing is kept where left out.
         progress: Told after each job.
         measure: What gives the expectations in place of a simulator (see `submit`).
 
@@ -124,18 +130,21 @@ def deploy(
         trained = jax.tree.leaves(nnx.state(model, nnx.Param))
         made_of = [images.images, *weights, *map(np.asarray, trained)]
     description = cattrs.unstructure(target) | {"jobs_of": digest_of(made_of)}
+    if target.mitigation == "none":  # as in folders from before there was any
+        del description["mitigation"]
     jobs = Jobs(folder, description) if folder else None
     if target.is_pennylane:
         elsewhere = in_evaluation_mode(load_model(run, device=target.config))
         run_job = functools.partial(_on_pennylane, jax.jit(elsewhere.block))
     else:
         run_job = functools.partial(_on_qiskit, model.circuit_layers, target)
-    start = time.perf_counter()
     if measure:
+        start = time.perf_counter()
         measured = measure(model.circuit_layers, features, jobs, progress)
+        seconds = time.perf_counter() - start
     else:
-        measured = _measured(run_job, features, jobs, progress)
-    seconds = time.perf_counter() - start
+        size = CHUNK // len(parse_mitigation(target.mitigation).scales)
+        measured, seconds = _measured(run_job, features, jobs, progress, max(1, size))
     logits, ideal = (
         np.asarray(model.logits(jnp.asarray(features), jnp.asarray(results)))
         for results in (measured, exact)
@@ -143,16 +152,38 @@ def deploy(
     flips = logits.argmax(axis=1) != ideal.argmax(axis=1)
     first, second = np.sort(softmax(ideal, axis=1), axis=1)[:, :-3:-1].T
     margins = first - second
-    return Deployment(
+    n_circuits = math.prod(features.shape[1:-1]) * len(model.circuit_layers)
+    found = Deployment(
         target=target,
         scores=score(logits, images.labels),
         ideal=score(ideal, images.labels),
         flipped=float(flips.mean()),
         margin_flipped=_median(margins[flips]),
         margin_kept=_median(margins[~flips]),
-        circuits_per_image=math.prod(features.shape[1:-1]) * len(model.circuit_layers),
+        circuits_per_image=n_circuits * len(parse_mitigation(target.mitigation).scales),
+        two_qubit_gates=_two_qubit_gates(model.circuit_layers, target),
         seconds=seconds,
     )
+    if jobs:
+        jobs.write_scores({"model": run.result.model} | found.as_table())
+    return found
+
+
+def deployment_folder(
+    run: Run, target: Target, samples: int | None = None, *, submitted: bool = False
+) -> Path:
+    """Where a run directory keeps what came of a target, and a report looks for it.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> run = SimpleNamespace(directory=Path("run"))
+        >>> str(deployment_folder(run, Target("FakeTorino", shots=1024), 500))
+        'run/deployments/fake-torino-1-024-shots-500-seed0'
+    """
+    name = re.sub(r"[^a-z0-9.]+", "-", target.label.lower())
+    name += "-submitted" if submitted else ""
+    name += f"-{samples or 'all'}-seed{target.seed}"
+    return run.directory / "deployments" / name
 
 
 def check_has_circuit(run: Run) -> None:
@@ -182,19 +213,26 @@ RunJob = Callable[[int, np.ndarray], np.ndarray]
 
 
 def _measured(
-    run_job: RunJob, features: np.ndarray, jobs: Jobs | None, progress: Progress
-) -> np.ndarray:
-    """The expectations of all circuits, (n, ..., n_results), from the target."""
+    run_job: RunJob,
+    features: np.ndarray,
+    jobs: Jobs | None,
+    progress: Progress,
+    size: int,
+) -> tuple[np.ndarray, float]:
+    """The expectations of all circuits, (n, ..., n_results), and their seconds."""
     found = []
-    for number, first in enumerate(range(0, len(features), CHUNK)):
-        known = jobs.read(number) if jobs else None
+    for number, first in enumerate(range(0, len(features), size)):
+        known = jobs.read_timed(number) if jobs else None
         if known is None:
-            known = run_job(number, features[first : first + CHUNK])
+            start = time.perf_counter()
+            values = run_job(number, features[first : first + size])
+            known = values, time.perf_counter() - start
             if jobs:
-                jobs.write(number, known)
+                jobs.write(number, *known)
         found.append(known)
-        progress(min(first + CHUNK, len(features)), len(features))
-    return np.concatenate(found)
+        progress(min(first + size, len(features)), len(features))
+    parts, seconds = zip(*found, strict=True)
+    return np.concatenate(parts), sum(seconds)
 
 
 def _on_pennylane(
@@ -218,10 +256,25 @@ def _on_qiskit(
             target.shots,
             weights=np.asarray(layer.weights["weights"][...]),
             seed=int(seed) // 2,  # Aer takes 31 bits
+            mitigation=parse_mitigation(target.mitigation),
         )
         found = np.asarray(jax.vmap(function)(share.reshape(-1, share.shape[-1])))
         results.append(found.reshape(*share.shape[:-1], -1))
     return np.concatenate(results, axis=-1)
+
+
+def _two_qubit_gates(layers: Layers, target: Target) -> int | None:
+    """The gates on two qubits of one of each of the circuits, as they run."""
+    if not target.errors or target.is_ibm:
+        return None
+    n_gates = 0
+    for layer in layers:
+        weights = np.asarray(layer.weights["weights"][...])
+        n_qubits = layer.circuit.n_qubits
+        backend = simulator_of(target.device, target.noise, n_qubits=n_qubits)
+        (circuit,) = transpiled([template_of(layer.circuit, weights).circuit], backend)
+        n_gates += circuit.num_nonlocal_gates()
+    return n_gates
 
 
 @functools.partial(jax.jit, static_argnums=0)

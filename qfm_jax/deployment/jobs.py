@@ -1,7 +1,8 @@
 """What the jobs of an evaluation gave, on disk: what is paid for is not lost.
 
 jobs.json          what the jobs are of: target, weights and features
-job-N.json         the expectations that job N gave
+job-N.json         the expectations that job N gave, and its seconds
+scores.json        what came out, as `Deployment.as_table` has it
 submitted-N.json   how job N was sent to an IBM device, and its id there
 lock               held while jobs are sent
 """
@@ -108,19 +109,32 @@ class Jobs:
 
     def read(self, number: int) -> np.ndarray | None:
         """The expectations of a job; None where it has not been run."""
+        found = self.read_timed(number)
+        return found and found[0]
+
+    def read_timed(self, number: int) -> tuple[np.ndarray, float] | None:
+        """The expectations of a job and its seconds; None where it has not been run."""
         path = self._path(number)
         if not path.exists():
             return None
         table = _read(path)
         try:
-            return np.array(table["expectations"], float)
+            values = np.array(table["expectations"], float)
+            return values, float(table.get("seconds", 0.0))  # not in the oldest files
         except (KeyError, ValueError, TypeError) as error:
             raise _damaged(path, error) from error
 
-    def write(self, number: int, expectations: np.ndarray) -> None:
-        """Keeps the expectations of a job: the whole file, or none."""
-        table = {"format": FORMAT, "expectations": expectations.tolist()}
+    def write(
+        self, number: int, expectations: np.ndarray, seconds: float = 0.0
+    ) -> None:
+        """Keeps the expectations of a job, and its time: the whole file, or none."""
+        table = {"format": FORMAT, "seconds": seconds}
+        table["expectations"] = expectations.tolist()
         write_json(self._path(number), table)
+
+    def write_scores(self, table: Mapping[str, Any]) -> None:
+        """Keeps what came out of all jobs, for a report."""
+        write_json(self.folder / "scores.json", {"format": FORMAT, **table})
 
     def submission(self, number: int) -> Submission | None:
         """How a job was sent; None where it was not."""

@@ -23,7 +23,8 @@ from ..circuits import VariationalCircuit
 from ..circuits.qiskit_export import Traced, append, observables_of, record
 from ..circuits.qiskit_gates import Gate
 from ..devices import JaxFunction
-from .primitives import Run, exact_run, sampled_run, simulator
+from .mitigation import Mitigation
+from .primitives import UNMITIGATED, Run, exact_run, sampled_run, simulator
 
 
 def estimator_function(
@@ -34,6 +35,7 @@ def estimator_function(
     weights: ArrayLike | None = None,
     sampler: Any = None,
     seed: int | None = None,
+    mitigation: Mitigation = UNMITIGATED,
 ) -> JaxFunction:
     """Makes the function that runs a circuit on a Qiskit backend, for one sample.
 
@@ -47,13 +49,15 @@ def estimator_function(
         circuit: A circuit of this project, or any object of that protocol.
         backend: What the circuit is transpiled for and runs on; by default Aer's state
             vectors. Without shots it must be an AerSimulator; with a noise model it
-            computes the density matrix then.
+            computes the density matrix then, and what faulty read-out makes of it.
         shots: Measurements of each circuit; None for exact expectations.
         weights: Numbers of shape weights_shape to fix, such as those that training
             found. The function then takes `inputs` alone.
         sampler: The SamplerV2 that runs the circuits of another backend; by default the
             one of qiskit-ibm-runtime.
         seed: Seed of Aer's outcomes, the same for each call.
+        mitigation: What is done against the backend's errors; each scale of the noise
+            is a job of its own.
 
     Returns:
         A jitted `function(inputs, weights)`, as `as_jax_function` makes it, to
@@ -83,10 +87,13 @@ def estimator_function(
     if shots is not None:
         sampler = sampler or _sampler_of(backend)
         run = sampled_run(
-            built, angles, observables, shots, backend, sampler=sampler, seed=seed
+            *(built, angles, observables, shots, backend),
+            sampler=sampler,
+            seed=seed,
+            mitigation=mitigation,
         )
     elif isinstance(backend, AerSimulator):
-        run = exact_run(built, angles, observables, backend)
+        run = exact_run(built, angles, observables, backend, mitigation=mitigation)
     else:
         must = "be given for a backend that is no AerSimulator"
         raise input_error("shots", must, "is None")

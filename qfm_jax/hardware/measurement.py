@@ -9,6 +9,8 @@ from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
 
+from .readout import ReadoutErrors, corrections
+
 Counts = dict[int, int]
 """How often each outcome was measured; bit i of it is qubit i."""
 
@@ -41,19 +43,31 @@ class Measurement:
     """What the observables are made of."""
 
     def expectations(
-        self, counts: Iterable[Sequence[Counts]], n_circuits: int
+        self,
+        counts: Iterable[Sequence[Counts]],
+        n_circuits: int,
+        errors: Sequence[ReadoutErrors] | None = None,
     ) -> np.ndarray:
         """The expectations (n_circuits, n_observables).
 
         Args:
             counts: For each basis the outcomes of each of the circuits.
             n_circuits: Circuits, which observables without a word need to know.
+            errors: For each basis the read-out errors of the circuit's qubits, to be
+                undone; left as they are where left out.
+
+        Raises:
+            InputError: For bits that say nothing.
         """
         values: dict[str, np.ndarray] = {}
-        for words, found in zip(self.words, counts, strict=True):
-            masks = np.array([_support(word) for word in words])
-            parities = np.array([_parities(one, masks) for one in found])
-            values |= dict(zip(words, parities.T, strict=True))
+        known = [None] * len(self.words) if errors is None else errors
+        for words, found, own in zip(self.words, counts, known, strict=True):
+            if own is None:
+                masks = np.array([_support(word) for word in words])
+                means = [_parities(one, masks) for one in found]
+            else:
+                means = [_corrected(one, words, corrections(own)) for one in found]
+            values |= dict(zip(words, np.array(means).T, strict=True))
         columns = [values[word] for word in self.sums.words]
         table = np.reshape(columns, (len(columns), n_circuits)).T
         return self.sums.of(table)
@@ -151,3 +165,18 @@ def _parities(counts: dict[int, int], masks: np.ndarray) -> np.ndarray:
     outcomes, weights = np.array(list(counts)), np.array(list(counts.values()))
     signs = 1 - 2.0 * (np.bitwise_count(outcomes & masks[:, None]) % 2)
     return signs @ weights / weights.sum()
+
+
+def _corrected(
+    counts: Counts, words: Sequence[str], maps: Sequence[tuple[float, float]]
+) -> np.ndarray:
+    """Means of words whose letter on qubit q is a Z + b, with (a, b) = maps[q].
+
+    The outcomes of `corrected_operator`, without its terms: they factor by qubits.
+    """
+    outcomes, weights = np.array(list(counts)), np.array(list(counts.values()))
+    bits = outcomes[:, None] >> np.arange(len(maps)) & 1
+    factors = (1 - 2.0 * bits) * [a for a, _ in maps] + [b for _, b in maps]
+    is_in = np.array([[letter != "I" for letter in reversed(word)] for word in words])
+    values = np.where(is_in[:, None, :], factors, 1.0).prod(axis=-1)
+    return values @ weights / weights.sum()

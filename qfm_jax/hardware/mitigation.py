@@ -1,15 +1,49 @@
-"""Zero-noise extrapolation: more noise on purpose, then a fit back to none."""
+"""Mitigation by name; zero-noise extrapolation: more noise, then a fit to none."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 from qiskit import QuantumCircuit, transpile
 
-from .._checks import check_at_least, check_shape, input_error
+from .._checks import check_at_least, check_one_of, check_shape, input_error
 
 SCALES = (1, 3, 5)
 """Odd factors by which folding multiplies the gates."""
+
+MITIGATIONS = ("none", "readout", "zne", "readout+zne")
+"""Names of `parse_mitigation`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Mitigation:
+    """What is done to expectation values against errors of a backend."""
+
+    readout: bool = False
+    """Whether read-out errors that the backend states are undone: (1 / s)^w times the
+    standard error for a word on w qubits (see `corrected_operator`)."""
+    scales: tuple[int, ...] = (1,)
+    """Factors of the gates; with more than one, expectations are extrapolated to 0.
+    With 1, 3, 5 and as many shots for each the standard error is 2.3 times larger."""
+
+
+def parse_mitigation(name: str) -> Mitigation:
+    """Reads a mitigation from its name.
+
+    Args:
+        name: `readout`, correction of read-out errors; `zne`, zero-noise extrapolation
+            from the scales 1, 3, 5; `readout+zne`; or `none`.
+
+    Raises:
+        InputError: For anything else, with the nearest names.
+
+    Example:
+        >>> parse_mitigation("readout+zne")
+        Mitigation(readout=True, scales=(1, 3, 5))
+    """
+    check_one_of("mitigation", name, MITIGATIONS)
+    return Mitigation("readout" in name, SCALES if "zne" in name else (1,))
 
 
 def fold(circuit: QuantumCircuit, scale: int) -> QuantumCircuit:
@@ -24,8 +58,11 @@ def fold(circuit: QuantumCircuit, scale: int) -> QuantumCircuit:
     mitigation", arXiv 2005.10921.
 
     Args:
-        circuit: Transpiled, without measurements; parameters may be free.
+        circuit: Transpiled; parameters may be free. Measurements at its end stay there.
         scale: Odd, at least 1.
+
+    Returns:
+        The folded circuit; the same object at scale 1.
 
     Raises:
         InputError: For an even scale.
@@ -40,14 +77,18 @@ def fold(circuit: QuantumCircuit, scale: int) -> QuantumCircuit:
     if scale % 2 == 0:
         must = "be odd: a circuit, and pairs of its inverse and itself"
         raise input_error("scale", must, f"is {scale}")
-    folded = circuit.copy()
+    if scale == 1:
+        return circuit
+    gates, measurement = without_measurement(circuit)
+    folded = gates.copy()
     for _ in range(scale // 2):
         # Without a barrier, runs of gates would be merged somewhere on the way.
         folded.barrier()
-        folded.compose(circuit.inverse(), inplace=True)
+        folded.compose(gates.inverse(), inplace=True)
         folded.barrier()
-        folded.compose(circuit, inplace=True)
-    basis = sorted({*circuit.count_ops(), "rz"} - {"barrier"})
+        folded.compose(gates, inplace=True)
+    folded.compose(measurement, inplace=True)
+    basis = sorted({*gates.count_ops(), "rz"} - {"barrier"})
     return transpile(folded, basis_gates=basis, optimization_level=0)
 
 
@@ -85,3 +126,21 @@ def extrapolate(
         raise input_error("scales", must, f"has {len(x)}")
     fitted = np.polynomial.polynomial.polyfit(x, y.reshape(len(x), -1), order)
     return fitted[0].reshape(y.shape[1:])
+
+
+def without_measurement(
+    circuit: QuantumCircuit,
+) -> tuple[QuantumCircuit, QuantumCircuit]:
+    """The gates of a circuit, and the measurements at its end, both on all its wires.
+
+    Example:
+        >>> circuit = QuantumCircuit(2)
+        >>> circuit.measure_all()
+        >>> [dict(part.count_ops()) for part in without_measurement(circuit)]
+        [{'barrier': 1}, {'measure': 2}]
+    """
+    gates, measurement = circuit.copy_empty_like(), circuit.copy_empty_like()
+    measurement.global_phase = 0
+    for one in circuit.data:
+        (measurement if one.operation.name == "measure" else gates).append(one)
+    return gates, measurement

@@ -59,8 +59,10 @@ class NoisyCircuit(Rewritten):
 
     Raises:
         InputError: For the noise of a backend, which holds for a transpiled circuit; as
-            it is called, for gates that a matrix defines: how many gates they are, only
-            a transpiler says.
+            it is called, for gates that a matrix or amplitudes define
+            (`UnitaryLayers`, `HamiltonianReuploading`, `AmplitudeEmbedding`). They are
+            no gates of a device; of how many they consist, and how much noise follows
+            them, only a transpiler says, for numbers and not for traced weights.
 
     Example:
         >>> from qfm_jax import AngleEmbedding, Circuit, RealAmplitudes, as_jax_function
@@ -170,8 +172,10 @@ def native(operations: list[Operator]) -> Iterator[Gate]:
             yield from native(operation.decomposition())
         else:
             must = "consist of gates on one and two qubits, which noise can follow"
-            was = f"has a {gate.name} on wires {list(gate.wires)}"
-            cure = "Noise on Qiskit Aer takes it: there it is transpiled first."
+            was = f"has a {gate.name} on wires {list(gate.wires)}, no gate of a device"
+            cure = "Train without noise or with layers of gates, such as "
+            cure += "StronglyEntanglingLayers; noise on Qiskit Aer, as `qfm evaluate` "
+            cure += "has it, takes the trained circuit, which is transpiled first."
             raise input_error("circuit", must, was, cure)
 
 

@@ -6,13 +6,22 @@ from typing import Any
 import numpy as np
 from qiskit import QuantumCircuit, transpile
 from qiskit.circuit import Parameter
-from qiskit.quantum_info import Pauli, SparsePauliOp
+from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer import AerSimulator
 
 from .measurement import Counts, columns, counts_of, measurement_of, sums_of
+from .mitigation import Mitigation, extrapolate, fold, without_measurement
+from .readout import (
+    ReadoutErrors,
+    corrected_operator,
+    read_out_operator,
+    readout_errors_of,
+)
 
 Run = Callable[[np.ndarray], np.ndarray]
 """From angles (n_circuits, n_angles) to expectations (n_circuits, n_observables)."""
+
+UNMITIGATED = Mitigation()
 
 MOST_IN_A_JOB = 5000
 """Circuits of one job; a larger batch is split, so that its results fit the memory."""
@@ -37,16 +46,20 @@ def exact_run(
     parameters: Sequence[Parameter],
     observables: Sequence[SparsePauliOp],
     backend: AerSimulator,
+    *,
+    mitigation: Mitigation = UNMITIGATED,
 ) -> Run:
     """Makes the function that computes expectations without shots, on Aer.
 
-    With a noise model they are those of the density matrix.
+    With a noise model they are those of the density matrix, read out with the model's
+    errors: the mean of what `sampled_run` gives.
 
     Args:
         circuit: Parameterised, without measurements; transpiled here, once.
         parameters: The circuit's parameters, in the order of the angles.
         observables: What is measured, on the circuit's own qubits.
         backend: An AerSimulator.
+        mitigation: What is done against the backend's errors.
 
     Example:
         >>> built, angle = QuantumCircuit(1), Parameter("angle")
@@ -57,31 +70,43 @@ def exact_run(
                [-1.]])
     """
     total = sums_of(observables)
-    built = transpiled([circuit], backend)[0]
-    layout = built.layout
-    places = layout.final_index_layout() if layout else range(circuit.num_qubits)
-    # On some of the active qubits Aer 0.17.2 gives wrong values where it has left out
-    # idle ones before them; on all of them it is right.
-    active = {built.find_bit(qubit).index for one in built.data for qubit in one.qubits}
-    active |= set(places)
-    for word in total.words:
-        letters = dict(zip(places, reversed(word), strict=True))
-        pauli = Pauli(
-            "".join(letters.get(i, "I") for i in sorted(active, reverse=True))
-        )
-        built.save_expectation_value(pauli, sorted(active), label=word)
     options = {}
-    if getattr(backend.options, "noise_model", None) is not None:
+    if getattr(backend.options, "noise_model", None) is None:
+        words, built = [total.words], transpiled([circuit], backend)
+        places = [_places(one, circuit.num_qubits) for one in built]
+        operators = [[SparsePauliOp(word) for word in total.words]]
+    else:
+        # The circuits that shots would measure: their rotations have noise too, and
+        # the transpiler chooses qubits by the errors of their read-out.
         options["method"] = "density_matrix"
+        measurement = measurement_of(circuit, observables)
+        words, built = measurement.words, transpiled(measurement.circuits, backend)
+        places = [_places(one, circuit.num_qubits) for one in built]
+        errors = _errors_of(places, backend)
+        operators = [
+            [_read_out(word, own, mitigation) for word in group]
+            for group, own in zip(words, errors, strict=True)
+        ]
+    scaled = []
+    for scale in mitigation.scales:
+        folded = [fold(without_measurement(one)[0], scale) for one in built]
+        parts = zip(folded, places, words, operators, strict=True)
+        scaled.append([_saving(*part) for part in parts])
+
+    def values(circuits: list[QuantumCircuit], angles: np.ndarray) -> np.ndarray:
+        binds = [_binds(one, parameters, angles)[0] for one in circuits]
+        result = backend.run(circuits, parameter_binds=binds, **options).result()
+        n_results = len(angles) if parameters else 1
+        _check(result, n_results * len(circuits))
+        found: dict[str, list[float]] = {}
+        for k, group in enumerate(words):
+            data = [result.data(k * n_results + i) for i in range(n_results)]
+            found |= {word: [one[word] for one in data] for word in group}
+        table = np.reshape([found[word] for word in total.words], (-1, n_results)).T
+        return np.broadcast_to(total.of(table), (len(angles), len(observables)))
 
     def run(angles: np.ndarray) -> np.ndarray:
-        binds = _binds(built, parameters, angles)
-        result = backend.run(built, parameter_binds=binds, **options).result()
-        n_results = len(angles) if parameters else 1
-        _check(result, n_results)
-        table = [[result.data(i)[w] for w in total.words] for i in range(n_results)]
-        values = np.reshape(table, (n_results, len(total.words)))
-        return np.broadcast_to(total.of(values), (len(angles), len(observables)))
+        return _extrapolated(mitigation, [values(one, angles) for one in scaled])
 
     return _in_parts(run)
 
@@ -95,10 +120,12 @@ def sampled_run(
     *,
     sampler: Any = None,
     seed: int | None = None,
+    mitigation: Mitigation = UNMITIGATED,
 ) -> Run:
     """Makes the function that estimates expectations from shots.
 
-    Words that can be measured together are, in one circuit; all circuits are one job.
+    Words that can be measured together are, in one circuit; all circuits are one job,
+    and one more for each further scale of the noise.
 
     Args:
         circuit: Parameterised, without measurements; transpiled here, once.
@@ -108,6 +135,7 @@ def sampled_run(
         backend: What the circuit is transpiled for; an AerSimulator also runs it.
         sampler: A SamplerV2 that runs it; needed unless the backend is an AerSimulator.
         seed: Seed of Aer's outcomes, the same for each call.
+        mitigation: What is done against the backend's errors.
 
     Example:
         >>> built, angle = QuantumCircuit(1), Parameter("angle")
@@ -119,30 +147,98 @@ def sampled_run(
     """
     measurement = measurement_of(circuit, observables)
     built = transpiled(measurement.circuits, backend)
+    errors = None
+    if mitigation.readout:
+        places = [_places(one, circuit.num_qubits) for one in built]
+        errors = _errors_of(places, backend)
+    scaled = {s: [fold(one, s) for one in built] for s in mitigation.scales}
 
-    def counts(angles: np.ndarray, n_results: int) -> Iterator[list[Counts]]:
+    def counts(
+        scale: int, angles: np.ndarray, n_results: int
+    ) -> Iterator[list[Counts]]:
         """For each basis the outcomes of each circuit."""
+        circuits = scaled[scale]
         if sampler is not None:
-            pubs = [(one, columns(one, parameters, angles)) for one in built]
+            pubs = [(one, columns(one, parameters, angles)) for one in circuits]
             for result in sampler.run(pubs, shots=shots).result():
                 yield counts_of(result, len(angles))
             return
-        binds = [_binds(one, parameters, angles)[0] for one in built]
+        binds = [_binds(one, parameters, angles)[0] for one in circuits]
         job = backend.run(
-            built, parameter_binds=binds, shots=shots, seed_simulator=seed
+            circuits,
+            parameter_binds=binds,
+            shots=shots,
+            seed_simulator=_seed_of(seed, scale),
         )
         result = job.result()
-        _check(result, n_results * len(built))
+        _check(result, n_results * len(circuits))
         for first in range(0, len(result.results), n_results):
             found = [result.data(first + i)["counts"] for i in range(n_results)]
             yield [{int(key, 16): n for key, n in one.items()} for one in found]
 
-    def run(angles: np.ndarray) -> np.ndarray:
+    def values(scale: int, angles: np.ndarray) -> np.ndarray:
         n_results = len(angles) if parameters else 1
-        found = measurement.expectations(counts(angles, n_results), n_results)
+        outcomes = counts(scale, angles, n_results)
+        found = measurement.expectations(outcomes, n_results, errors)
         return np.broadcast_to(found, (len(angles), len(observables)))
 
+    def run(angles: np.ndarray) -> np.ndarray:
+        return _extrapolated(mitigation, [values(scale, angles) for scale in scaled])
+
     return _in_parts(run)
+
+
+def _places(circuit: QuantumCircuit, n_qubits: int) -> list[int]:
+    """Where the qubits of a circuit lie at its end, after transpilation."""
+    layout = circuit.layout
+    return layout.final_index_layout() if layout else list(range(n_qubits))
+
+
+def _errors_of(places: Sequence[Sequence[int]], backend: Any) -> list[ReadoutErrors]:
+    """The read-out errors at these places of a backend."""
+    every = readout_errors_of(backend)
+    return [[every[place] for place in own] for own in places]
+
+
+def _read_out(
+    word: str, errors: ReadoutErrors, mitigation: Mitigation
+) -> SparsePauliOp:
+    """What the read-out makes of a word that is measured in its basis."""
+    operator = SparsePauliOp("".join("I" if x == "I" else "Z" for x in word))
+    if mitigation.readout:
+        operator = corrected_operator(operator, errors)
+    return read_out_operator(operator, errors)
+
+
+def _saving(
+    circuit: QuantumCircuit,
+    places: Sequence[int],
+    words: Sequence[str],
+    operators: Sequence[SparsePauliOp],
+) -> QuantumCircuit:
+    """The circuit, and the order to Aer to compute each operator's expectation."""
+    # On some of the active qubits Aer 0.17.2 gives wrong values where it has left out
+    # idle ones before them; on all of them it is right.
+    active = {circuit.find_bit(q).index for one in circuit.data for q in one.qubits}
+    found = sorted(active | set(places))
+    order = [found.index(place) for place in places]
+    saving = circuit.copy()
+    for word, operator in zip(words, operators, strict=True):
+        placed = operator.apply_layout(order, len(found))
+        saving.save_expectation_value(placed, found, label=word)
+    return saving
+
+
+def _seed_of(seed: int | None, scale: int) -> int | None:
+    """Outcomes of several scales are independent; those of scale 1 have the seed."""
+    if seed is None or scale == 1:
+        return seed
+    return int(np.random.SeedSequence([seed, scale]).generate_state(1)[0]) // 2
+
+
+def _extrapolated(mitigation: Mitigation, values: list[np.ndarray]) -> np.ndarray:
+    """The values at no noise from those at each scale."""
+    return values[0] if len(values) == 1 else extrapolate(mitigation.scales, values)
 
 
 def _in_parts(run: Run) -> Run:

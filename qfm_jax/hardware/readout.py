@@ -7,8 +7,10 @@ its exact or sampled expectation has them.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from qiskit.quantum_info import SparsePauliOp
+from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel
 
 from .._checks import check_range, input_error
@@ -40,6 +42,24 @@ def readout_errors(noise: Noise | str | NoiseModel, n_qubits: int) -> ReadoutErr
             for (qubit,) in error.get("gate_qubits", ()):
                 own[qubit] = found
     return [own.get(qubit, every) for qubit in range(n_qubits)]
+
+
+def readout_errors_of(backend: Any) -> ReadoutErrors:
+    """The read-out errors that a backend has, or states, for each of its qubits.
+
+    Args:
+        backend: An AerSimulator, by its noise model; or another backend of Qiskit, by
+            its calibration.
+
+    Example:
+        >>> from .simulators import simulator_of
+        >>> readout_errors_of(simulator_of(noise="readout:0.02"))[:2]
+        [(0.02, 0.02), (0.02, 0.02)]
+    """
+    if isinstance(backend, AerSimulator):
+        model = backend.options.noise_model
+        return readout_errors(model or NoiseModel(), backend.num_qubits)
+    return readout_errors(NoiseModel.from_backend(backend), backend.num_qubits)
 
 
 def read_out_operator(operator: SparsePauliOp, errors: ReadoutErrors) -> SparsePauliOp:
@@ -89,15 +109,28 @@ def corrected_operator(operator: SparsePauliOp, errors: ReadoutErrors) -> Sparse
         >>> read_out_operator(corrected, errors).equiv(SparsePauliOp("Z"))
         True
     """
+    return _mapped(operator, corrections(_checked(operator, errors)))
+
+
+def corrections(errors: ReadoutErrors) -> list[tuple[float, float]]:
+    """What undoes the errors of each qubit: (a, b) that put a Z + b in the place of Z.
+
+    Raises:
+        InputError: For bits that say nothing.
+
+    Example:
+        >>> corrections([(0.125, 0.375)])
+        [(2.0, -0.5)]
+    """
     maps = []
-    for wrong0, wrong1 in _checked(operator, errors):
+    for wrong0, wrong1 in errors:
         scale = _scale(wrong0, wrong1)
         if abs(scale) < 1e-3:
             must = "leave some information in each bit: P(1|0) + P(0|1) below 1"
             was = f"has a qubit with {wrong0:g} and {wrong1:g}"
             raise input_error("errors", must, was)
         maps.append((1 / scale, (wrong0 - wrong1) / scale))
-    return _mapped(operator, maps)
+    return maps
 
 
 def _scale(wrong0: float, wrong1: float) -> float:

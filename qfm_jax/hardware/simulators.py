@@ -1,5 +1,6 @@
 """Aer as a named backend behaves: without errors, with noise, or as a device."""
 
+import functools
 from typing import Any
 
 from qiskit_aer import AerSimulator
@@ -14,10 +15,11 @@ MOST_QUBITS_MIXED = 11
 chooses beyond, and states take another way through the noise with each shot."""
 
 
+@functools.lru_cache(maxsize=16)  # a fake backend takes seconds to make
 def simulator_of(
     backend: str = AER, noise: Noise | str = "none", *, n_qubits: int = 1
 ) -> AerSimulator:
-    """Makes the simulator of a backend.
+    """Makes the simulator of a backend, the same one for the same arguments.
 
     Args:
         backend: `aer`, or a fake backend, whose gates, couplings and errors it has.

@@ -36,7 +36,8 @@ class NoisyQuantumLayer(nnx.Module):
 
     Raises:
         InputError: For noise that is no mixture of Pauli gates, fewer than one
-            trajectory, and all that QuantumLayer refuses.
+            trajectory, all that QuantumLayer refuses; as it is called, for circuits
+            with gates that a matrix or amplitudes define (see `NoisyCircuit`).
 
     Example:
         >>> from qfm_jax.circuits import AngleEmbedding, Circuit, RealAmplitudes

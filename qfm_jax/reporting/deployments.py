@@ -1,6 +1,12 @@
-"""One model on several devices -> a table, and a figure."""
+"""One model on several devices -> a table, and a figure.
 
-from collections.abc import Sequence
+A record is what `Deployment.as_table` gives: plain values, as they lie in files.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -8,12 +14,40 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .._checks import input_error
-from ..deployment import Deployment
+from .._checks import InputError, input_error
+from ..runs import FORMAT
 from .style import COLORS, MUTED, WIDE, house_style, lay_out
 
+Record = Mapping[str, Any]
 
-def deployment_table(deployments: Sequence[Deployment]) -> Table:
+
+def read_deployments(directory: Path) -> list[dict[str, Any]]:
+    """Reads what a run directory keeps of its evaluations on devices, by their folders.
+
+    Raises:
+        InputError: For a damaged file, or one of another version.
+    """
+    paths = sorted((directory / "deployments").glob("*/scores.json"))
+    return [read_table(path) for path in paths]
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Reads a JSON file that `qfm evaluate` or `qfm cost` wrote into a run directory.
+
+    Raises:
+        InputError: If it is damaged, or of another version.
+    """
+    try:
+        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if table.pop("format") != FORMAT:
+            raise ValueError("it is of another version")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        cure = "Remove it; the command that wrote it makes a new one."
+        raise InputError(f"{path} is damaged: {error!r}. {cure}") from error
+    return table
+
+
+def deployment_table(records: Sequence[Record]) -> Table:
     """The devices for a terminal of 80 columns, in the order in which they ran."""
     table = Table(
         box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False
@@ -22,50 +56,75 @@ def deployment_table(deployments: Sequence[Deployment]) -> Table:
     names = ("Accuracy, %\n95 % interval", "Images", "Flipped\n%", "Margin\n", "s")
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
-    for deployment in deployments:
-        scores = deployment.scores
-        low, high = scores.accuracy_interval
-        margin = deployment.margin_flipped
+    for record in records:
+        low, high = record["accuracy_interval"]
+        margin = record["margin_flipped"]
         table.add_row(
-            Text(deployment.target.label),
-            f"{100 * scores.accuracy:.2f} ({100 * low:.2f}\u2013{100 * high:.2f})",
-            f"{scores.n_test:,}",
-            f"{100 * deployment.flipped:.2f}",
+            Text(record["label"]),
+            f"{100 * record['accuracy']:.2f} ({100 * low:.2f}\u2013{100 * high:.2f})",
+            f"{record['n_test']:,}",
+            f"{100 * record['flipped']:.2f}",
             "" if margin is None else f"{margin:.2f}",
-            f"{deployment.seconds:,.1f}",
+            f"{record['seconds']:,.1f}",
         )
     return table
 
 
-def plot_deployments(deployments: Sequence[Deployment]) -> Figure:
+def plot_deployments(records: Sequence[Record]) -> Figure:
     """Draws the accuracy on each device with its 95 % interval, beside the exact one.
 
     Raises:
-        InputError: If there are no deployments.
+        InputError: If there are no records.
     """
-    if not deployments:
-        raise input_error("deployments", "hold at least one", "is empty")
-    accuracy = 100 * np.array([d.scores.accuracy for d in deployments])
-    limits = 100 * np.array([d.scores.accuracy_interval for d in deployments])
-    ideal = 100 * deployments[0].ideal.accuracy
-    rows = np.arange(len(deployments))
+    if not records:
+        raise input_error("records", "hold at least one", "is empty")
+    rows = np.arange(len(records))
+    is_mitigated = np.array([record["mitigation"] != "none" for record in records])
     with house_style():
-        size = (WIDE, 1.4 + 0.42 * len(deployments))
+        size = (WIDE, 1.4 + 0.42 * len(records))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots()
-        axes.axvline(ideal, color=MUTED, linewidth=1, linestyle="--", label="exact")
-        axes.errorbar(
-            accuracy,
-            rows,
-            xerr=np.maximum([accuracy - limits[:, 0], limits[:, 1] - accuracy], 0),
-            color=COLORS[0],
-            marker="o",
-            linestyle="",
-            capsize=4,
-        )
-        axes.set_yticks(rows, [d.target.label for d in deployments])
+        _draw_exact(axes, records)
+        kinds = (("as measured", "o", ~is_mitigated), ("mitigated", "s", is_mitigated))
+        for color, (name, marker, chosen) in zip(COLORS, kinds, strict=False):
+            own = [
+                record for record, is_in in zip(records, chosen, strict=True) if is_in
+            ]
+            if own:
+                accuracy, errors = accuracies(own)
+                axes.errorbar(
+                    accuracy,
+                    rows[chosen],
+                    xerr=errors,
+                    color=color,
+                    marker=marker,
+                    linestyle="",
+                    capsize=4,
+                    label=name,
+                )
+        axes.set_yticks(rows, [record["label"] for record in records])
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
         axes.set_xlabel("test accuracy (%), with 95 % interval")
-        axes.legend(loc="best")
+        figure.legend(loc="outside upper left", ncols=3)
         return lay_out(figure)
+
+
+def accuracies(records: Sequence[Record]) -> tuple[np.ndarray, np.ndarray]:
+    """Accuracies in per cent (n,), and their distances to the limits (2, n)."""
+    accuracy = 100 * np.array([record["accuracy"] for record in records])
+    limits = 100 * np.array([record["accuracy_interval"] for record in records]).T
+    return accuracy, np.maximum([accuracy - limits[0], limits[1] - accuracy], 0)
+
+
+def _draw_exact(axes: Any, records: Sequence[Record]) -> None:
+    """A mark in each row: each sample of test images has an exact accuracy."""
+    axes.plot(
+        [100 * record["accuracy_ideal"] for record in records],
+        range(len(records)),
+        color=MUTED,
+        marker="|",
+        markersize=18,
+        linestyle="",
+        label="exact, on the same images",
+    )

@@ -15,6 +15,7 @@ from ..runs import Run
 from . import comparison_figures, run_figures
 from .audit_report import audit_content
 from .configuration import config_toml, repeat_command
+from .hardware_section import hardware_section
 from .page import Picture, picture, write_page
 from .pareto import cost_records, pareto_front, plot_pareto
 from .style import looks, save_figure
@@ -25,6 +26,7 @@ SECTIONS = {
     "leaderboard": "Leaderboard",
     "fronts": "Accuracy against cost",
     "audits": "Did the circuit matter?",
+    "hardware": "On other devices",
     "training": "Training",
     "classes": "Classes",
     "calibration": "Calibration",
@@ -136,6 +138,7 @@ def _content(
                 f"{row.label} {100 * row.calibration_error:.1f} %" for row in rows
             ),
         ),
+        "hardware": hardware_section(runs),
         "models": [
             _model(run, look.label) for run, look in zip(runs, looks(runs), strict=True)
         ],
