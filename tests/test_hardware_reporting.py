@@ -1,11 +1,13 @@
 """What devices did to a run, in figures and in the report, from made-up records."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from synthetic_runs import make_run
 
+from qfm_jax import write_report
 from qfm_jax._checks import InputError
 from qfm_jax.reporting.deployments import plot_deployments, read_deployments
 from qfm_jax.reporting.hardware_figures import (
@@ -14,8 +16,8 @@ from qfm_jax.reporting.hardware_figures import (
     plot_accuracy_against_noise,
     plot_accuracy_against_shots,
 )
-from qfm_jax.reporting.hardware_section import hardware_section
-from qfm_jax.reporting.page import environment
+from qfm_jax.reporting.hardware_section import hardware_section, hardware_sentences
+from qfm_jax.reporting.page import _templates
 
 
 def record(accuracy, device="aer", shots=1024, noise="none", mitigation="none", **more):
@@ -134,8 +136,10 @@ def evaluated(tmp_path):
 
 
 def rendered(runs):
-    template = environment().get_template("hardware.html.j2")
-    return template.render(hardware=hardware_section(runs))
+    template = _templates().get_template("sections/hardware.html.j2")
+    sections, unreadable = hardware_section(runs)
+    assert unreadable == []
+    return template.render(hardware=sections)
 
 
 def test_the_report_shows_devices_flips_margins_and_cost(evaluated, tmp_path):
@@ -146,19 +150,37 @@ def test_the_report_shows_devices_flips_margins_and_cost(evaluated, tmp_path):
     assert "1,234" in section
     assert section.count("<img") == 2  # all devices, and accuracy against noise
     assert ">cnn<" not in section
-    assert rendered([make_run("cnn", directory=tmp_path)]).strip() == ""
+    assert hardware_section([make_run("cnn", directory=tmp_path)]) == ([], [])
+
+
+def test_the_summary_says_what_the_worst_device_and_the_cheapest_cost(evaluated):
+    sections, _ = hardware_section([evaluated])
+    assert hardware_sentences(sections) == [
+        "hybrid-cnn classifies 70.0 % of 1,000 test images rightly at worst "
+        "(aer, depolarizing:0.03, 1024 shots), where exact expectations give 90.0 %.",
+        "1,000 test images of hybrid-cnn would take about 262 s of QPU on a device "
+        "like fake_torino.",
+    ]
+
+
+def test_the_page_has_the_section_and_the_answer(evaluated, tmp_path):
+    page = write_report([evaluated], tmp_path / "report.html").read_text()
+    assert '<a href="#hardware">On other devices</a>' in page
+    assert "What would hardware do to it?" in page
 
 
 @pytest.mark.parametrize("text", ["{", '{"format": 9}', "[]"])
-def test_damaged_files_are_named(evaluated, text):
+def test_damaged_files_are_named_and_left_out(evaluated, text, tmp_path):
     (evaluated.directory / "deployments" / "a" / "scores.json").write_text(text)
-    with pytest.raises(
-        InputError, match=r"scores.json is damaged: .* Remove it; the c"
-    ):
-        hardware_section([evaluated])
+    sound = make_run("cnn", directory=tmp_path)
+    sections, (sentence,) = hardware_section([evaluated, sound])
+    assert sections == []
+    assert "left out" in sentence
+    assert re.search(r"scores.json is damaged: .* Remove it; the c", sentence)
 
 
-def test_files_of_another_kind_are_named(evaluated):
+def test_files_of_another_kind_are_named_and_left_out(evaluated):
     (evaluated.directory / "cost.json").write_text('{"format": 1}')
-    with pytest.raises(InputError, match=r"are of another version: .*backends.* again"):
-        hardware_section([evaluated])
+    sections, (sentence,) = hardware_section([evaluated])
+    assert sections == []
+    assert re.search(r"are of another version: .*backends.* again", sentence)

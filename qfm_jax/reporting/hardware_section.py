@@ -1,9 +1,10 @@
 """Runs -> the part of a report that says what devices did to them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._checks import InputError
+from ..hardware.backends import AER
 from ..runs import Run
 from .deployments import plot_deployments, read_deployments, read_table
 from .hardware_figures import hardware_figures
@@ -18,19 +19,50 @@ CAPTIONS = {
 }
 
 
-def hardware_section(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """What the template `hardware.html.j2` shows: the runs that were on devices.
+def hardware_section(
+    runs: Sequence[Run],
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """What `sections/hardware.html.j2` shows: the runs that were on devices.
 
     Scores lie in the folders of `deployments/`, the cost in `cost.json`, both in the
     run directory; runs without either are left out.
 
-    Raises:
-        InputError: For files that are damaged.
+    Returns:
+        Their sections, and a sentence about each run whose files could not be read.
     """
-    sections = [
-        _section(run, look.label) for run, look in zip(runs, looks(runs), strict=True)
-    ]
-    return [section for section in sections if section["rows"] or section["backends"]]
+    sections, sentences = [], []
+    for run, look in zip(runs, looks(runs), strict=True):
+        try:
+            section = _section(run, look.label)
+        except InputError as error:
+            sentences.append(f"What devices did to {look.label} is left out: {error}")
+            continue
+        if section["rows"] or section["backends"]:
+            sections.append(section)
+    return sections, sentences
+
+
+def hardware_sentences(sections: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What devices did to each model, at worst, and what the cheapest would cost."""
+    return [sentence for section in sections for sentence in _sentences(section)]
+
+
+def _sentences(section: Mapping[str, Any]) -> Iterator[str]:
+    label = section["label"]
+    noisy = [r for r in section["rows"] if r["device"] != AER or r["noise"] != "none"]
+    if noisy:
+        worst = min(noisy, key=lambda row: row["accuracy"])
+        yield (
+            f"{label} classifies {100 * worst['accuracy']:.1f} % of "
+            f"{worst['n_test']:,} test images rightly at worst ({worst['label']}), "
+            f"where exact expectations give {100 * worst['accuracy_ideal']:.1f} %."
+        )
+    if section["backends"]:
+        name, cost = min(section["backends"], key=lambda pair: pair[1]["seconds_qpu"])
+        yield (
+            f"{section['cost']['n_test']:,} test images of {label} would take about "
+            f"{cost['seconds_qpu']:,.0f} s of QPU on a device like {name}."
+        )
 
 
 def _section(run: Run, label: str) -> dict[str, Any]:

@@ -15,11 +15,11 @@ from ..runs import Run
 from . import comparison_figures, run_figures
 from .audit_report import audit_content
 from .configuration import config_toml, repeat_command
-from .hardware_section import hardware_section
+from .hardware_section import hardware_section, hardware_sentences
 from .page import Picture, picture, write_page
 from .pareto import cost_records, pareto_front, plot_pareto
 from .style import looks, save_figure
-from .summary import summarize
+from .summary import Answer, summarize
 from .tables import leaderboard, rank
 
 SECTIONS = {
@@ -105,12 +105,16 @@ def _content(
     first = runs[0].result
     rows = leaderboard(runs)
     names = ", ".join(row.label for row in rows)
+    hardware, unreadable = hardware_section(runs)
+    summary = summarize(runs, audits)
+    if sentences := hardware_sentences(hardware):
+        summary.append(Answer("What would hardware do to it?", tuple(sentences)))
     content: dict[str, Any] = {
         "title": _title(runs),
         "class_names": first.class_names,
         "guess_loss": math.log(len(first.class_names)),
-        "summary": summarize(runs, audits),
-        "warnings": [*_warnings(runs), *left_out],
+        "summary": summary,
+        "warnings": [*_warnings(runs), *left_out, *unreadable],
         "rows": rows,
         "machines": {run.result.versions.get("machine") for run in runs},
         "version": first.versions.get("qfm_jax", ""),
@@ -138,7 +142,7 @@ def _content(
                 f"{row.label} {100 * row.calibration_error:.1f} %" for row in rows
             ),
         ),
-        "hardware": hardware_section(runs),
+        "hardware": hardware,
         "models": [
             _model(run, look.label) for run, look in zip(runs, looks(runs), strict=True)
         ],
