@@ -34,6 +34,9 @@ TRAININGS = {
     "amplitude": "amplitude --epochs 12",
     "qcnn": "qcnn --epochs 10",
     "compact-hybrid": "compact-hybrid --epochs 18",
+    "deep-hybrid": "deep-hybrid",
+    "deep-cnn": "deep-cnn",
+    "strong-cnn": "strong-cnn",
     "two classes": "amplitude --classes T-shirt/top Trouser --n-qubits 6 "
     "--layers real-amplitudes --n-layers 7 --learning-rate 0.05 --epochs 10",
 }

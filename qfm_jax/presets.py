@@ -20,6 +20,7 @@ class Preset:
 
 
 FRONT_END = ModelConfig(channels=(16, 32, 64), hidden=(64,), dropout=0.15)
+DEEP = ModelConfig(channels=(16, 32, 64), convolutions=2, normalized=True)
 COMPACT = ModelConfig(channels=(8, 18, 36), hidden=(36,), dropout=0.1)
 PATCHES = ModelConfig(
     patch=2, n_qubits=4, channels=(16, 32), hidden=(64,), dropout=0.15
@@ -31,6 +32,9 @@ PURE = ModelConfig(
 
 FAST = TrainConfig(learning_rate=0.01, clip_norm=0.0)
 """For models that are nothing but a circuit."""
+
+AUGMENTED = TrainConfig(epochs=16, augment=True, max_shift=1)
+"""For deep front ends, which would learn the training images by heart."""
 
 replace = dataclasses.replace
 
@@ -52,9 +56,24 @@ MODELS = {
         "convolutions, then a dense block of 8 units where hybrid-cnn has its circuit",
         replace(FRONT_END, block="dense"),
     ),
+    "deep-cnn": Preset(
+        "six normalised convolutions, images shifted and flipped, then a dense block",
+        replace(DEEP, block="dense"),
+        AUGMENTED,
+    ),
+    "strong-cnn": Preset(
+        "convolutions alone, as good as a few hundred thousand parameters make them",
+        replace(DEEP, channels=(32, 64, 128)),
+        AUGMENTED,
+    ),
     "hybrid-cnn": Preset(
         "the same convolutions, then a circuit of 8 qubits, 2 layers",
         replace(FRONT_END, block="circuit", layers="efficient-su2"),
+    ),
+    "deep-hybrid": Preset(
+        "deep-cnn's convolutions and images, then a circuit of 8 qubits, 2 layers",
+        replace(DEEP, block="circuit", layers="efficient-su2"),
+        AUGMENTED,
     ),
     "compact-hybrid": Preset(
         "a hybrid of 8 qubits and fewer than 20,000 parameters in all",

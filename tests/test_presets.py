@@ -1,5 +1,6 @@
 """The models and comparisons that have a name."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def count(name):
 
 def test_every_model_is_as_small_as_it_says():
     counts = {name: sum(count(name)) for name in MODELS}
+    assert 200_000 < counts.pop("strong-cnn") < 400_000
     assert all(total < 100_000 for total in counts.values())
     assert counts["cnn-2k"] < 2_000 < counts["cnn-10k"] < 10_000
     assert counts["compact-hybrid"] < 20_000
@@ -62,6 +64,15 @@ def test_parameters_of_the_hybrid_and_its_twin_by_hand():
     assert count("hybrid-cnn") == ((2 + 1) * 2 * 8, front + read_out)
     assert count("cnn") == (0, front + 8 * 8 + 8 + read_out)
     assert count("linear") == (0, 784 * 10 + 10)
+
+
+def test_deep_twins_differ_in_their_block_alone():
+    hybrid, classical = (get_preset(f"deep-{kind}") for kind in ("hybrid", "cnn"))
+    dense = dataclasses.replace(
+        hybrid.network, block="dense", layers=classical.network.layers
+    )
+    assert dense == classical.network
+    assert hybrid.training == classical.training
 
 
 @pytest.mark.parametrize("comparison", COMPARISONS.values(), ids=list(COMPARISONS))
