@@ -119,7 +119,8 @@ def test_a_rehearsal_has_the_errors_of_the_device(run, tmp_path, monkeypatch):
     monkeypatch.setattr(ModelCircuits, "transpiled", transpiled)
     found = sent(run, tmp_path, shots=4000, progress=lambda *now: told.append(now))
     assert told == [(0, 20), (20, 20)]
-    assert names(tmp_path) == ["job-0.json", "jobs.json", "lock", "submitted-0.json"]
+    kept = ["job-0.json", "jobs.json", "lock", "scores.json", "submitted-0.json"]
+    assert names(tmp_path) == kept
     assert found.ideal == deploy(run, Target(), samples=20).ideal
     assert found.scores.n_test == 20
     values = json.loads((tmp_path / "job-0.json").read_text())["expectations"]
