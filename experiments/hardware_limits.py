@@ -26,9 +26,9 @@ from rich.console import Console
 from qfm_jax import Deployment, Target, budget_of, deploy, read_run
 from qfm_jax.deployment import deployment_folder
 from qfm_jax.progress import JobProgress
-from qfm_jax.reporting import save_figure
 from qfm_jax.reporting.deployments import deployment_table
 from qfm_jax.reporting.hardware_figures import hardware_figures
+from qfm_jax.reporting.style import render
 from qfm_jax.runs import Run, machine_versions, write_json
 
 SHOTS = 1024
@@ -85,7 +85,8 @@ def main(argv: list[str] | None = None) -> None:
         console.print(f"{run.result.model}, {run.result.n_parameters:,} parameters")
         console.print(deployment_table(rows))
     for name, figure in hardware_figures(file["rows"], linear=options.linear).items():
-        save_figure(figure, options.out.with_name(f"{options.out.stem}_{name}"))
+        path = options.out.with_name(f"{options.out.stem}_{name}.png")
+        path.write_bytes(render(figure, "png"))
     print(f"Written: {options.out}")
 
 

@@ -77,6 +77,8 @@ def test_noise_has_a_panel_for_each_kind_and_a_line_for_each_mitigation():
 def test_shots_and_gates_have_their_points():
     (axes,) = plot_accuracy_against_shots(FEW).axes
     np.testing.assert_allclose(lines(axes)["as measured"], [(16, 50), (256, 80)])
+    (axes,) = plot_accuracy_against_shots([*NOISY, *FEW, *FAKES]).axes
+    assert list(lines(axes)) == ["as measured"]  # of others there is but one point
     others = [dict(row, model="b", accuracy_ideal=0.7) for row in FAKES]
     (axes,) = plot_accuracy_against_gates(
         [*(dict(row, model="a") for row in FAKES), *others, *NOISY]
@@ -99,8 +101,9 @@ def test_only_what_can_be_compared_is_drawn():
     ):
         with pytest.raises(InputError, match=sentence):
             plot(FEW)
-    with pytest.raises(InputError, match="`records` must hold one with shots"):
-        plot_accuracy_against_shots([record(0.9, shots=None)])
+    for one in (record(0.9, shots=None), record(0.9), record(0.8, noise="x", shots=8)):
+        with pytest.raises(InputError, match="hold a device with two numbers of shots"):
+            plot_accuracy_against_shots([record(0.9), one])
 
 
 def test_mitigated_rows_look_different():

@@ -22,6 +22,9 @@ KINDS = {
 }
 """Noise that one number describes, and that number's name."""
 
+SETTING = ("model", "device", "noise", "mitigation")
+"""What records with other numbers of shots have in common."""
+
 
 def plot_accuracy_against_noise(
     records: Sequence[Record], *, linear: float | None = None
@@ -64,20 +67,21 @@ def plot_accuracy_against_shots(
     """Draws the accuracy against the measurements of each circuit.
 
     Args:
-        records: Those with shots are drawn, a line for each device and noise.
+        records: A line is drawn for each device and noise that was run with several
+            numbers of shots.
         linear: As for `plot_accuracy_against_noise`.
 
     Raises:
-        InputError: If none has shots.
+        InputError: If there is no such device.
     """
-    own = [record for record in records if record["shots"] is not None]
+    own = _with_several_shots(records)
     if not own:
-        raise input_error("records", "hold one with shots", "holds none")
+        must = "hold a device with two numbers of shots"
+        raise input_error("records", must, "holds none")
     with house_style():
         figure = Figure(figsize=(WIDE, 3.9), layout="constrained")
         axes = figure.subplots()
-        same = ("model", "device", "noise", "mitigation")
-        _draw(axes, own, [record["shots"] for record in own], same, linear)
+        _draw(axes, own, [record["shots"] for record in own], SETTING, linear)
         _space_by_factors(axes, [record["shots"] for record in own])
         axes.set_xlabel("shots of each circuit")
         return _finished(figure)
@@ -134,7 +138,7 @@ def hardware_figures(
         ),
         "accuracy_against_shots": (
             plot_accuracy_against_shots,
-            len({r["shots"] for r in records if r["shots"]}),
+            len({r["shots"] for r in _with_several_shots(records)}),
         ),
         "accuracy_against_gates": (
             plot_accuracy_against_gates,
@@ -152,6 +156,22 @@ def _strength(record: Record, kind: str) -> float | None:
     """The strength of a record's noise, where it is of this kind alone."""
     name, _, value = record["noise"].partition(":")
     return float(value) if name == kind and "+" not in value else None
+
+
+def _with_several_shots(records: Sequence[Record]) -> list[Record]:
+    """The records of settings that were run with two numbers of shots or more."""
+    shots: dict[tuple[Any, ...], set[int]] = {}
+    for record in records:
+        if record["shots"] is not None:
+            setting = tuple(record.get(field) for field in SETTING)
+            shots.setdefault(setting, set()).add(record["shots"])
+    several = {setting for setting, numbers in shots.items() if len(numbers) > 1}
+    return [
+        record
+        for record in records
+        if record["shots"] is not None
+        and tuple(record.get(field) for field in SETTING) in several
+    ]
 
 
 def _is_on_a_backend(record: Record) -> bool:
