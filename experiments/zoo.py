@@ -5,9 +5,8 @@ Question: test accuracy on all 10,000 images of each model below, trained as its
     logistic regression on the same pixels.
 Command:  python experiments/zoo.py
           python experiments/zoo.py --only qcnn compact-hybrid
-Expected: an hour on 2 cores for the small ones, as long again for the deep pair, an
-    hour and a half for `strong-cnn` (not run yet); --preset smoke (600 images, one
-    epoch) 3 minutes.
+Expected: an hour on 2 cores for all but the deep ones; --preset smoke (600 images,
+    one epoch) 3 minutes. Nothing is known yet of `strong-cnn`.
 
 Each model is a run directory under --runs: what is finished is not trained again, what
 was interrupted goes on. The file keeps rows that were not asked for. One seed each; the

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pennylane as qml
 import psutil
 
@@ -198,6 +199,31 @@ def build_qnode(circuit: VariationalCircuit, config: DeviceConfig) -> qml.QNode:
             "Choose another device, or install what it names."
         ) from error
     return qml.set_shots(qnode, config.shots)
+
+
+def in_chunks(
+    function: Callable[..., jax.Array], values: np.ndarray, size: int
+) -> np.ndarray:
+    """What a function of a batch gives for any number of samples, by one program.
+
+    Args:
+        function: From samples (size, ...) to results (size, ...), sample by sample.
+        values: Samples (n, ...), n >= 1.
+        size: Samples at once, at least 1; the last chunk is filled up.
+
+    Returns:
+        The results (n, ...).
+
+    Example:
+        >>> in_chunks(lambda batch: 2 * batch, np.arange(5), size=2)
+        array([0, 2, 4, 6, 8])
+    """
+    found = []
+    for start in range(0, len(values), size):
+        part = values[start : start + size]
+        missing = [(0, size - len(part))] + [(0, 0)] * (values.ndim - 1)
+        found.append(np.asarray(function(np.pad(part, missing, mode="edge"))))
+    return np.concatenate(found)[: len(values)]
 
 
 def check_memory(n_qubits: int, batch: int, *, bytes_per_amplitude: int = 8) -> None:

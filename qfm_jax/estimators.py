@@ -21,7 +21,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from ._checks import check_at_least, check_range, input_error
 from .circuits import DataReuploading, VariationalCircuit, build_circuit
-from .devices import WHOLE_BATCH_DEVICES, DeviceConfig, as_jax_function
+from .devices import (
+    WHOLE_BATCH_DEVICES,
+    DeviceConfig,
+    as_jax_function,
+    in_chunks,
+)
 from .models.block import ANGLE_SPREAD
 
 REUPLOADING = "reuploading"
@@ -363,10 +368,6 @@ def _expectations(
     X: NDArray[np.float32],
 ) -> NDArray[np.float32]:
     """Expectations of any number of samples, by one program."""
-    starts = range(0, len(X), SAMPLES_AT_ONCE)
-    parts = [X[start : start + SAMPLES_AT_ONCE] for start in starts]
-    if device.name in BATCHING:  # elsewhere each sample costs a run
-        missing = SAMPLES_AT_ONCE - len(parts[-1])
-        parts[-1] = np.pad(parts[-1], ((0, missing), (0, 0)))
-    found = [_run_jitted(circuit, device, np.float32(weights), part) for part in parts]
-    return np.concatenate(jax.device_get(found))[: len(X)]
+    run = functools.partial(_run_jitted, circuit, device, np.float32(weights))
+    # Elsewhere each sample costs a run, those that fill a chunk up too.
+    return in_chunks(run, X, SAMPLES_AT_ONCE if device.name in BATCHING else len(X))

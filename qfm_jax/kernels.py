@@ -16,7 +16,7 @@ from pennylane.measurements import StateMP
 
 from ._checks import check_range, check_shape, input_error
 from .circuits import Embedding
-from .devices import DeviceConfig, as_jax_function
+from .devices import DeviceConfig, as_jax_function, in_chunks
 
 STATES_AT_ONCE = 512
 """Samples that are embedded at once; does not change the result."""
@@ -143,12 +143,7 @@ def embedded_states(
         raise input_error("features", "be finite", "has a NaN or an infinity")
     run = _states_of(_Preparation(embedding), device)
     size = min(STATES_AT_ONCE, len(features))
-    parts = []
-    for start in range(0, len(features), size):
-        part = features[start : start + size]
-        filled = np.pad(part, ((0, size - len(part)), (0, 0)), mode="edge")
-        parts.append(np.asarray(run(jnp.asarray(filled)), np.complex64)[: len(part)])
-    return np.concatenate(parts)
+    return in_chunks(run, features, size).astype(np.complex64, copy=False)
 
 
 @functools.lru_cache(maxsize=32)

@@ -23,7 +23,7 @@ from scipy.special import softmax
 from .._checks import input_error
 from ..data import Images
 from ..data.split import check_size, stratified_split
-from ..devices import DeviceConfig
+from ..devices import DeviceConfig, in_chunks
 from ..evaluation import Scores, score
 from ..experiment import load_data, load_model
 from ..hardware.estimator import estimator_function, template_of
@@ -118,8 +118,9 @@ def deploy(
     images = sample_of(run, samples, seed=target.seed)
     model = in_evaluation_mode(load_model(run, device=DeviceConfig()))
     parts = nnx.split(model)
-    features = _in_chunks(functools.partial(_features, *parts), images.images)
-    exact = _in_chunks(functools.partial(_results, *parts), features)
+    at_once = min(CHUNK, len(images))
+    features = in_chunks(functools.partial(_features, *parts), images.images, at_once)
+    exact = in_chunks(functools.partial(_results, *parts), features, at_once)
     weights = [
         np.asarray(layer.weights["weights"][...]) for layer in model.circuit_layers
     ]
@@ -289,16 +290,6 @@ def _results(
 ) -> jax.Array:
     results: jax.Array = nnx.merge(graphdef, state).block(features)
     return results
-
-
-def _in_chunks(function: Callable[..., jax.Array], values: np.ndarray) -> np.ndarray:
-    """The results of all values, by one program: the last part is filled up."""
-    size = min(CHUNK, len(values))
-    parts = [values[i : i + size] for i in range(0, len(values), size)]
-    missing = size - len(parts[-1])
-    parts[-1] = np.concatenate([parts[-1], values[:missing]])
-    found = np.concatenate([np.asarray(function(part)) for part in parts])
-    return found[: len(values)]
 
 
 def _median(values: np.ndarray) -> float | None:

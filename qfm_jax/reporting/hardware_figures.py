@@ -4,6 +4,7 @@ Records are those of `deployments`; where they are of several models, they name 
 """
 
 import itertools
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -160,18 +161,15 @@ def _strength(record: Record, kind: str) -> float | None:
 
 def _with_several_shots(records: Sequence[Record]) -> list[Record]:
     """The records of settings that were run with two numbers of shots or more."""
-    shots: dict[tuple[Any, ...], set[int]] = {}
-    for record in records:
-        if record["shots"] is not None:
-            setting = tuple(record.get(field) for field in SETTING)
-            shots.setdefault(setting, set()).add(record["shots"])
-    several = {setting for setting, numbers in shots.items() if len(numbers) > 1}
-    return [
-        record
-        for record in records
-        if record["shots"] is not None
-        and tuple(record.get(field) for field in SETTING) in several
-    ]
+    own = [record for record in records if record["shots"] is not None]
+    numbers = Counter(
+        setting for setting, _ in {(_setting(r), r["shots"]) for r in own}
+    )
+    return [record for record in own if numbers[_setting(record)] > 1]
+
+
+def _setting(record: Record) -> tuple[Any, ...]:
+    return tuple(record.get(field) for field in SETTING)
 
 
 def _is_on_a_backend(record: Record) -> bool:
