@@ -5,8 +5,11 @@ pure JAX function from one sample's inputs and the weights to its expectations.
 """
 
 import dataclasses
+import logging
+import sys
 import warnings
 from collections.abc import Callable, Hashable, Mapping
+from types import TracebackType
 from typing import Any
 
 import jax
@@ -262,13 +265,23 @@ def check_memory(n_qubits: int, batch: int, *, bytes_per_amplitude: int = 8) -> 
 
 
 def silence_upstream() -> None:
-    """Filters warnings that PennyLane and its plugins raise and no user can act on."""
+    """Filters what PennyLane, its plugins and Orbax say and no user can act on."""
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # tracebacks of what is raised
+    sys.excepthook = _pass_over_closed_loops
     for message in (
         r"jax\.core\.(is_concrete|concrete_or_error) is deprecated",
         r"Explicitly requested dtype complex128",
         r"Since backends now support running jobs",
     ):
         warnings.filterwarnings("ignore", message=message)
+
+
+def _pass_over_closed_loops(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """TensorStore says so of every array that Orbax no longer waits for."""
+    if str(error) != "Event loop is closed":
+        sys.__excepthook__(kind, error, trace)
 
 
 def _flatten(results: Any) -> jax.Array:

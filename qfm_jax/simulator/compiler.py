@@ -18,7 +18,7 @@ from .circuit import Circuit, Leaf, Preparation
 from .fusion import BLOCK, DIAGONAL, PHASE, SAMPLE, SHUFFLE, Item, Roll
 from .gates import Gate, Read, is_real
 from .matrices import Bank, Factor, Stack
-from .program import Beginning, Stage
+from .program import Beginning, InitialState, Stage
 from .steps import Block, Diagonal, Move, Phase, Shuffle, Step, Transpose
 
 Part = TypeVar("Part", Gate, Preparation)
@@ -32,7 +32,7 @@ class Program:
     """What runs: a product state, stages, and how the final bits are to be read."""
 
     n_wires: int
-    beginning: Beginning
+    beginning: InitialState
     stages: tuple[Stage, ...]
     banks: tuple[Bank, ...]
     leaves: tuple[Leaf, ...]
@@ -44,30 +44,33 @@ class Program:
     """The circuit's wires that are simulated; all other numbers count in this."""
     projects: bool
     """Whether a projection (post-selection) leaves the norm below 1."""
+    n_devices: int = 1
+    """How many devices share each state: they tell its leading bits apart."""
 
 
-def compile_circuit(
+def prune(
     circuit: Circuit, measured: Iterable[int], diagonal: bool
-) -> Program:
-    """Plans how a circuit runs.
+) -> tuple[Circuit, tuple[int, ...]]:
+    """What measurements see of a circuit, on wires numbered anew.
 
     Args:
         circuit: gates, and which of its leaves differ from sample to sample.
         measured: wires that are read.
         diagonal: whether only |amplitude|^2 is read.
+
+    Returns:
+        the smaller circuit, and which wires its wires were.
     """
     gates = fusion.light_cone(circuit.gates, measured, diagonal)
-    projects = any(fusion.projects(gate) for gate in gates)
-    circuit, wires = _restrict(circuit, gates, measured)
-    n, gates = circuit.n_wires, list(circuit.gates)
-    prepared = [w for p in circuit.preparations for w in p.wires]
-    pools = Pools(circuit.leaves)
-    first, rest = fusion.product_prefix(gates, prepared)
-    items = _cheapest(fusion.lower(rest, pools.of), pools, n)
-    of_data, more = fusion.product_prefix(gates, prepared, pools.of)
-    taken_in = _cheapest(fusion.lower(more, pools.of), pools, n)
-    if _cost(taken_in) <= _cost(items):
-        first, items = of_data, taken_in
+    return _restrict(circuit, gates, measured)
+
+
+def compile_circuit(
+    circuit: Circuit, wires: tuple[int, ...], diagonal: bool
+) -> Program:
+    """Plans how a circuit runs; the arguments are what `prune` gives and takes."""
+    n, pools = circuit.n_wires, Pools(circuit.leaves)
+    first, items = split(circuit, pools, n)
     relabel = affine.identity(n)
     if diagonal and items and items[-1].kind == SHUFFLE:
         relabel = _shuffle_map(items.pop(), n)
@@ -79,18 +82,36 @@ def compile_circuit(
         after = rolls[i + 1].items[0][0] if i + 1 < len(rolls) else None
         stage, layout = assembly.stage(roll, layout, after)
         stages.append(stage)
-    banks = assembly.finished_banks()
     return Program(
         n,
         beginning,
         tuple(stages),
-        banks,
+        assembly.finished_banks(),
         circuit.leaves,
         layout,
         relabel,
         wires,
-        projects,
+        any(map(fusion.projects, circuit.gates)),
     )
+
+
+def split(
+    circuit: Circuit, pools: "Pools", n: int
+) -> tuple[dict[int, list[Gate]], list[Item]]:
+    """The gates of the product state, and the others as the cheapest passes.
+
+    Args:
+        circuit: what runs.
+        pools: of its leaves.
+        n: the most qubits that a pass may mix, if no single gate asks for more.
+    """
+    gates = circuit.gates
+    prepared = [w for p in circuit.preparations for w in p.wires]
+    first, rest = fusion.product_prefix(gates, prepared)
+    items = _cheapest(fusion.lower(rest, pools.of), pools, n)
+    of_data, more = fusion.product_prefix(gates, prepared, pools.of)
+    taken_in = _cheapest(fusion.lower(more, pools.of), pools, n)
+    return (of_data, taken_in) if _cost(taken_in) <= _cost(items) else (first, items)
 
 
 def _restrict(
@@ -264,7 +285,7 @@ class Assembly:
         entries = [layout] * roll.count
         steps, end = self._steps(turns, layout, entries, None, back_to)
         if end != layout:
-            steps.append(Transpose(_move(end, layout)))
+            steps.append(Transpose(move_between(end, layout)))
         return Stage(tuple(steps), roll.count), layout
 
     def _dry_run(self, items: Sequence[Item], layout: tuple[int, ...]) -> tuple:
@@ -276,8 +297,8 @@ class Assembly:
         self, item: Item, layout: tuple[int, ...], after: Item | None
     ) -> tuple[int, ...]:
         if item.kind == SHUFFLE:
-            return _fronted(tuple(range(self.n)), after)
-        return layout if item.kind in (PHASE, DIAGONAL) else _fronted(layout, item)
+            return fronted(tuple(range(self.n)), after)
+        return layout if item.kind in (PHASE, DIAGONAL) else fronted(layout, item)
 
     def _steps(
         self,
@@ -298,11 +319,11 @@ class Assembly:
                 starts = entries if i == 0 else [layout] * len(column)
                 steps.append(self._shuffle(column, starts, end))
             elif item.kind == PHASE:
-                steps.append(self._phase(column, layout))
+                steps.append(self.phase(column, layout))
             elif item.kind == DIAGONAL:
                 steps.append(self._diagonal(column, layout))
             else:
-                steps.append(self._block(column, layout, end))
+                steps.append(self.block(column, layout, end))
             layout = end
         return steps, layout
 
@@ -318,18 +339,20 @@ class Assembly:
             inverses.append(affine.invert(index))
         return Shuffle(np.array(columns, np.int32), np.array(inverses, np.int32))
 
-    def _block(
+    def block(
         self, items: Sequence[Item], layout: tuple[int, ...], end: tuple[int, ...]
     ) -> Block:
+        """The same block of every repetition, which brings its wires to the front."""
         place = {wire: i for i, wire in enumerate(end)}
         factors = tuple(
             self.factor(gates, [place[w] for w in gates[0].wires])
             for gates in zip(*(item.gates for item in items), strict=True)
         )
-        move = None if end == layout else _move(layout, end)
+        move = None if end == layout else move_between(layout, end)
         return Block(move, factors, len(items[0].wires), items[0].batched)
 
-    def _phase(self, items: Sequence[Item], layout: tuple[int, ...]) -> Phase:
+    def phase(self, items: Sequence[Item], layout: tuple[int, ...]) -> Phase:
+        """The same multiplication of every repetition."""
         place = {wire: self.n - 1 - i for i, wire in enumerate(layout)}
         terms: dict[int, dict[int, float]] = {}
         stacks = []
@@ -377,7 +400,7 @@ def _next(items: Sequence[Item], i: int, after: Item | None) -> Item | None:
     return items[i + 1] if i + 1 < len(items) else after
 
 
-def _fronted(layout: tuple[int, ...], item: Item | None) -> tuple[int, ...]:
+def fronted(layout: tuple[int, ...], item: Item | None) -> tuple[int, ...]:
     """The layout with a block's wires in front; unchanged where they are already."""
     if item is None or item.kind not in (BLOCK, SAMPLE):
         return layout
@@ -388,7 +411,7 @@ def _fronted(layout: tuple[int, ...], item: Item | None) -> tuple[int, ...]:
     return inner + tuple(w for w in layout if w not in item.wires)
 
 
-def _move(start: tuple[int, ...], end: tuple[int, ...]) -> Move:
+def move_between(start: tuple[int, ...], end: tuple[int, ...]) -> Move:
     """The transposition from one layout to another, in as few axes as possible."""
     runs: list[list[int]] = []
     position = {wire: i for i, wire in enumerate(end)}
@@ -404,7 +427,7 @@ def _move(start: tuple[int, ...], end: tuple[int, ...]) -> Move:
 def final_move(layout: Sequence[int]) -> Move | None:
     """Back to wires in order."""
     end = tuple(sorted(layout))
-    return None if tuple(layout) == end else _move(tuple(layout), end)
+    return None if tuple(layout) == end else move_between(tuple(layout), end)
 
 
 def with_batch(leaves: Sequence[Leaf], flags: Sequence[bool]) -> tuple[Leaf, ...]:

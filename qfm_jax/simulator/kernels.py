@@ -131,6 +131,22 @@ def signs(masks: Array, n_bits: int, xp: Any, dtype: Any) -> Array:
     return 1 - 2 * odd.astype(dtype)
 
 
+def signed_sums(weights: Array, masks: Sequence[int]) -> Array:
+    """sum_j (-1)^(bits of j in mask) weights[j], shape (masks, batch).
+
+    In two halves, so that no table of (masks, 2^n) is needed.
+    """
+    xp = namespace(weights)
+    n, batch = weights.shape[0].bit_length() - 1, weights.shape[-1]
+    low = n // 2
+    table = lambda masks, bits: signs(masks, bits, xp, weights.dtype)  # noqa: E731
+    both = np.array(masks, np.int32)
+    by_high = matmul(
+        table(both >> low, n - low), weights.reshape(1 << (n - low), -1)
+    ).reshape(len(masks), 1 << low, batch)
+    return (by_high * table(both & ((1 << low) - 1), low)[..., None]).sum(1)
+
+
 def image(columns: Array, n_bits: int) -> Array:
     """Where an affine permutation (see `gates.Kind`) sends 0, ..., 2^n - 1."""
     xp = namespace(columns)

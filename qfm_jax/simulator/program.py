@@ -7,7 +7,7 @@ projections.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -25,6 +25,15 @@ class Stage:
 
     steps: tuple[Step, ...]
     count: int
+
+
+class InitialState(Protocol):
+    """Where a program starts."""
+
+    def state(
+        self, banks: Sequence[Array], pools: dict[str, Array], batch: int, dtype: Any
+    ) -> Array:
+        """Shape (2, 2^n, batch)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,21 +55,14 @@ class Beginning:
         self, banks: Sequence[Array], pools: dict[str, Array], batch: int, dtype: Any
     ) -> Array:
         """Shape (2, 2^n, batch)."""
+        return product(self.parts(banks, pools, dtype), batch, dtype)
+
+    def parts(
+        self, banks: Sequence[Array], pools: dict[str, Array], dtype: Any
+    ) -> list[Array]:
+        """The factors of the product, in the order of `layout`: (2^k, batch or 1)."""
         vectors = self._vectors(banks, pools, dtype)
-        parts = [vectors[wire] for wire in self.layout if wire in vectors]
-        half = _halfway(parts)
-        a, b = _chain(parts[:half], dtype), _chain(parts[half:], dtype)
-        a, b = a[:, None], b[None]
-        xp = namespace(a, b)
-        if a.dtype.kind == b.dtype.kind == "f":
-            planes = [a * b, xp.zeros_like(a * b)]
-        else:
-            planes = [
-                a.real * b.real - a.imag * b.imag,
-                a.real * b.imag + a.imag * b.real,
-            ]
-        state = xp.stack(planes).reshape(2, -1, planes[0].shape[-1])
-        return xp.broadcast_to(state, (*state.shape[:2], batch))
+        return [vectors[wire] for wire in self.layout if wire in vectors]
 
     def _vectors(
         self, banks: Sequence[Array], pools: dict[str, Array], dtype: Any
@@ -83,6 +85,23 @@ class Beginning:
             for wire in wires[1:]:
                 del found[wire]
         return found
+
+
+def product(parts: Sequence[Array], batch: int, dtype: Any) -> Array:
+    """The Kronecker product of vectors (2^k, batch or 1), as a state."""
+    half = _halfway(parts)
+    a, b = _chain(parts[:half], dtype), _chain(parts[half:], dtype)
+    a, b = a[:, None], b[None]
+    xp = namespace(a, b)
+    if a.dtype.kind == b.dtype.kind == "f":
+        planes = [a * b, xp.zeros_like(a * b)]
+    else:
+        planes = [
+            a.real * b.real - a.imag * b.imag,
+            a.real * b.imag + a.imag * b.real,
+        ]
+    state = xp.stack(planes).reshape(2, -1, planes[0].shape[-1])
+    return xp.broadcast_to(state, (*state.shape[:2], batch))
 
 
 def _halfway(parts: Sequence[Array]) -> int:

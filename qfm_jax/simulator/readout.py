@@ -15,7 +15,7 @@ from pennylane import pytrees
 from pennylane.devices.qubit import measure
 from pennylane.measurements import ExpectationMP, ProbabilityMP, VarianceMP
 
-from . import affine, kernels
+from . import affine, kernels, sharded
 from .circuit import Structure
 from .compiler import Program, final_move
 from .gates import Gate, Kind
@@ -137,6 +137,10 @@ def read(
     if readout.words:
         exact = _diagonal_words if readout.diagonal else _flipped_words
         masks = [_masks(word, program) for word in readout.words]
+        if program.n_devices > 1:
+            exact = sharded.expectations
+            if readout.diagonal:
+                masks = [(0, x | z, 0) for x, z, _ in masks]
         values = dict(zip(readout.words, exact(state, masks, program), strict=True))
     full = None
     results = []
@@ -166,23 +170,7 @@ def _diagonal_words(state: Array, masks: Sequence[tuple], program: Program) -> A
     pulled = [affine.pull_back(x | z, to_outcome) for x, z, _ in masks]
     weights = state[0] ** 2 + state[1] ** 2
     signs = np.array([sign for _, sign in pulled], weights.dtype)[:, None]
-    return signs * _signed_sums(weights, [mask for mask, _ in pulled])
-
-
-def _signed_sums(weights: Array, masks: Sequence[int]) -> Array:
-    """sum_j (-1)^(bits of j in mask) weights[j], shape (masks, batch).
-
-    In two halves, so that no table of (masks, 2^n) is needed.
-    """
-    xp = namespace(weights)
-    n, batch = weights.shape[0].bit_length() - 1, weights.shape[-1]
-    low = n // 2
-    table = lambda masks, bits: kernels.signs(masks, bits, xp, weights.dtype)  # noqa: E731
-    both = np.array(masks, np.int32)
-    by_high = kernels.matmul(
-        table(both >> low, n - low), weights.reshape(1 << (n - low), -1)
-    ).reshape(len(masks), 1 << low, batch)
-    return (by_high * table(both & ((1 << low) - 1), low)[..., None]).sum(1)
+    return signs * kernels.signed_sums(weights, [mask for mask, _ in pulled])
 
 
 def _flipped_words(state: Array, masks: Sequence[tuple], program: Program) -> Array:
@@ -202,7 +190,7 @@ def _flipped_words(state: Array, masks: Sequence[tuple], program: Program) -> Ar
             some = [i for i in own if masks[i][2] % 2 == odd]
             if some:
                 pulled = [affine.pull_back(masks[i][1], layout)[0] for i in some]
-                sums = _signed_sums(weights, pulled)
+                sums = kernels.signed_sums(weights, pulled)
                 for row, i in enumerate(some):
                     found[i] = sums[row] * (-1) ** (masks[i][2] // 2)
     return xp.stack(found)

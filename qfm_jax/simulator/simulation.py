@@ -19,13 +19,15 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from . import kernels, memory
+from .._checks import input_error
+from . import kernels, memory, sharded
 from .adjoint import IMPLEMENTATIONS, evolve_reversibly
 from .circuit import Leaf, Structure, analyse
-from .compiler import Program, compile_circuit, pool_name, with_batch
+from .compiler import Program, compile_circuit, pool_name, prune, with_batch
+from .exchanges import compile_sharded
 from .kernels import Array, namespace
 from .program import Stage, evolve
-from .readout import Readout, plan_readout, read
+from .readout import STATE, WORDS, Readout, plan_readout, read
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Task:
     """Bytes that the states of one chunk of the batch may take."""
     normalise: bool = True
     """Whether a state that post-selection projected is divided by its norm."""
+    n_devices: int = 1
+    """How many devices share the state of a sample."""
+    shard_above: int = 0
+    """Bytes of a state up to which one device holds it all the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +69,27 @@ def plan(task: Task) -> Plan:
     leaves = [flags.get(i, False) for i in range(len(circuit.leaves))]
     gates = circuit.gates + readout.rotations
     circuit = replace(circuit, gates=gates, leaves=with_batch(circuit.leaves, leaves))
-    program = compile_circuit(circuit, readout.measured, readout.diagonal)
+    circuit, wires = prune(circuit, readout.measured, readout.diagonal)
+    n_devices = memory.devices_of(
+        circuit.n_wires, task.c_dtype, task.n_devices, task.shard_above
+    )
+    if n_devices > 1:
+        _check_words(readout)
+        program = compile_sharded(circuit, wires, n_devices)
+    else:
+        program = compile_circuit(circuit, wires, readout.diagonal)
     return Plan(program, readout, arguments)
+
+
+def _check_words(readout: Readout) -> None:
+    for kind in set(readout.kinds) - {WORDS}:
+        raise input_error(
+            "measurement",
+            "be the expectation or variance of a few Pauli words where devices share "
+            "a state",
+            f"reads {'the state' if kind == STATE else kind}",
+            "Leave `devices` out.",
+        )
 
 
 def dynamic_leaves(leaves: Sequence[Leaf]) -> tuple[int, ...]:
@@ -85,8 +110,16 @@ def simulate(task: Task, arguments: Sequence[Any]) -> tuple[Array, ...]:
     primitive, inside and outside of `jit`.
     """
     if all(isinstance(value, np.ndarray) for value in arguments):
-        return _implement(*arguments, task=task)
+        if plan(task).program.n_devices == 1:
+            return _implement(*arguments, task=task)
+        with jax.enable_x64(True):  # as precise as NumPy
+            results = _jitted(*arguments, task=task)
+        inside_jit = any(isinstance(result, jax.core.Tracer) for result in results)
+        return results if inside_jit else tuple(map(np.asarray, results))
     values = [_as_jax(value, task) for value in arguments]
+    if (n_devices := plan(task).program.n_devices) > 1:
+        # So that a `jit` around the primitive sees which devices it runs on.
+        values = [sharded.everywhere(value, n_devices) for value in values]
     return tuple(simulate_p.bind(*values, task=task))
 
 

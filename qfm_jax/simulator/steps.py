@@ -6,12 +6,26 @@ of its stage, a table (matrices, angles, indices) whose leading axis is the repe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from . import kernels
 from .kernels import Array, namespace
 from .matrices import Factor, Stack, fused_matrix
+
+
+class Step(Protocol):
+    """One pass over a batch of states."""
+
+    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Any:
+        """What the pass reads of matrices and parameters, a row for each repetition."""
+
+    def apply(self, state: Array, table: Any) -> Array:
+        """The state behind it."""
+
+    def undo(self, state: Array, table: Any) -> Array:
+        """The state before it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +189,3 @@ class Diagonal:
     def undo(self, state: Array, table: Array) -> Array:
         """Multiplies by the conjugates."""
         return kernels.multiply(state, table.conj())
-
-
-Step = Transpose | Block | Shuffle | Phase | Diagonal
