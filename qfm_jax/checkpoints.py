@@ -1,19 +1,29 @@
 """The state of a run on disk: the last checkpoint, and the best weights.
 
+Arrays are stored from the host's memory, so that the files are the same however many
+devices and processes hold them; of several processes the first one alone comes here.
 Orbax writes into a temporary folder and renames it, so that a process that is killed
-leaves either the old checkpoint or the new one.
+leaves either the old checkpoint or the new one. With each lies the SHA-256 of its
+arrays: a file that was cut or changed is noticed.
 """
 
+import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from ._checks import InputError
+from .mesh import is_key
+
+DIGEST = "sha256"
+"""The entry of a stored description that is of the arrays, not of the run."""
 
 FORMAT = 1
 """Version of what a checkpoint holds; another one is refused."""
@@ -48,16 +58,31 @@ class Checkpoints:
         self.description = {"format": FORMAT, **description}
 
     def save(self, name: str, step: int, state: Any) -> None:
-        """Writes `state` as checkpoint `name` and then removes the one before it."""
-        with self._manager(name, create=True) as manager:
-            # A run that resumed may come by a step again, with the very same state.
-            if step in manager.all_steps():
-                return
-            args = ocp.args.Composite(
-                state=ocp.args.StandardSave(state),
-                description=ocp.args.JsonSave(self.description),
-            )
-            manager.save(step, args=args)
+        """Writes `state` as checkpoint `name` and then removes the one before it.
+
+        Raises:
+            OSError: If it cannot be written; the one before it stays.
+        """
+        hosted = jax.tree.map(_to_host, state)
+        description = self.description | {DIGEST: _digest_of(hosted)}
+        try:
+            with self._manager(name, create=True) as manager:
+                # A resumed run may come by a step again, with the very same state.
+                if step in manager.all_steps():
+                    return
+                args = ocp.args.Composite(
+                    state=ocp.args.StandardSave(hosted),
+                    description=ocp.args.JsonSave(description),
+                )
+                manager.save(step, args=args)
+        except (OSError, ValueError) as error:  # TensorStore's are ValueErrors
+            for half in (self.directory / name).glob("*.orbax-checkpoint-tmp"):
+                shutil.rmtree(half, ignore_errors=True)  # what it held is room
+            reason = str(error).splitlines()[0].rpartition(": ")[2].partition(" [")[0]
+            raise OSError(
+                f"The checkpoint {self.directory / name / str(step)} cannot be "
+                f"written: {getattr(error, 'strerror', None) or reason}."
+            ) from error
 
     def keep_latest(self, name: str) -> None:
         """Removes older checkpoints and halves, which a killed save left behind."""
@@ -90,11 +115,15 @@ class Checkpoints:
                 raise self._missing(name)
             try:
                 args = ocp.args.Composite(description=ocp.args.JsonRestore())
-                found = manager.restore(step, args=args).description
+                found = dict(manager.restore(step, args=args).description)
+                digest = found.pop(DIGEST, None)  # the oldest have none
                 self._check_description(name, found)
-                abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+                abstract = jax.tree.map(_abstract, like)
                 args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-                return manager.restore(step, args=args).state
+                stored = manager.restore(step, args=args).state
+                if digest not in (None, _digest_of(stored)):
+                    raise ValueError("Its arrays are not those that were written.")
+                return jax.tree.map(_from_host, like, stored)
             except InputError:
                 raise
             except Exception as error:  # Orbax names no common class for damage.
@@ -107,11 +136,19 @@ class Checkpoints:
     def _manager(
         self, name: str, *, create: bool, clean: bool = False
     ) -> ocp.CheckpointManager:
+        # Among several processes Orbax must not wait for those that do not come here;
+        # and what one process does alone, it leaves to us to create.
+        alone = ocp.options.MultiprocessingOptions(
+            active_processes={0}, barrier_sync_key_prefix="first"
+        )
+        if create:
+            (self.directory / name).mkdir(parents=True, exist_ok=True)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=1,
-            create=create,
+            create=False,
             enable_async_checkpointing=False,
             cleanup_tmp_directories=clean,
+            multiprocessing_options=alone,
         )
         return ocp.CheckpointManager(self.directory / name, options=options)
 
@@ -137,3 +174,28 @@ class Checkpoints:
                 f"configuration or version: {'; '.join(different)}. Resume with the "
                 "same values, or start a new run."
             )
+
+
+def _digest_of(state: Any) -> str:
+    """A fingerprint of all arrays of a state, in their order."""
+    found = hashlib.sha256()
+    for array in map(_to_host, jax.tree.leaves(state)):
+        found.update(f"{array.dtype}{array.shape}".encode() + array.tobytes())
+    return found.hexdigest()
+
+
+def _to_host(leaf: Any) -> np.ndarray:
+    return np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
+
+
+def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+    host = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(host.shape, host.dtype, sharding=device)
+
+
+def _from_host(like: Any, stored: Any) -> Any:
+    """The array, as a key where it is one; older checkpoints hold keys as such."""
+    if not is_key(like) or is_key(stored):
+        return stored
+    return jax.random.wrap_key_data(stored, impl=jax.random.key_impl(like))

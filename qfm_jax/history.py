@@ -82,10 +82,12 @@ def read_records(path: Path) -> tuple[EpochRecord, ...]:
     for number, line in enumerate(lines[:-1], start=1):
         try:
             record = EpochRecord(**json.loads(line))
+            if not all(type(v) in (int, float) for v in vars(record).values()):
+                raise ValueError("an entry is no number")
             if record.epoch != number:
                 raise ValueError(f"it is of epoch {record.epoch}")
             records.append(record)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise InputError(
                 f"Line {number} of {path} is not an epoch's record: {error}. "
                 "Restore the file, or start a new run."

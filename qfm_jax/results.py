@@ -1,11 +1,14 @@
 """The file of an experiment: rows in JSON, each written as soon as it is there."""
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ._checks import InputError
+from .cluster import Scheduler, Standing, connect, run_units
+from .files import read_table
 from .runs import machine_versions, write_json
 
 FORMAT = 1
@@ -35,6 +38,8 @@ def measure_missing(
     cells: Iterable[Mapping[str, Any]],
     measure: Callable[[Mapping[str, Any]], Row],
     show: Callable[[Row], None] | None = None,
+    scheduler: Scheduler | None = None,
+    show_units: Callable[[Standing], None] | None = None,
 ) -> list[Row]:
     """Measures the cells that the file does not hold; writes each row as it comes.
 
@@ -44,14 +49,20 @@ def measure_missing(
         path: The file; it is made where it is missing.
         experiment: Name of the experiment.
         cells: Plain values that say all of what is measured.
-        measure: What is found for a cell, as plain values.
+        measure: What is found for a cell, as plain values; `versions` among them where
+            another process measured.
         show: Told of each row that was measured now.
+        scheduler: Where to measure; in this process where left out. Cells that share a
+            machine disturb each other's times.
+        show_units: Told how far a scheduler's workers are.
 
     Returns:
         The rows of these cells, in their order.
 
     Raises:
-        InputError: As `read_rows` does.
+        InputError: As `read_rows` and `connect` do.
+        UnitsFailedError: Naming the cells that failed on the scheduler, when all others
+            are measured.
 
     Example:
         >>> import tempfile
@@ -62,17 +73,29 @@ def measure_missing(
         ({'n': 3}, 9)
     """
     path = Path(path)
-    rows, found = read_rows(path, experiment), []
-    for cell in cells:
-        cell = json.loads(json.dumps(cell))  # as the file spells it
-        row = next((row for row in rows if row["cell"] == cell), None)
-        if row is None:
-            row = {"cell": cell, **measure(cell), "versions": machine_versions()}
+    rows = read_rows(path, experiment)
+    asked = [json.loads(json.dumps(cell)) for cell in cells]  # as the file spells them
+    there = [row["cell"] for row in rows]
+    missing = {json.dumps(c, sort_keys=True): c for c in asked if c not in there}
+    measured = functools.partial(_measured, measure)
+    with connect(scheduler if missing else None, n_units=len(missing)) as connection:
+        new = (
+            ((text, measured(cell)) for text, cell in missing.items())
+            if connection is None
+            else run_units(missing, measured, connection, show=show_units)
+        )
+        for _, row in new:
             rows.append(row)
             write_rows(path, experiment, rows)
             if show is not None:
                 show(row)
-        found.append(row)
+    return [next(r for r in rows if r["cell"] == cell) for cell in asked]
+
+
+def _measured(measure: Callable[[Mapping[str, Any]], Row], cell: dict[str, Any]) -> Row:
+    found = {"cell": cell, **measure(cell)}
+    if "versions" not in found:  # not those of another process
+        found["versions"] = machine_versions()
     return found
 
 
@@ -94,7 +117,7 @@ def write_rows(
 def _read_table(path: Path, experiment: str) -> dict[str, Any]:
     cure = "Move it away, or name another file with --out."
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = read_table(path)
         found = {name: table[name] for name in ("experiment", "format")}
         are_rows = all(isinstance(row["cell"], dict) for row in table["rows"])
     except FileNotFoundError:

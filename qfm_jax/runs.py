@@ -7,17 +7,18 @@ scores.json      Result: the test scores and what they cost
 mistakes.npz     the most confident mistakes, with their images
 deployments/     a folder for each evaluation on a device: its jobs and scores
 cost.json        what the test images would cost on quantum computers
+lock             held while a process works on the run
 """
 
 import dataclasses
 import importlib.metadata
+import io
 import json
 import os
 import platform
 import tomllib
-import zipfile
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import cattrs
 import jax
@@ -25,13 +26,17 @@ import numpy as np
 import tomli_w
 
 from ._checks import InputError, check_at_least, input_error
+from .data.npz import read_npz
 from .devices import DeviceConfig
 from .evaluation import Scores
+from .files import is_unused, read_table, write_whole
 from .history import History, best_epoch, read_records
 from .models import ModelConfig
 from .training import TrainConfig
 
 T = TypeVar("T")
+
+CONFIG_FILE = "config.toml"
 
 FORMAT = 1
 """Version of the files of a run directory."""
@@ -156,22 +161,31 @@ def write_config(directory: Path, config: RunConfig) -> None:
     Raises:
         InputError: If the directory already holds a run, or cannot be written.
     """
-    path = directory / "config.toml"
-    if path.exists():
+    check_holds_no_run(directory)
+    start_directory(directory, CONFIG_FILE, config)
+
+
+def check_holds_no_run(directory: Path) -> None:
+    """Raises where a run was begun, if it is only with its configuration.
+
+    Raises:
+        InputError: Naming the directory.
+    """
+    if (directory / CONFIG_FILE).exists():
         raise InputError(
             f"{directory} already holds a run, and nothing is overwritten. Choose "
             "another directory with --out, or continue that run with --resume."
         )
-    start_directory(directory, path.name, config)
 
 
 def check_is_empty(directory: Path) -> None:
     """Raises if there is anything at `directory` that could be overwritten.
 
     Raises:
-        InputError: If it is a file, or a folder that is not empty.
+        InputError: If it is a file, or a folder that is not empty. What a start that
+            was killed left behind does not count.
     """
-    if directory.is_file() or (directory.is_dir() and any(directory.iterdir())):
+    if not is_unused(directory):
         raise InputError(
             f"{directory} is not empty, and nothing is overwritten. Choose another "
             "directory with --out, or continue with --resume what it holds."
@@ -208,7 +222,7 @@ def to_toml(value: Any) -> str:
 
 def write_toml(path: Path, value: Any) -> None:
     """Writes what `to_toml` says into a file that is either whole or not there."""
-    _write_atomically(path, to_toml(value).encode())
+    write_whole(path, to_toml(value).encode())
 
 
 def read_toml(path: Path, kind: type[T]) -> T:
@@ -223,7 +237,7 @@ def read_toml(path: Path, kind: type[T]) -> T:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         _check_format(path, table.pop("format", None))
         return converter().structure(table, kind)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path} is damaged: {error}. Restore it.") from error
     except cattrs.BaseValidationError as error:
         problems = "; ".join(cattrs.transform_error(error, format_exception=_explain))
@@ -237,7 +251,7 @@ def read_config(directory: Path) -> RunConfig:
         InputError: If there is none, or it is damaged or of another version.
     """
     try:
-        return read_toml(directory / "config.toml", RunConfig)
+        return read_toml(directory / CONFIG_FILE, RunConfig)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{directory} holds no run: there is no config.toml. Name a directory "
@@ -247,8 +261,9 @@ def read_config(directory: Path) -> RunConfig:
 
 def write_result(directory: Path, result: Result, mistakes: Mistakes) -> None:
     """Writes `scores.json`, with the scores beside the other figures, and mistakes."""
-    with (directory / "mistakes.npz").open("wb") as file:
-        np.savez_compressed(file, **vars(mistakes))
+    content = io.BytesIO()
+    np.savez_compressed(content, **vars(mistakes))
+    write_whole(directory / "mistakes.npz", content.getvalue())
     table = cattrs.unstructure(result)
     table |= table.pop("scores")
     write_json(directory / "scores.json", table)
@@ -265,9 +280,9 @@ def read_run(directory: Path | str) -> Run:
     records = read_records(directory / "metrics.jsonl")
     result = _read_result(directory)
     try:
-        with (directory / "mistakes.npz").open("rb") as file:
-            mistakes = Mistakes(**np.load(file, allow_pickle=False))
-    except (OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        names = [field.name for field in dataclasses.fields(Mistakes)]
+        mistakes = Mistakes(**read_npz(directory / "mistakes.npz", names))
+    except (OSError, ValueError, KeyError) as error:
         path = directory / "mistakes.npz"
         raise InputError(f"{path} is damaged: {error}. Run again.") from error
     if len(records) < result.best_epoch:
@@ -316,13 +331,13 @@ def write_json(path: Path, table: dict[str, Any]) -> None:
         {'accuracy': 0.5}
     """
     text = json.dumps(table, indent=2, allow_nan=False)
-    _write_atomically(path, f"{text}\n".encode())
+    write_whole(path, f"{text}\n".encode())
 
 
 def _read_result(directory: Path) -> Result:
     path = directory / "scores.json"
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = read_table(path)
         _check_format(path, table.get("format"))
         names = [field.name for field in dataclasses.fields(Scores)]
         table["scores"] = {name: table.pop(name) for name in names}
@@ -355,6 +370,7 @@ def converter() -> cattrs.Converter:
     # Options of a device are plain values of any TOML type.
     converter.register_structure_hook(DeviceConfig, _structure_device)
     converter.register_structure_hook(int, _structure_whole)
+    converter.register_structure_hook(int | Literal["all"] | None, _structure_count)
     converter.register_structure_hook(bool, _structure_switch)
     return converter
 
@@ -364,6 +380,10 @@ def _structure_whole(value: Any, _: type) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InputError(f"must be a whole number, but is {value!r}")
     return value
+
+
+def _structure_count(value: Any, _: Any) -> int | str | None:
+    return value if value in (None, "all") else _structure_whole(value, int)
 
 
 def _explain(error: BaseException, type_: type | None) -> str:
@@ -388,9 +408,3 @@ def _without_none(table: Any) -> Any:
     if not isinstance(table, dict):
         return table
     return {k: _without_none(v) for k, v in table.items() if v is not None}
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    new = path.with_name(f"{path.name}.tmp")
-    new.write_bytes(content)
-    new.replace(path)

@@ -168,3 +168,32 @@ def test_damaged_file(one_array, tmp_path, damage):
             path.unlink()
     with pytest.raises(InputError, match=r"last/20 cannot be read: .* It is damaged"):
         one_array.restore("last", {"weights": jnp.zeros(1000)})
+
+
+def test_arrays_that_are_not_those_that_were_written(one_array, monkeypatch):
+    read = module.ocp.CheckpointManager.restore
+
+    def changed(self, step, args):
+        found = read(self, step, args=args)
+        return found if "state" not in found else found | {"state": OTHER}
+
+    OTHER = {"weights": jnp.arange(1000.0).at[7].set(7.5)}
+    monkeypatch.setattr(module.ocp.CheckpointManager, "restore", changed)
+    with pytest.raises(InputError, match="Its arrays are not those that were written"):
+        one_array.restore("last", {"weights": jnp.zeros(1000)})
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(one_array, tmp_path, monkeypatch):
+    def full(self, step, args):
+        (tmp_path / "last" / "21.orbax-checkpoint-tmp").mkdir()
+        raise ValueError("RESOURCE_EXHAUSTED: writing: No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.ocp.CheckpointManager, "save", full)
+        with pytest.raises(
+            OSError, match="last/21 cannot be written: No space left on"
+        ):
+            one_array.save("last", 21, {"weights": jnp.zeros(1000)})
+    assert [path.name for path in (tmp_path / "last").iterdir()] == ["20"]
+    found = one_array.restore("last", {"weights": jnp.zeros(1000)})
+    assert found["weights"].tolist() == list(range(1000))

@@ -145,7 +145,7 @@ def test_what_was_interrupted_goes_on(run, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         deploy(run, Target(shots=100), samples=70, folder=folder, progress=stop)
     names = {path.name for path in folder.iterdir()}
-    assert names == {"jobs.json", "job-0.json", "job-1.json"}
+    assert names == {"jobs.json", "job-0.json", "job-1.json", "lock"}
     again, original = [], module._on_qiskit
 
     def counting(layers, target, number, features):

@@ -63,7 +63,7 @@ def test_a_killed_evaluation_goes_on(submitted_run, tmp_path, monkeypatch):
     assert (status, jobs) == (-signal.SIGKILL, ["ran 0", "ran 1"])
     (folder,) = (directory / "deployments").glob("aer-*seed5")
     names = {path.name for path in folder.iterdir()}
-    assert names == {"jobs.json", "job-0.json", "job-1.json"}
+    assert names == {"jobs.json", "job-0.json", "job-1.json", "lock"}
     before = [(folder / f"job-{n}.json").stat().st_mtime_ns for n in (0, 1)]
     module = importlib.import_module("qfm_jax.deployment.deploy")
     monkeypatch.setattr(module, "CHUNK", 10)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from qfm_jax._checks import InputError
+from qfm_jax.cluster import UnitsFailedError
 from qfm_jax.results import FORMAT, measure_missing, read_rows, write_rows
 
 CELLS = [{"n": 1, "kind": "a"}, {"n": 2, "kind": "a"}]
@@ -31,6 +32,15 @@ def test_rows_are_written_as_they_come_and_kept(tmp_path):
     assert len(read_rows(path, "test")) == 3
     measure_missing(path, "test", [{"n": 3, "kind": ("b",)}], measure)
     assert asked == [1, 2, 2, 3]
+
+
+def test_versions_are_those_of_who_measured(tmp_path):
+    theirs = {"machine": "another one"}
+    rows = measure_missing(tmp_path / "a.json", "test", CELLS[:1], lambda cell: {})
+    assert "python" in rows[0]["versions"]
+    measure = lambda cell: {"versions": theirs}  # noqa: E731
+    rows = measure_missing(tmp_path / "b.json", "test", CELLS[:1], measure)
+    assert rows[0]["versions"] == theirs
 
 
 @pytest.mark.parametrize(
@@ -68,3 +78,24 @@ def test_more_stands_beside_the_rows(tmp_path):
     assert read_rows(path, "test") == [{"cell": {"n": 1}}]
     measure_missing(path, "test", CELLS, lambda cell: {"value": 1})
     assert json.loads(path.read_text())["fit"] == {"factor": 2.0}
+
+
+def ten_times(cell):
+    if cell["n"] == 7:
+        raise ArithmeticError("seven")
+    return {"value": 10 * cell["n"]}
+
+
+def test_cells_are_measured_on_a_scheduler(tmp_path, dask_scheduler):
+    path = tmp_path / "file.json"
+    cells = [{"n": n} for n in (3, 7, 1, 3)]
+    sentence = r'1 of the units failed, each tried 3 times: {"n": 7}. The first: Arith'
+    with pytest.raises(UnitsFailedError, match=sentence):
+        measure_missing(path, "test", cells, ten_times, scheduler=dask_scheduler)
+    kept = read_rows(path, "test")
+    assert sorted(row["value"] for row in kept) == [10, 30]
+    assert all("python" in row["versions"] for row in kept)
+    good = [cells[i] for i in (0, 2, 3)]
+    rows = measure_missing(path, "test", good, ten_times, scheduler=dask_scheduler)
+    assert [row["value"] for row in rows] == [30, 10, 30]
+    assert read_rows(path, "test") == kept

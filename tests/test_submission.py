@@ -303,7 +303,7 @@ def test_a_rehearsal_that_was_killed_starts_again(run, tmp_path, account):
 
 def test_two_processes_do_not_send_the_same_jobs(run, tmp_path, account):
     def other(n):
-        with pytest.raises(InputError, match=r"Another process is sending .* fetches"):
+        with pytest.raises(InputError, match=r"is worked on by .* the same command"):
             sent(run, tmp_path, account)
 
     account.before = other

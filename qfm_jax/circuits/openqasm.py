@@ -5,14 +5,24 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from jax.typing import ArrayLike
-from qiskit import qasm2, qasm3, transpile
+from qiskit import QuantumCircuit, qasm2, qasm3, transpile
 from qiskit.circuit import Parameter
 from qiskit.exceptions import MissingOptionalLibraryError, QiskitError
 
-from .._checks import input_error
+from .._checks import InputError, input_error
 from .circuit import VariationalCircuit
 from .qiskit_export import to_qiskit
+from .qiskit_gates import PENNYLANE
 from .qiskit_import import QiskitCircuit, from_qiskit
+
+MOST_BITS = 4096
+"""Qubits and bits that a program may declare."""
+
+MOST_GATES = 1_000_000
+"""Gates that it may expand to."""
+
+MOST_NESTED = 1000
+"""Operators and brackets in one of its statements."""
 
 _STDGATES = (
     "x y z h s sdg t tdg sx rx ry rz p u cx cy cz ch crx cry crz cp swap ccx cswap"
@@ -69,11 +79,13 @@ def from_qasm(
         (('cx', (), (0, 1)),)
     """
     program = _read(source)
+    _check_size(program)
     version = re.search(r"^\s*OPENQASM\s+(\d)", program, re.MULTILINE)
     try:
         if version is not None and version[1] == "2":
             known = qasm2.LEGACY_CUSTOM_INSTRUCTIONS
-            circuit = qasm2.loads(program, custom_instructions=known)
+            # No path: a program reads no file but the built-in qelib1.inc.
+            circuit = qasm2.loads(program, include_path=(), custom_instructions=known)
         else:
             circuit = qasm3.loads(program)
     except MissingOptionalLibraryError as error:
@@ -83,11 +95,55 @@ def from_qasm(
             "is OpenQASM 3",
             "Run: pip install qiskit-qasm3-import",
         ) from error
-    except QiskitError as error:
+    except (QiskitError, RecursionError) as error:
         raise input_error("source", "be an OpenQASM program", f"is not: {error}") from (
             error
         )
-    return from_qiskit(circuit, inputs, observables)
+    try:
+        n_gates = _count_gates(circuit, {})
+        if n_gates > MOST_GATES:
+            was = f"expands to {n_gates:,}"
+            raise input_error("source", f"have at most {MOST_GATES:,} gates", was)
+        return from_qiskit(circuit, inputs, observables)
+    except InputError:
+        raise
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        must = "define finite angles, and gates that are not nested too deeply"
+        raise input_error("source", must, f"does not: {error}") from error
+
+
+def _check_size(program: str) -> None:
+    """Raises for what Qiskit's reader would run out of memory, or of stack, with."""
+    text = re.sub(r"//[^\n]*", "", program)
+    registers = r"\b[qc]reg\s+\w+\s*\[\s*(\d+)|\b(?:qu)?bit\s*\[\s*(\d+)"
+    sizes = [a or b for a, b in re.findall(registers, text)]
+    n_bits = sum(int(size[:18]) for size in sizes)
+    if n_bits > MOST_BITS:
+        must = f"declare at most {MOST_BITS:,} qubits and bits"
+        raise input_error("source", must, f"declares {n_bits:,}")
+    statements = text.split(";")
+    deepest = max(len(re.findall(r"[-+*/^(\[{]", s)) for s in statements)
+    if deepest > MOST_NESTED:
+        must = f"have at most {MOST_NESTED:,} operators and brackets in a statement"
+        raise input_error("source", must, f"has {deepest:,}")
+    # A statement without an index applies to every qubit of a register.
+    n_broadcast = sum("[" not in statement for statement in statements)
+    n_gates = len(statements) + n_broadcast * n_bits
+    if n_gates > MOST_GATES:
+        must = f"have at most {MOST_GATES:,} gates"
+        raise input_error("source", must, f"may have {n_gates:,}")
+
+
+def _count_gates(circuit: QuantumCircuit, known: dict[str, int]) -> int:
+    """The gates of a program, those that it defines itself taken apart."""
+    total = 0
+    for instruction in circuit.data:
+        gate = instruction.operation
+        if gate.name not in known:
+            inner = None if gate.name in PENNYLANE else gate.definition
+            known[gate.name] = 1 if inner is None else _count_gates(inner, known)
+        total += known[gate.name]
+    return total
 
 
 def _read(source: str | Path) -> str:
@@ -97,4 +153,9 @@ def _read(source: str | Path) -> str:
     if not path.is_file():
         must = "be an OpenQASM program or the path of a file that holds one"
         raise input_error("source", must, f"is {str(source)[:80]!r}")
-    return path.read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise input_error("source", "be a program in UTF-8", f"is not: {error}") from (
+            error
+        )

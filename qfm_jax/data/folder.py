@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .._checks import InputError, check_shape, input_error
+from .._checks import check_shape, input_error
 from .archive import FILES, read_idx_images
 from .idx import damaged
 from .images import IMAGE_SHAPE, Images, check_pixel_shape, to_pixels
+from .npz import read_npz
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -61,26 +62,17 @@ def _idx_path(folder: Path, file: str) -> Path:
 
 
 def _read_npz(path: Path) -> tuple[Images, Images]:
-    try:
-        arrays = _read_arrays(path)
-    except InputError:
-        raise
-    except Exception as error:  # zip, zlib and NumPy fail in many ways
-        raise damaged(path, f"is no intact .npz file ({error})") from error
-    x_train, y_train, x_test, y_test = arrays
-    return _to_images("train", x_train, y_train), _to_images("test", x_test, y_test)
-
-
-def _read_arrays(path: Path) -> list[np.ndarray]:
     if path.suffix != ".npz":
         raise input_error("folder", "name a folder or an .npz file", f"is {path}")
-    # Opened here: where np.load fails on a path, it leaves the file open.
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        missing = [key for key in KEYS if key not in archive]
-        if missing:
-            must = f"hold the arrays {', '.join(KEYS)}"
-            raise input_error("folder", must, f"{path} lacks {', '.join(missing)}")
-        return [archive[key] for key in KEYS]
+    try:
+        arrays = read_npz(path, KEYS)
+    except KeyError as error:
+        must = f"hold the arrays {', '.join(KEYS)}"
+        raise input_error("folder", must, f"{path} lacks {error.args[0]}") from error
+    except (OSError, ValueError) as error:
+        raise damaged(path, f"is no intact .npz file ({error})") from error
+    x_train, y_train, x_test, y_test = (arrays[key] for key in KEYS)
+    return _to_images("train", x_train, y_train), _to_images("test", x_test, y_test)
 
 
 def _to_images(part: str, x: np.ndarray, y: np.ndarray) -> Images:

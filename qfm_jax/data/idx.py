@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._checks import InputError, input_error
+from .npz import most_bytes
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _PIECE = 2**20
@@ -24,7 +25,8 @@ _PIECE = 2**20
 def read_idx(path: Path, n_axes: int) -> NDArray[np.uint8]:
     r"""Reads a file of unsigned bytes, plain or gzip, and trusts none of its claims.
 
-    Memory stays within both what the header claims and what the file holds.
+    Memory stays within what the header claims, what the file holds, and for a
+    compressed file `most_bytes` of it.
 
     Args:
         path: the file; its first bytes, not its name, tell whether it is compressed.
@@ -73,8 +75,11 @@ def _read_values(stream: BinaryIO, path: Path, n_axes: int) -> NDArray[np.uint8]
         raise damaged(path, f"is truncated: it ends after {len(header)} bytes")
     shape = struct.unpack(f">{n_axes}I", header[4:])
     n_values = math.prod(shape)
+    limit = most_bytes(path)
     # One more than there should be: meets the end, and with it the gzip checksum.
-    values = _read_at_most(stream, n_values + 1)
+    values = _read_at_most(stream, min(n_values, limit) + 1)
+    if len(values) > limit:
+        raise damaged(path, f"unpacks to more than {limit:,} bytes")
     if len(values) != n_values:
         state = "truncated" if len(values) < n_values else "too long"
         claim = f"its header claims {n_values:,} values"

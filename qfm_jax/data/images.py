@@ -1,5 +1,6 @@
 """Images and their labels, and the reading of one image of a person's own."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._checks import InputError, check_shape, input_error
+from .npz import most_bytes
 
 IMAGE_SHAPE = (28, 28)
 
@@ -125,6 +127,12 @@ def _read_picture(path: Path) -> NDArray[np.uint8]:
     from PIL import Image, ImageOps
 
     with Image.open(path, formats=("PNG", "JPEG")) as file:
+        n_pixels, limit = math.prod(file.size), most_bytes(path) // 4
+        if n_pixels > limit:  # a file of a kilobyte can claim a gigabyte
+            was = f"{path} claims {n_pixels:,} pixels"
+            cure = "Make it smaller."
+            must = f"have at most {limit:,} pixels for a file of its size"
+            raise input_error("path", must, was, cure)
         if file.mode.startswith(("I", "F")):  # Pillow would cut these at 255
             was = f"{path} has mode {file.mode}"
             cure = "Save it with 8 bits."

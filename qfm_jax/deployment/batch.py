@@ -72,15 +72,14 @@ def results(
             that ended without a result.
     """
     problems: list[InputError] = []
-    with order.jobs.sending():
-        flying = _attached(order, parts)
-        missing = {n: part for n, part in parts.items() if n not in flying}
-        if missing:
-            try:
-                for number, job in _sent(order, missing):
-                    flying[number] = job
-            except InputError as error:
-                problems.append(error)
+    flying = _attached(order, parts)
+    missing = {n: part for n, part in parts.items() if n not in flying}
+    if missing:
+        try:
+            for number, job in _sent(order, missing):
+                flying[number] = job
+        except InputError as error:
+            problems.append(error)
     for number, job in sorted(flying.items()):
         note = order.jobs.submission(number)
         assert note is not None

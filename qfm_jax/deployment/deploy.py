@@ -4,6 +4,7 @@ Trained layers stay in JAX; the circuits' expectations come from the backend, an
 follows them is JAX again.
 """
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -26,6 +27,7 @@ from ..data.split import check_size, stratified_split
 from ..devices import DeviceConfig, in_chunks
 from ..evaluation import Scores, score
 from ..experiment import load_data, load_model
+from ..files import locked
 from ..hardware.estimator import estimator_function, template_of
 from ..hardware.mitigation import parse_mitigation
 from ..hardware.primitives import transpiled
@@ -39,6 +41,8 @@ from .target import Target
 
 CHUNK = 1000
 """Images of one job; what is interrupted loses at most one."""
+
+HELD = "Wait until it has ended; the same command then takes its results."
 
 Progress = Callable[[int, int], None]
 """Told after each job: images that are done, images in all."""
@@ -100,7 +104,8 @@ def deploy(
         samples: Test images, a stratified sample chosen by the target's seed; all of
             the run where left out.
         folder: Where expectations are kept job by job, so that a call that was
-            interrupted goes on, and the scores; nothing is kept where left out.
+            interrupted goes on, and the scores; nothing is kept where left out. One
+            process works on it at a time.
         progress: Told after each job.
         measure: What gives the expectations in place of a simulator (see `submit`).
 
@@ -116,6 +121,19 @@ def deploy(
     """
     check_has_circuit(run)
     images = sample_of(run, samples, seed=target.seed)
+    with locked(folder, HELD) if folder else contextlib.nullcontext():
+        return _deploy(run, target, images, folder, progress, measure)
+
+
+def _deploy(
+    run: Run,
+    target: Target,
+    images: Images,
+    folder: Path | None,
+    progress: Progress,
+    measure: Measure | None,
+) -> Deployment:
+    """`deploy` of the chosen images, while no other process works on the folder."""
     model = in_evaluation_mode(load_model(run, device=DeviceConfig()))
     parts = nnx.split(model)
     at_once = min(CHUNK, len(images))

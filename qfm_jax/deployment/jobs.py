@@ -4,20 +4,19 @@ jobs.json          what the jobs are of: target, weights and features
 job-N.json         the expectations that job N gave, and its seconds
 scores.json        what came out, as `Deployment.as_table` has it
 submitted-N.json   how job N was sent to an IBM device, and its id there
-lock               held while jobs are sent
+lock               held while a process works on them
 """
 
-import contextlib
 import dataclasses
 import hashlib
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .._checks import InputError
+from ..files import read_table
 from ..runs import write_json
 
 FORMAT = 1
@@ -152,29 +151,6 @@ class Jobs:
         table = {"format": FORMAT, **dataclasses.asdict(submission)}
         write_json(self.path_of_submission(number), table)
 
-    @contextlib.contextmanager
-    def sending(self) -> Iterator[None]:
-        """Keeps other processes from sending the same jobs meanwhile.
-
-        Raises:
-            InputError: Where another one is sending them.
-        """
-        try:
-            import fcntl
-        except ImportError:  # there is no such lock on Windows
-            yield
-            return
-        # The lock ends with the process, however that ends.
-        with (self.folder / "lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(
-                    f"Another process is sending the jobs of {self.folder}. Wait until "
-                    "it has; the same command then fetches them too."
-                ) from None
-            yield
-
     def path_of_submission(self, number: int) -> Path:
         """The file of a submission; without it the job is sent again."""
         return self.folder / f"submitted-{number}.json"
@@ -185,7 +161,7 @@ class Jobs:
 
 def _read(path: Path, cure: str = RUN_AGAIN) -> dict[str, Any]:
     try:
-        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        table = read_table(path)
         if table["format"] != FORMAT:
             raise ValueError("it is of another version")
     except (ValueError, KeyError, TypeError) as error:

@@ -1,0 +1,127 @@
+"""Files that are whole or not there, and directories that one process works on."""
+
+import contextlib
+import json
+import os
+import platform
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ._checks import InputError
+
+LOCK = "lock"
+"""The file that is locked while a process works on its directory; it stays."""
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file that is either whole or not there, or as it was before.
+
+    It is on the disk before it has its name.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "note"
+        >>> write_whole(path, b"all of it")
+        >>> path.read_bytes()
+        b'all of it'
+    """
+    # A name of its own: a process of another machine may be writing the same file.
+    new = path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}.tmp")
+    with new.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+
+
+def read_table(path: Path) -> dict[str, Any]:
+    """Reads a JSON file that holds a table, and trusts none of its bytes.
+
+    Raises:
+        ValueError: If it is no JSON, nested too deeply, or no table.
+        OSError: If it cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "scores.json"
+        >>> path.write_text('{"accuracy": 0.5}')
+        17
+        >>> read_table(path)
+        {'accuracy': 0.5}
+    """
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if not isinstance(table, dict):
+        raise ValueError("it holds no table")
+    return table
+
+
+@contextlib.contextmanager
+def locked(directory: Path, cure: str) -> Iterator[None]:
+    """Keeps other processes from working on `directory`, which is made if missing.
+
+    The system ends the lock with the process, however that ends: none is left behind.
+    Where there are no locks (Windows, some network file systems), it says so or does
+    nothing.
+
+    Args:
+        directory: What is worked on.
+        cure: What a person can do where another process has it.
+
+    Raises:
+        InputError: Where another process works on it, or it cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with locked(Path(tempfile.mkdtemp()), "Wait."):
+        ...     pass
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        directory.mkdir(parents=True, exist_ok=True)
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context((directory / LOCK).open("ab+", buffering=0))
+        except OSError as error:
+            raise InputError(
+                f"The run directory {directory} cannot be written: {error.strerror}. "
+                "Choose another one; commands take it as --out."
+            ) from error
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            who = file.read(200).decode(errors="replace").strip() or "another process"
+            raise InputError(f"{directory} is worked on by {who}. {cure}") from None
+        except OSError as error:
+            warnings.warn(
+                f"{directory} cannot be locked ({error.strerror}): see to it that no "
+                "other process works on it.",
+                stacklevel=3,
+            )
+        with contextlib.suppress(OSError):  # a full disk has no room for a name
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {platform.node()}".encode())
+        yield
+
+
+def is_unused(directory: Path) -> bool:
+    """Whether nothing is there but what a start that was killed may leave behind.
+
+    Example:
+        >>> is_unused(Path("not there"))
+        True
+    """
+    if not directory.is_dir():
+        return not directory.exists()
+    return all(
+        path.name == LOCK or path.suffix == ".tmp" for path in directory.iterdir()
+    )
