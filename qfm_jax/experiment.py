@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 from scipy.special import softmax
 
 from ._checks import InputError, input_error
@@ -17,15 +19,18 @@ from .checkpoints import Checkpoints
 from .data import Dataset, Images, load_dataset
 from .devices import DeviceConfig
 from .evaluation import Scores, score
+from .files import locked
 from .history import History
 from .models import Classifier, count_parameters
 from .models.classifier import FrozenParam
 from .models.prediction import PREDICTION_BATCH, predict_logits
+from .processes import are_several, check_alike
 from .runs import (
     Mistakes,
     Result,
     Run,
     RunConfig,
+    check_holds_no_run,
     machine_versions,
     read_config,
     read_run,
@@ -44,6 +49,7 @@ def execute(
     *,
     resume: bool = False,
     progress: bool = True,
+    mesh: Mesh | None = None,
 ) -> Run:
     """Trains a model, scores its best weights once on the test images, writes it all.
 
@@ -52,13 +58,16 @@ def execute(
         directory: Its run directory.
         resume: Continue the run in `directory`, whose configuration must be `config`.
         progress: Show a progress bar.
+        mesh: Devices that share each batch; of several processes, the first one calls
+            this, and the others `assist`. It changes the results by rounding alone.
 
     Returns:
         The finished run, as it stands in its directory.
 
     Raises:
-        InputError: If the directory holds a run already (or none to resume), and for
-            all that `load_dataset`, `fit` and the circuit's device refuse.
+        InputError: If the directory holds a run already (or none to resume), or
+            another process works on it, and for all that `load_dataset`, `fit` and the
+            circuit's device refuse.
 
     Example:
         >>> import tempfile
@@ -76,26 +85,65 @@ def execute(
         check_same(config, read_config(directory), directory)
         if (directory / "scores.json").exists():
             return read_run(directory)
+    else:
+        check_holds_no_run(directory)
+    data, model = _prepare(config, mesh)
+    with locked(directory, "Wait until it has ended, or name another directory."):
+        if not resume:
+            write_config(directory, config)
+        reset_peak_memory()
+        history = fit(
+            model,
+            data.train,
+            data.validation,
+            config.training,
+            jax.random.key(config.seed),
+            directory=directory,
+            resume=resume,
+            progress=progress,
+            mesh=mesh,
+        )
+        scores, logits, seconds = score_model(model, data.test)
+        result = _result(config, data, model, history, scores, seconds)
+        write_result(directory, result, _mistakes(data.test, logits))
+    return read_run(directory)
+
+
+def assist(config: RunConfig, mesh: Mesh | None) -> None:
+    """Takes a process's part in the training of a run that the first one keeps.
+
+    Args:
+        config: All that repeats the run, as the first process has it.
+        mesh: Devices of all processes.
+
+    Raises:
+        InputError: Where this process has another configuration, code or data.
+    """
+    data, model = _prepare(config, mesh)
+    key = jax.random.key(config.seed)
+    fit(model, data.train, data.validation, config.training, key, mesh=mesh)
+
+
+def _prepare(config: RunConfig, mesh: Mesh | None) -> tuple[Dataset, Classifier]:
+    """The images of a run and its model at the start, alike in every process."""
     data = load_images(config)
     check_memory_of(config, data)
-    model = start_model(config, n_classes=data.n_classes)
-    if not resume:
-        write_config(directory, config)
-    _reset_peak_memory()
-    history = fit(
-        model,
-        data.train,
-        data.validation,
-        config.training,
-        jax.random.key(config.seed),
-        directory=directory,
-        resume=resume,
-        progress=progress,
-    )
-    scores, logits, seconds = score_model(model, data.test)
-    result = _result(config, data, model, history, scores, seconds)
-    write_result(directory, result, _mistakes(data.test, logits))
-    return read_run(directory)
+    if are_several():
+        check_alike(_described(config, data, mesh))
+    return data, start_model(config, n_classes=data.n_classes)
+
+
+def _described(config: RunConfig, data: Dataset, mesh: Mesh | None) -> dict[str, Any]:
+    """What processes that train together must have in common."""
+    parts = {"train": data.train, "validation": data.validation}
+    digests = {
+        name: f"{zlib.crc32(part.labels.tobytes() + part.images.tobytes()):08x}"
+        for name, part in parts.items()
+    }
+    described = {"devices": mesh.size if mesh else 1, "dataset": data.name, **digests}
+    described |= _leaves(config) | machine_versions()
+    # Hosts may have other paths and other numbers of cores.
+    return {k: described[k] for k in described.keys() - {"data.folder", "machine"}}
 
 
 def build_model(
@@ -277,7 +325,7 @@ def _result(
         seconds_training=history.seconds_training,
         seconds_compiling=history.seconds_compiling,
         seconds_inference=seconds_inference,
-        peak_memory_bytes=_peak_memory(),
+        peak_memory_bytes=peak_memory(),
         scores=scores,
         versions=machine_versions(),
         warning=data.warning,
@@ -295,7 +343,7 @@ def _mistakes(test: Images, logits: np.ndarray) -> Mistakes:
     )
 
 
-def _reset_peak_memory() -> None:
+def reset_peak_memory() -> None:
     """Forgets the peak of earlier runs in this process, where the system can."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
@@ -303,7 +351,7 @@ def _reset_peak_memory() -> None:
         return
 
 
-def _peak_memory() -> int:
+def peak_memory() -> int:
     """Largest resident memory in bytes: since the reset on Linux, else ever."""
     try:
         status = Path("/proc/self/status").read_text()

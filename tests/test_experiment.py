@@ -40,8 +40,9 @@ def snapshot(directory):
 def test_directory_holds_the_files_of_a_run(run):
     names = {path.name for path in run.directory.iterdir()}
     assert names == {
-        "config.toml", "metrics.jsonl", "scores.json", "mistakes.npz", "checkpoints"
-    }  # fmt: skip
+        *("config.toml", "metrics.jsonl", "scores.json", "mistakes.npz"),
+        *("checkpoints", "lock"),
+    }
     folders = {path.name for path in (run.directory / "checkpoints").iterdir()}
     assert folders == {"last", "best"}
     assert len((run.directory / "metrics.jsonl").read_text().splitlines()) == 3

@@ -7,8 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 
 from .._checks import check_at_least, check_shape, input_error
+from ..mesh import gather, own_rows, place, place_rows, sharing, spread
 
 M = TypeVar("M", bound=nnx.Module)
 
@@ -17,7 +19,11 @@ PREDICTION_BATCH = 250
 
 
 def predict_logits(
-    model: nnx.Module, images: np.ndarray, *, batch_size: int = PREDICTION_BATCH
+    model: nnx.Module,
+    images: np.ndarray,
+    *,
+    batch_size: int = PREDICTION_BATCH,
+    mesh: Mesh | None = None,
 ) -> np.ndarray:
     """Applies a model to any number of images, in evaluation mode.
 
@@ -28,6 +34,7 @@ def predict_logits(
         model: Maps float images (batch, height, width) in [0, 1] to logits.
         images: uint8 (n, height, width), n >= 1.
         batch_size: Images at once; bounds the memory, does not change the result.
+        mesh: Devices that share each batch, and all hold the model.
 
     Returns:
         Logits (n, n_classes), float32.
@@ -50,7 +57,9 @@ def predict_logits(
     batches = [images[start : start + batch_size] for start in starts]
     missing = batch_size - len(batches[-1])
     batches[-1] = np.pad(batches[-1], ((0, missing), (0, 0), (0, 0)), mode="edge")
-    logits = [_logits(graphdef, state, batch) for batch in batches]
+    if mesh:  # left to choose, the compiler spreads rows that do not divide
+        batches = [place(batch, mesh) for batch in batches]
+    logits = [np.asarray(_logits(graphdef, state, b, mesh)) for b in batches]
     return np.concatenate(logits)[: len(images)]
 
 
@@ -60,6 +69,7 @@ def predict_seeds(
     images: np.ndarray,
     *,
     batch_size: int = PREDICTION_BATCH,
+    mesh: Mesh | None = None,
 ) -> np.ndarray:
     """Applies many weights of one model, each to its own images, in evaluation mode.
 
@@ -69,6 +79,7 @@ def predict_seeds(
             length n_seeds.
         images: uint8 (n_seeds, n, height, width).
         batch_size: Images of each seed at once.
+        mesh: Devices over which the seeds are spread, as many on each.
 
     Returns:
         Logits (n_seeds, n, n_classes), float32.
@@ -90,19 +101,23 @@ def predict_seeds(
         batch = images[:, start : start + batch_size]
         missing = batch_size - batch.shape[1]
         batch = np.pad(batch, ((0, 0), (0, missing), (0, 0), (0, 0)), mode="edge")
-        found = np.asarray(_logits_of_seeds(graphdef, parts, batch))
+        batch = place_rows(batch, mesh)
+        found = np.asarray(_logits_of_seeds(graphdef, mesh, parts, batch))
         logits.append(found[:, : batch_size - missing])
     return np.concatenate(logits, axis=1)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _logits_of_seeds(
-    graphdef: nnx.GraphDef, parts: tuple[nnx.State, ...], images: jax.Array
+    graphdef: nnx.GraphDef,
+    mesh: Mesh | None,
+    parts: tuple[nnx.State, ...],
+    images: jax.Array,
 ) -> jax.Array:
     def one(parts: tuple[nnx.State, ...], images: jax.Array) -> jax.Array:
         return nnx.merge(graphdef, *parts, copy=True)(to_unit(images))
 
-    return jax.vmap(one)(parts, images)
+    return own_rows(jax.vmap(one), mesh)(parts, images)
 
 
 def _check_pixels(images: np.ndarray) -> None:
@@ -118,10 +133,13 @@ def in_evaluation_mode(model: M) -> M:
     return view
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _logits(graphdef: nnx.GraphDef, state: nnx.State, images: jax.Array) -> jax.Array:
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _logits(
+    graphdef: nnx.GraphDef, state: nnx.State, images: jax.Array, mesh: Mesh | None
+) -> jax.Array:
     model = nnx.merge(graphdef, state)
-    return model(to_unit(images))
+    with sharing(mesh):
+        return gather(model(to_unit(spread(images, mesh))), mesh)
 
 
 def to_unit(images: jax.Array) -> jax.Array:

@@ -14,6 +14,7 @@ from flax import linen, nnx
 from .._checks import check_at_least, check_shape, input_error
 from ..circuits import VariationalCircuit
 from ..devices import WHOLE_BATCH_DEVICES, DeviceConfig, as_jax_function, check_memory
+from ..mesh import in_shares
 
 Shape = int | tuple[int, ...]
 Initializer = Callable[..., jax.Array]
@@ -165,7 +166,11 @@ def _run(
         if device is not None and device.name in WHOLE_BATCH_DEVICES:
             check_memory(circuit.n_qubits, math.prod(batch_shape))
     flat = features.reshape(-1, length)  # (batch, n_features)
-    results = jax.vmap(lambda sample: function(inputs=sample, **weights))(flat)
+
+    def run(samples: jax.Array, weights: dict[str, jax.Array]) -> jax.Array:
+        return jax.vmap(lambda sample: function(inputs=sample, **weights))(samples)
+
+    results = in_shares(run, flat, weights)
     return results.reshape(*batch_shape, results.shape[-1])
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import time
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,12 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 
 from .._checks import InputError, input_error
 from ..checkpoints import Checkpoints
 from ..data import Images
 from ..history import EpochRecord, History, append_record, best_epoch, keep_records
+from ..mesh import is_key, place, take_back
 from ..models.prediction import predict_logits
+from ..processes import are_several, exchange, from_first, is_first
 from ..progress import Progress
 from .config import TrainConfig
 from .images import check_images
@@ -44,6 +48,7 @@ def fit(
     directory: Path | str | None = None,
     resume: bool = False,
     progress: bool = True,
+    mesh: Mesh | None = None,
 ) -> History:
     """Trains a model in place; leaves it with its best weights, in evaluation mode.
 
@@ -61,6 +66,8 @@ def fit(
         resume: Continue from the last checkpoint in `directory`, or from the start
             where none was written yet.
         progress: Show a progress bar.
+        mesh: Devices that share each batch; where it spans several processes, all of
+            them call this, and the first one alone has a `directory`.
 
     Returns:
         One record for each epoch.
@@ -84,7 +91,7 @@ def fit(
     check_images(model, train=train, validation=validation)
     if resume and directory is None:
         raise input_error("directory", "name the run to resume", "is None")
-    trainer = _Trainer(model, train, validation, config)
+    trainer = _Trainer(model, train, validation, config, mesh)
     state = trainer.steps.initial_state(model, key)
     records: tuple[EpochRecord, ...] = ()
     store = None
@@ -99,10 +106,32 @@ def fit(
                 store.checkpoints.keep_latest(name)
         n_epochs = int(state.step) // trainer.steps.per_epoch
         records = keep_records(store.metrics, n_epochs)
+    state, records = _of_first(state, records)
     first_step = int(state.step)
-    bar = Progress(config.epochs, trainer.steps.per_epoch, first_step, enabled=progress)
+    is_shown = progress and is_first()
+    bar = Progress(config.epochs, trainer.steps.per_epoch, first_step, enabled=is_shown)
     with bar, deferred_interrupt() as interrupted:
-        return trainer.run(state, records, store, bar, interrupted)
+        return trainer.run(place(state, mesh), records, store, bar, interrupted)
+
+
+def _of_first(
+    state: TrainState, records: tuple[EpochRecord, ...]
+) -> tuple[TrainState, tuple[EpochRecord, ...]]:
+    """Where training stands in the first of several processes: it read that."""
+    if not are_several():
+        return state, records
+    plain = exchange([dataclasses.asdict(record) for record in records])[0]
+    records = tuple(EpochRecord(**record) for record in plain)
+    leaves, structure = jax.tree.flatten(state)
+    hosted = [jax.random.key_data(x) if is_key(x) else x for x in leaves]
+    found = from_first([np.asarray(x) for x in hosted])
+    keyed = [
+        jax.random.wrap_key_data(jnp.asarray(x), impl=jax.random.key_impl(leaf))
+        if is_key(leaf)
+        else jnp.asarray(x)
+        for x, leaf in zip(found, leaves, strict=True)
+    ]
+    return jax.tree.unflatten(structure, keyed), records
 
 
 class _Store(NamedTuple):
@@ -131,14 +160,33 @@ class _Trainer:
     """The loop that drives the steps: validation, records, checkpoints, progress."""
 
     def __init__(
-        self, model: nnx.Module, train: Images, validation: Images, config: TrainConfig
+        self,
+        model: nnx.Module,
+        train: Images,
+        validation: Images,
+        config: TrainConfig,
+        mesh: Mesh | None,
     ):
         self.model = model
         self.config = config
+        self.mesh = mesh
         self.validation = validation
-        self.images = jnp.asarray(train.images)  # uint8: whole epochs on the device
-        self.labels = jnp.asarray(train.labels)
-        self.steps = Steps.of(model, config, len(train))
+        # uint8: whole epochs on the device, and on each that takes its share
+        self.images = place(train.images, mesh)
+        self.labels = place(train.labels, mesh)
+        self.steps = Steps.of(model, config, len(train), mesh)
+        self._tell_of_padding()
+
+    def _tell_of_padding(self) -> None:
+        size = self.steps.batch_size
+        n_devices = self.mesh.size if self.mesh else 1
+        if size % n_devices and is_first():
+            full = -(-size // n_devices) * n_devices
+            warnings.warn(
+                f"A batch of {size} images does not divide over {n_devices} devices: "
+                f"it is padded to {full}, and what was added counts for nothing.",
+                stacklevel=4,
+            )
 
     def run(
         self,
@@ -155,9 +203,9 @@ class _Trainer:
             state, record = self._finish_epoch(epoch, state, records, store)
             records = (*records, record)
             bar.finish_epoch(record, best=best_epoch(records) == epoch)
-            if interrupted.is_set():
+            if any(exchange(interrupted.is_set())):
                 raise _interruption(record.step, store)
-        nnx.update(self.model, *state.best)
+        nnx.update(self.model, *take_back(state.best, self.mesh))
         return History(records, best_epoch(records), seconds_compiling)
 
     def _compile(self, state: TrainState, bar: Progress) -> float:
@@ -168,8 +216,10 @@ class _Trainer:
         stop = int(state.step)
         advanced = self.steps.advance(state, self.images, self.labels, order, stop)
         jax.block_until_ready(advanced)
-        predict_logits(self.model, self.validation.images[:1])
-        return time.perf_counter() - start
+        nnx.update(self.model, state.params, state.others)
+        predict_logits(self.model, self.validation.images[:1], mesh=self.mesh)
+        # All go on together: who waits in a first collective waits half a minute.
+        return max(exchange(time.perf_counter() - start))
 
     def _is_over(self, records: tuple[EpochRecord, ...]) -> bool:
         """Whether patience has run out."""
@@ -195,18 +245,20 @@ class _Trainer:
             start = time.perf_counter()
             state = self.steps.advance(state, self.images, self.labels, order, stop)
             jax.block_until_ready(state)
-            seconds = time.perf_counter() - start
-            state = state._replace(seconds=state.seconds + jnp.float32(seconds))
+            # Where there are several processes, they must agree on what comes next.
+            seconds = max(exchange(time.perf_counter() - start))
+            state = state._replace(seconds=state.seconds + np.float32(seconds))
             self._check_finite(state, store)
             chunk = max(1, round((stop - first) / seconds))
             self._show(epoch, state, bar)
             if stop == end:  # `_finish_epoch` saves the epoch as a whole
                 break
+            is_over = any(exchange(interrupted.is_set()))
             late = time.monotonic() - saved > self.config.checkpoint_seconds
-            if store and (late or interrupted.is_set()):
+            if store and (late or is_over):
                 store.checkpoints.save("last", stop, state)
                 saved = time.monotonic()
-            if interrupted.is_set():
+            if is_over:
                 raise _interruption(stop, store)
         return state
 
@@ -231,16 +283,17 @@ class _Trainer:
         """Validates, records, and saves: metrics first, since a checkpoint counts."""
         nnx.update(self.model, state.params, state.others)
         labels = self.validation.labels
-        logits = predict_logits(self.model, self.validation.images)
+        images = self.validation.images
+        logits = predict_logits(self.model, images, mesh=self.mesh)
         seconds = float(state.seconds)
         record = self.steps.record(state, epoch, logits, labels, seconds)
         if not np.isfinite(record.validation_loss):
             raise self._diverged(int(state.step) - 1, store)
         is_best = best_epoch((*records, record)) == epoch
         state = state._replace(
-            loss_sum=jnp.float32(0),
-            n_right=jnp.int32(0),
-            seconds=jnp.float32(0),
+            loss_sum=place(np.float32(0), self.mesh),
+            n_right=place(np.int32(0), self.mesh),
+            seconds=place(np.float32(0), self.mesh),
             best=(state.params, state.others) if is_best else state.best,
         )
         if store:
@@ -258,6 +311,8 @@ class _Trainer:
         epoch = step // self.steps.per_epoch + 1
         good = store.checkpoints.latest("last") if store else None
         where = f"The last good checkpoint is {good}" if good else "None was saved"
+        if not is_first():
+            where = "Process 0 says which checkpoint is the last good one"
         return TrainingDiverged(
             "The loss or its gradient is not finite any more at epoch "
             f"{epoch}, step {step + 1}. {where}. Lower the learning rate "
@@ -266,6 +321,8 @@ class _Trainer:
 
 
 def _interruption(step: int, store: _Store | None) -> TrainingInterrupted:
+    if not is_first():
+        return TrainingInterrupted("Training was interrupted; process 0 saves it.")
     if store is None:
         return TrainingInterrupted(
             f"Training was interrupted at step {step}; without a directory nothing "

@@ -6,21 +6,26 @@ the machine and the model: little on a CPU that one seed keeps busy.
 
 import functools
 import time
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 
 from .._checks import check_at_least, input_error
 from ..data import Images
 from ..history import EpochRecord, History, best_epoch
+from ..mesh import own_rows, place_rows
 from ..models.prediction import predict_seeds
 from .config import TrainConfig
 from .images import check_images
 from .steps import Steps, TrainState
+
+T = TypeVar("T")
 
 OnEpoch = Callable[[tuple[EpochRecord, ...]], None]
 
@@ -34,6 +39,7 @@ def fit_seeds(
     *,
     rate_factors: Sequence[float] | None = None,
     on_epoch: OnEpoch | None = None,
+    mesh: Mesh | None = None,
 ) -> tuple[History, ...]:
     """Trains models that differ in their start and data alone, all at once.
 
@@ -50,6 +56,8 @@ def fit_seeds(
         rate_factors: What each seed's learning rate is multiplied with; 1 where left
             out.
         on_epoch: Called with the records of all seeds after each epoch.
+        mesh: Devices over which the seeds are spread, as many on each: what is
+            missing to that are copies of the first one, which count for nothing.
 
     Returns:
         The history of each seed. Times and memory are a seed's share.
@@ -80,29 +88,32 @@ def fit_seeds(
         raise input_error("patience", must, f"is {config.patience}")
     steps = Steps.of(models[0], config, len(train[0]))
     pairs = zip(models, keys, strict=True)
-    states = _stack([steps.initial_state(model, key) for model, key in pairs])
-    images = jnp.stack([part.images for part in train])  # (seeds, n, height, width)
-    labels = jnp.stack([part.labels for part in train])
-    rates = jnp.array(factors, jnp.float32)
+    starts = [steps.initial_state(model, key) for model, key in pairs]
+    states = place_rows(_stack(_filled(starts, mesh)), mesh)
+    # (seeds, n, height, width) and (seeds, n)
+    parts = _filled(train, mesh)
+    images = place_rows(np.stack([part.images for part in parts]), mesh)
+    labels = place_rows(np.stack([part.labels for part in parts]), mesh)
+    unseen = np.stack([part.images for part in _filled(validation, mesh)])
+    rates = place_rows(np.array(_filled(factors, mesh), np.float32), mesh)
+    _tell_of_filling(len(models), mesh)
     start = time.perf_counter()
-    orders = _orders(steps, states.key, 1)
+    orders = place_rows(_orders(steps, states.key, 1), mesh)
     arguments = states, images, labels, orders, rates, 0, 0
-    advance = _advance.lower(steps, *arguments).compile()
+    advance = _advance.lower(steps, mesh, *arguments).compile()
     compiling = (time.perf_counter() - start) / len(models)
-    memory = _working_memory(advance) // len(models)
+    n_devices = mesh.size if mesh else 1
+    memory = _working_memory(advance) * n_devices // len(rates)
     records: list[tuple[EpochRecord, ...]] = [()] * len(models)
     for epoch in range(1, config.epochs + 1):
         first, stop = (epoch - 1) * steps.per_epoch, epoch * steps.per_epoch
         start = time.perf_counter()
-        orders = _orders(steps, states.key, epoch)
+        orders = place_rows(_orders(steps, states.key, epoch), mesh)
         states = advance(states, images, labels, orders, rates, first, stop)
         jax.block_until_ready(states)
         share = (time.perf_counter() - start) / len(models)
-        logits = predict_seeds(
-            models[0],
-            (states.params, states.others),
-            np.stack([part.images for part in validation]),
-        )
+        weights = (states.params, states.others)
+        logits = predict_seeds(models[0], weights, unseen, mesh=mesh)
         new = tuple(
             steps.record(
                 _of_seed(states, i), epoch, logits[i], part.labels, share, factors[i]
@@ -110,9 +121,12 @@ def fit_seeds(
             for i, part in enumerate(validation)
         )
         records = [(*old, one) for old, one in zip(records, new, strict=True)]
-        states = _next_epoch(states, [best_epoch(own) == epoch for own in records])
+        is_best = [best_epoch(own) == epoch for own in records]
+        states = place_rows(_next_epoch(states, is_best), mesh)
         if on_epoch:
             on_epoch(new)
+    if mesh:
+        states = jax.device_put(states, mesh.devices.flat[0])
     for i, model in enumerate(models):
         model.eval()
         nnx.update(model, *_of_seed(states, i).best)
@@ -125,9 +139,10 @@ def _orders(steps: Steps, keys: jax.Array, epoch: int) -> jax.Array:
     return jax.vmap(steps.order, (0, None))(keys, epoch)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=(0, 1))
 def _advance(
     steps: Steps,
+    mesh: Mesh | None,
     states: TrainState,
     images: jax.Array,
     labels: jax.Array,
@@ -138,11 +153,20 @@ def _advance(
 ) -> TrainState:
     """All seeds from step `first` to step `stop` of the same epoch."""
 
-    def step_all(i: jax.Array, states: TrainState) -> TrainState:
-        step_one = functools.partial(steps.step_at, i)
-        return jax.vmap(step_one)(states, images, labels, orders, rates)
+    def advance_own(
+        states: TrainState,
+        images: jax.Array,
+        labels: jax.Array,
+        orders: jax.Array,
+        rates: jax.Array,
+    ) -> TrainState:
+        def step_all(i: jax.Array, states: TrainState) -> TrainState:
+            step_one = functools.partial(steps.step_at, i)
+            return jax.vmap(step_one)(states, images, labels, orders, rates)
 
-    return jax.lax.fori_loop(first, stop, step_all, states)
+        return jax.lax.fori_loop(first, stop, step_all, states)
+
+    return own_rows(advance_own, mesh)(states, images, labels, orders, rates)
 
 
 def _working_memory(program: Any) -> int:
@@ -167,6 +191,22 @@ def _next_epoch(states: TrainState, is_best: Sequence[bool]) -> TrainState:
 
 def _of_seed(states: TrainState, i: int) -> TrainState:
     return jax.tree.map(lambda leaf: leaf[i], states)
+
+
+def _filled(entries: Sequence[T], mesh: Mesh | None) -> list[T]:
+    """The entries of the seeds, and copies of the first: as many on each device."""
+    n_copies = -len(entries) % mesh.size if mesh else 0
+    return [*entries, *[entries[0]] * n_copies]
+
+
+def _tell_of_filling(n_seeds: int, mesh: Mesh | None) -> None:
+    if mesh and n_seeds % mesh.size:
+        warnings.warn(
+            f"{n_seeds} seeds that train together do not divide over {mesh.size} "
+            f"devices: {-n_seeds % mesh.size} places are filled up with copies that "
+            "count for nothing.",
+            stacklevel=3,
+        )
 
 
 def _stack(states: Sequence[TrainState]) -> TrainState:

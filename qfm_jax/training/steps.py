@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.sharding import Mesh
 
 from ..augmentation import shift_and_flip
 from ..history import EpochRecord
+from ..mesh import gather, sharing, spread
 from ..models.prediction import to_unit
 from .config import TrainConfig, build_optimizer, learning_rate_schedule
 
@@ -51,14 +53,22 @@ class Steps:
     """How to train."""
     n_images: int
     """Number of training images."""
+    mesh: Mesh | None = None
+    """Devices that share each batch; a single one where left out."""
 
     @classmethod
-    def of(cls, model: nnx.Module, config: TrainConfig, n_images: int) -> "Steps":
+    def of(
+        cls,
+        model: nnx.Module,
+        config: TrainConfig,
+        n_images: int,
+        mesh: Mesh | None = None,
+    ) -> "Steps":
         """The steps of a model, which is left in evaluation mode."""
         model.train()
         graphdef = nnx.graphdef(model)
         model.eval()
-        return cls(graphdef, config, n_images)
+        return cls(graphdef, config, n_images, mesh)
 
     @property
     def batch_size(self) -> int:
@@ -151,7 +161,8 @@ class Steps:
         """
 
         def step(state: TrainState) -> TrainState:
-            return self.step_at(state.step, state, images, labels, order)
+            state = self.step_at(state.step, state, images, labels, order)
+            return gather(state, self.mesh)
 
         return jax.lax.while_loop(lambda state: state.step < stop, step, state)
 
@@ -167,7 +178,9 @@ class Steps:
         """Step number `index` of the training, on its batch of all images."""
         start = index % self.per_epoch * self.batch_size
         batch = jax.lax.dynamic_slice(order, (start,), (self.batch_size,))
-        return self.step(state, images[batch], labels[batch], rate_factor)
+        images, labels = spread((images[batch], labels[batch]), self.mesh)
+        with sharing(self.mesh):
+            return self.step(state, images, labels, rate_factor)
 
     def step(
         self,

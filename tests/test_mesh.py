@@ -1,0 +1,218 @@
+"""A training whose batches are shared by eight devices is the same training."""
+
+import os
+import subprocess
+import sys
+
+import jax
+import pytest
+
+from qfm_jax._checks import InputError
+from qfm_jax.mesh import make_mesh
+
+EIGHT = "--xla_force_host_platform_device_count=8"
+
+PROGRAM = """
+import os, pathlib, tempfile, types, warnings
+import jax, numpy as np
+from flax import nnx
+from qfm_jax.data import load_dataset
+from qfm_jax.mesh import make_mesh, place
+from qfm_jax.models import Classifier, ModelConfig
+from qfm_jax.training import TrainConfig, fit, fit_seeds, loop, seeds
+from qfm_jax.training.steps import Steps
+
+# Every angle matters: Adam makes a step of the rounding of a gradient that is zero.
+CIRCUIT = ModelConfig(block="circuit", n_qubits=3, n_layers=1, layers="real-amplitudes")
+# What is not the same for a part of a batch as for the whole one.
+CONVOLUTIONS = ModelConfig(channels=(4,), normalized=True, dropout=0.2)
+DROPOUT = ModelConfig(hidden=(8,), dropout=0.2)
+data = load_dataset("digits", train_size=200)
+mesh = make_mesh("all")
+assert mesh.size == 8
+
+def train(network, size, mesh, **options):
+    model = Classifier(network, rngs=nnx.Rngs(0))
+    epochs = options.pop("epochs", 1)
+    config = TrainConfig(epochs=epochs, batch_size=size, augment=True)
+    history = fit(model, data.train, data.validation, config, jax.random.key(0),
+                  progress=False, mesh=mesh, **options)
+    return model, history.epochs
+
+def compare(one, other, atol=1e-5):
+    states = [nnx.state(model, nnx.Not(nnx.RngState)) for model in (one, other)]
+    for a, b in zip(*map(jax.tree.leaves, states), strict=True):
+        assert len(b.devices()) == 1
+        np.testing.assert_allclose(a, b, atol=atol)
+
+def close(records, others):
+    for name in ("train_loss", "train_accuracy", "validation_loss"):
+        curves = [[getattr(r, name) for r in rs] for rs in (records, others)]
+        np.testing.assert_allclose(*curves, atol=1e-5)
+"""
+
+BATCHES = """
+def check(network, size):
+    alone, curve = train(network, size, None)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        shared, found = train(network, size, mesh)
+    told = [str(w.message) for w in told if "devices" in str(w.message)]
+    assert len(told) == (size % 8 > 0), told
+    assert all("50 images does not divide over 8 devices: it is padded to 56" in t
+               for t in told)
+    close(curve, found)
+    compare(alone, shared)
+
+for name in os.environ["NETWORKS"].split():
+    for size in map(int, os.environ["SIZES"].split()):
+        check(globals()[name], size)
+print("the same")
+"""
+
+SHARES = """
+def flops(mesh, size):
+    model = Classifier(CIRCUIT, rngs=nnx.Rngs(0))
+    steps = Steps.of(model, TrainConfig(batch_size=size), 200, mesh)
+    state, images, labels, order = place(
+        (steps.initial_state(model, jax.random.key(0)), data.train.images,
+         data.train.labels, np.arange(200)), mesh)
+    program = steps.advance.lower(steps, state, images, labels, order, 1).compile()
+    return program.cost_analysis()["flops"]
+
+# Of a batch alone: every device steps all weights.
+more = [flops(part, 112) - flops(part, 56) for part in (mesh, None)]
+assert more[0] < 0.15 * more[1], more
+
+advance = seeds._advance
+
+class Caught(Exception): pass
+
+def lower(*arguments):
+    raise Caught(advance.lower(*arguments).compile().cost_analysis()["flops"])
+
+def flops_of_seeds(mesh):
+    models = [Classifier(CIRCUIT, rngs=nnx.Rngs(seed)) for seed in range(8)]
+    keys = jax.random.split(jax.random.key(0), 8)
+    config = TrainConfig(epochs=1, batch_size=50)
+    try:
+        fit_seeds(models, [data.train] * 8, [data.validation] * 8, config, keys,
+                  mesh=mesh)
+    except Caught as caught:
+        return caught.args[0]
+
+seeds._advance = types.SimpleNamespace(lower=lower)
+shares = [flops_of_seeds(part) for part in (mesh, None)]
+assert shares[0] < 0.15 * shares[1], shares
+print("a share each")
+"""
+
+RESUMED = """
+class Stop(Exception): pass
+
+def names(directory):
+    files = (p for p in pathlib.Path(directory).rglob("*") if p.is_file())
+    # Names and number of Orbax's data files are random.
+    return {str(p.relative_to(directory).parent) for p in files}
+
+def stopped(mesh):
+    directory = tempfile.mkdtemp()
+    append = loop.append_record
+    def stop(path, record):
+        append(path, record)
+        if record.epoch == 2:
+            raise Stop
+    loop.append_record = stop
+    try:
+        train(CIRCUIT, 40, mesh, epochs=3, directory=directory)
+    except Stop:
+        pass
+    loop.append_record = append
+    return directory
+
+expected, curve = train(CIRCUIT, 40, None, epochs=3)
+one, eight = stopped(None), stopped(mesh)
+assert len(names(one)) > 5, names(one)
+assert names(one) == names(eight), names(one) ^ names(eight)
+five = stopped(mesh), make_mesh(5)
+for directory, other in ((one, mesh), (eight, None), five):
+    options = {"epochs": 3, "directory": directory, "resume": True}
+    model, found = train(CIRCUIT, 40, other, **options)
+    close(curve, found)
+    compare(expected, model, atol=5e-5)
+print("goes on")
+"""
+
+SEEDS = """
+def together(mesh, n_seeds):
+    models = [Classifier(CIRCUIT, rngs=nnx.Rngs(seed)) for seed in range(n_seeds)]
+    keys = jax.random.split(jax.random.key(0), n_seeds)
+    histories = fit_seeds(
+        models, [data.train] * n_seeds, [data.validation] * n_seeds,
+        TrainConfig(epochs=2, batch_size=50), keys,
+        rate_factors=[1.0 + i for i in range(n_seeds)], mesh=mesh)
+    return models, histories
+
+expected, curves = together(None, 3)
+with warnings.catch_warnings(record=True) as told:
+    warnings.simplefilter("always")
+    found = [together(mesh, 3), together(make_mesh(3), 3)]
+told = [str(w.message) for w in told if "seeds" in str(w.message)]
+assert len(told) == 1, told
+assert "3 seeds that train together do not divide over 8 devices: 5 places" in told[0]
+for models, histories in found:
+    assert len(histories) == 3
+    for i in range(3):
+        close(curves[i].epochs, histories[i].epochs)
+        compare(expected[i], models[i], atol=5e-5)
+print("spread")
+"""
+
+
+def run(program, **options):
+    flags = f"{os.environ['XLA_FLAGS']} {EIGHT}"  # those of conftest.py, too
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", **options}
+    command = [sys.executable, "-W", "ignore", "-c", PROGRAM + program]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_batch_that_does_not_divide_gives_what_one_device_gives():
+    assert run(BATCHES, NETWORKS="DROPOUT", SIZES="50") == "the same\n"
+
+
+@pytest.mark.slow
+def test_normalised_batches_and_circuits_are_those_of_one_device():
+    assert run(BATCHES, NETWORKS="CIRCUIT CONVOLUTIONS", SIZES="40 50") == "the same\n"
+
+
+@pytest.mark.slow
+def test_each_device_computes_its_share_alone():
+    assert run(SHARES) == "a share each\n"
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_devices():
+    assert run(RESUMED) == "goes on\n"
+
+
+@pytest.mark.slow
+def test_seeds_are_spread_over_devices():
+    assert run(SEEDS) == "spread\n"
+
+
+def test_one_device_needs_no_mesh():
+    assert make_mesh() is None
+    assert make_mesh(1) is None
+
+
+def test_devices_that_there_are_not():
+    n = jax.local_device_count()
+    sentence = (
+        rf"`devices` must be at most the {n} that JAX sees .*device_count={n + 1} "
+    )
+    with pytest.raises(InputError, match=sentence):
+        make_mesh(n + 1)
+    with pytest.raises(InputError, match=r"`devices` must be a whole .* but is 0"):
+        make_mesh(0)
