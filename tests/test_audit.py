@@ -6,11 +6,13 @@ import re
 
 import numpy as np
 import pytest
+from synthetic_runs import read_stored_audit
 
 from qfm_jax._checks import InputError
-from qfm_jax.audit import AuditConfig, read_audit, records, run, run_audit
+from qfm_jax.audit import AuditConfig, read_audit, records, run, run_audit, tasks
 from qfm_jax.audit.records import Tuning
 from qfm_jax.cli import main
+from qfm_jax.cluster import UnitsFailedError
 from qfm_jax.data import load_dataset
 from qfm_jax.experiment import load_images, start_model
 from qfm_jax.models import ModelConfig
@@ -157,6 +159,55 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(finished, tmp_path, monke
     assert shares[-1] == pytest.approx(1)
 
 
+def assert_same(audit, expected):
+    """But for rounding, which may move a few of the 360 test images."""
+    assert [twin.name for twin in audit.twins] == [t.name for t in expected.twins]
+    for twin, other in zip(audit.twins, expected.twins, strict=True):
+        np.testing.assert_allclose(twin.accuracy, other.accuracy, atol=0.006)
+        assert twin.tuning.learning_rates == other.tuning.learning_rates
+        assert twin.n_parameters == other.n_parameters
+
+
+def test_a_scheduler_changes_nothing(finished, tmp_path, dask_scheduler, monkeypatch):
+    audit, _ = finished
+    directory, shown = tmp_path / "audit", []
+    how = {"scheduler": dask_scheduler, "show_units": shown.append}
+    original = tasks.train_units
+
+    def failing(name, run, seeds, data, told, **rest):
+        if name == "frozen":
+            raise ArithmeticError("too cold")
+        return original(name, run, seeds, data, told, **rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tasks, "train_units", failing)
+        sentence = (
+            r"1 of the units failed, each tried 3 times: frozen, seeds 5 6. The first: "
+            r"ArithmeticError: too cold. .*failed.json says why; go on with --resume"
+        )
+        with pytest.raises(UnitsFailedError, match=sentence):
+            run_audit(CONFIG, directory, **how)
+    last = shown[-1]
+    assert (last.done, last.running, last.failed, last.total) == (5, 0, 1, 6)
+    why = json.loads((directory / "failed.json").read_text())
+    assert "in failing" in why["units"]["frozen, seeds 5 6"]["traceback"]
+    kept = {path: path.read_bytes() for path in units(directory).values()}
+    assert len(kept) == 4
+    resumed = run_audit(CONFIG, directory, resume=True, **how)
+    assert_same(resumed, audit)
+    assert shown[-1].total == 1  # what was missing, and nothing else
+    assert all(path.read_bytes() == content for path, content in kept.items())
+    assert not (directory / "failed.json").exists()
+
+
+def test_what_is_wrong_is_refused_on_a_scheduler_too(tmp_path, dask_scheduler):
+    large = dataclasses.replace(NETWORK, n_qubits=60)
+    config = dataclasses.replace(CONFIG, run=dataclasses.replace(RUN, network=large))
+    with pytest.raises(InputError, match="qubits"):
+        run_audit(config, tmp_path / "audit", scheduler=dask_scheduler)
+    assert not (tmp_path / "audit").exists()
+
+
 def test_each_learning_rate_is_the_best_of_those_tried(finished):
     audit, directory = finished
     assert CONFIG.seeds_of_tuning == (7,)
@@ -272,6 +323,15 @@ def test_an_unfinished_audit_cannot_be_read(tmp_path):
         read_audit(tmp_path)
 
 
+def test_an_audit_is_read_from_its_file_too(tmp_path):
+    directory = tmp_path / "audit"
+    audit = read_stored_audit(directory)
+    moved = (directory / "audit.json").rename(tmp_path / "audit_amplitude.json")
+    assert read_audit(moved) == audit
+    with pytest.raises(InputError, match="holds no finished audit"):
+        read_audit(tmp_path / "another.json")
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -345,6 +405,18 @@ def test_the_command_line(finished, capsys, tmp_path, monkeypatch):
         (["linear", "--dataset", "digits"], "`network` must have the block 'circuit'"),
         (["hybrid-cnn", "--seeds", "1"], "`seeds` must be .* at least 2, but is 1"),
         (["hybrid-cnn", "--twins", "frosen"], "`twins` must .* Did you mean 'frozen'"),
+        (
+            ["hybrid-cnn", "--workers", "2"],
+            "`workers` must stand with --scheduler, but is 2. Add --scheduler local.",
+        ),
+        (
+            ["hybrid-cnn", "--scheduler", "local", "--unit-resources", "GPU"],
+            "`unit_resources` must be names with amounts, such as GPU=1, but is 'GPU'",
+        ),
+        (
+            ["hybrid-cnn", "--scheduler", "local", "--devices", "1"],
+            "`devices` must be left out with --scheduler, .*, but is 1",
+        ),
         ([], "`MODEL` must be the first argument of `qfm audit`"),
         (["--resume", "nowhere"], "must name a directory that `qfm audit` wrote"),
     ):

@@ -8,7 +8,6 @@ audit.json             Audit: everything, with the statistics and the verdict
 
 import contextlib
 import dataclasses
-import json
 import statistics
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -24,6 +23,7 @@ from .._checks import (
     input_error,
 )
 from ..controls import QUESTIONS
+from ..files import read_table
 from ..models.block import CIRCUIT_BLOCKS
 from ..runs import RunConfig, converter, read_toml, write_json
 from ..statistics import PairedDifference
@@ -254,13 +254,22 @@ def read_audit_config(directory: Path) -> AuditConfig:
         ) from error
 
 
-def read_audit(directory: Path | str) -> Audit:
+def read_audit(path: Path | str) -> Audit:
     """Reads a finished audit.
+
+    Args:
+        path: Its directory, or its `audit.json`, wherever that was copied to.
 
     Raises:
         InputError: If it is not finished, damaged or of another version.
+
+    Example:
+        >>> audit = read_audit("runs/audit")  # doctest: +SKIP
+        >>> audit.verdict  # doctest: +SKIP
+        'hurts'
     """
-    path = Path(directory) / "audit.json"
+    directory = Path(path)
+    path = directory if directory.is_file() else directory / "audit.json"
     try:
         table = _table(path)
         table["twins"] = list(table["twins"].values())
@@ -345,7 +354,7 @@ def read_unit(directory: Path, name: str, seed: int) -> Unit:
 
 
 def _table(path: Path) -> dict[str, Any]:
-    table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    table = read_table(path)
     if table.pop("format") != FORMAT:
         raise ValueError("it is of another version")
     return table

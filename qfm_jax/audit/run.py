@@ -5,6 +5,7 @@ has the choice of each one's learning rate, so that an interrupted audit goes on
 it stopped.
 """
 
+import contextlib
 import dataclasses
 import functools
 import time
@@ -12,11 +13,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from jax.sharding import Mesh
 
 from .._checks import InputError
+from ..cluster import Scheduler, Standing, connect
 from ..controls import QUESTIONS, Twin, build_twins, possible_twins
 from ..data import Dataset
-from ..experiment import check_memory_of, check_same, load_images, start_model
+from ..experiment import check_same, load_images
+from ..files import locked
 from ..history import EpochRecord
 from ..models import circuits_per_image
 from ..models.block import BLOCKS, CIRCUIT_BLOCKS
@@ -45,7 +49,10 @@ from .records import (
     write_tuning,
     write_unit,
 )
-from .units import Told, train_units, tune
+from .tasks import check_start_elsewhere, train_elsewhere
+from .units import Told, check_start, train_units, tune
+
+HELD = "Wait until it has ended; --resume then trains what is missing."
 
 Show = Callable[[float, str, Sequence[int], tuple[EpochRecord, ...]], None]
 """Told of each epoch: share of the audit that is done, name of the twin, its seeds, and
@@ -58,6 +65,9 @@ def run_audit(
     *,
     resume: bool = False,
     show: Show | None = None,
+    scheduler: Scheduler | None = None,
+    show_units: Callable[[Standing], None] | None = None,
+    mesh: Mesh | None = None,
 ) -> Audit:
     """Trains what is missing, then compares, and writes it all.
 
@@ -70,10 +80,18 @@ def run_audit(
         directory: Its directory.
         resume: Continue the audit in `directory`, whose configuration must be `config`.
         show: Told of each epoch.
+        scheduler: Where to train; in this process where left out. The directory must be
+            one that its workers share.
+        show_units: Told of the units of a scheduler, in place of `show`.
+        mesh: Devices over which seeds that train together are spread.
 
     Raises:
         InputError: For a model without a circuit, a twin that cannot exist (if it was
-            asked for by name), a directory of another audit, damaged files.
+            asked for by name), a directory of another audit, damaged files, a directory
+            that another process works on, a scheduler that does not answer or whose
+            workers are not fit.
+        UnitsFailedError: Naming what could not be trained on the scheduler, when all
+            else is; `resume` tries it again.
 
     Example:
         >>> import tempfile
@@ -88,7 +106,23 @@ def run_audit(
         >>> audit.verdict, [twin.name for twin in audit.twins]
         ('cannot tell with this many seeds', ['tiny', 'dense'])
     """
-    directory, start = Path(directory), time.monotonic()
+    with contextlib.ExitStack() as held:
+        how = (show, mesh, scheduler, show_units)
+        return _run(config, Path(directory), resume, *how, held)
+
+
+def _run(
+    config: AuditConfig,
+    directory: Path,
+    resume: bool,
+    show: Show | None,
+    mesh: Mesh | None,
+    scheduler: Scheduler | None,
+    show_units: Callable[[Standing], None] | None,
+    held: contextlib.ExitStack,
+) -> Audit:
+    """`run_audit`, with the lock of the directory in `held`."""
+    start = time.monotonic()
     twins, impossible = _twins_of(config)
     if resume:
         _check_same(config, directory)
@@ -100,22 +134,38 @@ def run_audit(
     groups = {name: list(_pending(config, directory, name)) for name in runs}
     if resume and not any(groups.values()) and (directory / "audit.json").exists():
         return read_audit(directory)
-    data = _load(config)
-    if not resume:  # only now: what is wrong with the input leaves no directory behind
-        first = data[config.seeds[0]]
-        check_memory_of(config.run, first, n_models=config.together)
-        start_model(config.run, n_classes=first.n_classes)  # refuses another's trunk
-        start_directory(directory, "audit.toml", config)
+    n_units = len(runs) + sum(map(len, groups.values()))
+    with connect(scheduler, n_units=n_units) as connection:
+        data = _load(config, alone=connection is not None)
+        # Only then is there a directory: what is wrong with the input leaves none.
+        if not resume:
+            if connection is None:
+                check_start(config, data[config.seeds[0]])
+            else:
+                check_start_elsewhere(connection, config)
+        held.enter_context(locked(directory, HELD))
+        if not resume:
+            check_is_empty(directory)  # again, since now nobody else can fill it
+            start_directory(directory, "audit.toml", config)
+        if connection is not None:
+            dataset = data[config.seeds[0]].name
+            train_elsewhere(
+                connection, config, directory, dataset, runs, groups, show_units
+            )
+            groups = {name: [] for name in runs}
     share = _Share(config, show, len(runs))
     tunings: dict[str, Tuning] = {}
     for name, run in runs.items():
-        tunings[name] = _tuning_of(name, run, config, data, directory, share)
+        tunings[name] = _tuning_of(name, run, config, data, directory, share, mesh)
         factor = config.rate_factors[tunings[name].chosen]
         share.n_done += config.n_seeds - sum(map(len, groups[name]))
         for seeds in groups[name]:
             told = share.told(name, seeds)
-            for unit in train_units(name, run, seeds, data, told, rate_factor=factor):
-                write_unit(directory, unit)
+            for unit in train_units(
+                name, run, seeds, data, told, rate_factor=factor, mesh=mesh
+            ):
+                if not unit_path(directory, name, unit.seed).exists():
+                    write_unit(directory, unit)
     units = {
         name: [read_unit(directory, name, seed) for seed in config.seeds]
         for name in runs
@@ -158,6 +208,7 @@ def _tuning_of(
     data: Mapping[int, Dataset],
     directory: Path,
     share: _Share,
+    mesh: Mesh | None,
 ) -> Tuning:
     """How the learning rate is chosen, from its file if there is one."""
     path = tuning_path(directory, name)
@@ -165,7 +216,7 @@ def _tuning_of(
         share.n_done += share.n_tuning
     else:
         tell = functools.partial(share.told, f"{name}, tuning")
-        write_tuning(directory, tune(name, run, config, data, tell))
+        write_tuning(directory, tune(name, run, config, data, tell, mesh))
     tuning = read_tuning(directory, name)
     dataset = next(iter(data.values())).name
     if tuning.dataset != dataset:
@@ -196,11 +247,12 @@ def _check_same(config: AuditConfig, directory: Path) -> None:
     )
 
 
-def _load(config: AuditConfig) -> dict[int, Dataset]:
-    """The images of every seed, split by it."""
+def _load(config: AuditConfig, *, alone: bool) -> dict[int, Dataset]:
+    """The images of every seed, split by it; or those of the first one alone."""
+    seeds = (*config.seeds, *config.seeds_of_tuning)
     data = {
         seed: load_images(dataclasses.replace(config.run, seed=seed))
-        for seed in (*config.seeds, *config.seeds_of_tuning)
+        for seed in (seeds[:1] if alone else seeds)
     }
     names = {part.name for part in data.values()}
     if len(names) > 1:  # `auto`, when a mirror answered only now and then
@@ -230,10 +282,14 @@ def _check_units(
 def _pending(
     config: AuditConfig, directory: Path, name: str
 ) -> Iterator[tuple[int, ...]]:
-    """The seeds whose units are missing, in groups that train together."""
-    missing = [s for s in config.seeds if not unit_path(directory, name, s).exists()]
-    for first in range(0, len(missing), config.together):
-        yield tuple(missing[first : first + config.together])
+    """The groups that train together in which a unit is missing.
+
+    Whole groups: seeds that train with fewer others differ in the last bit.
+    """
+    for first in range(0, config.n_seeds, config.together):
+        group = config.seeds[first : first + config.together]
+        if not all(unit_path(directory, name, seed).exists() for seed in group):
+            yield group
 
 
 def _conclude(

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.sharding import Mesh
 
 from ..data import Dataset
-from ..experiment import start_model
+from ..experiment import check_memory_of, start_model
 from ..history import EpochRecord, History
 from ..models import Classifier, count_parameters
 from ..models.cost import flops_of_image
@@ -21,12 +22,23 @@ from .records import AuditConfig, Tuning, Unit
 Told = Callable[[tuple[EpochRecord, ...]], None]
 
 
+def check_start(config: AuditConfig, data: Dataset) -> None:
+    """Raises where the model cannot start: too large, or with another's trunk.
+
+    Raises:
+        InputError: As `check_memory_of` and `start_model` do.
+    """
+    check_memory_of(config.run, data, n_models=config.together)
+    start_model(config.run, n_classes=data.n_classes)
+
+
 def tune(
     name: str,
     run: RunConfig,
     config: AuditConfig,
     data: Mapping[int, Dataset],
     told: Callable[[Sequence[int]], Told | None],
+    mesh: Mesh | None = None,
 ) -> Tuning:
     """Trains with every learning rate and every seed of the tuning, if there is any.
 
@@ -36,6 +48,7 @@ def tune(
         config: Of the audit.
         data: The images of each seed.
         told: Given the seeds of a group, what is told of its epochs.
+        mesh: Devices over which the seeds are spread.
     """
     trials = [(f, seed) for f in config.rate_factors for seed in config.seeds_of_tuning]
     best: list[float] = []
@@ -43,7 +56,7 @@ def tune(
         group = trials[first : first + config.together]
         seeds = [seed for _, seed in group]
         factors = [factor for factor, _ in group]
-        _, histories = _fit(run, seeds, data, told(seeds), factors)
+        _, histories = _fit(run, seeds, data, told(seeds), factors, mesh)
         best += [history.best.validation_accuracy for history in histories]
     rates = tuple(_rate(run, factor) for factor in config.rate_factors)
     of_each = np.reshape(best, (len(rates), -1))
@@ -59,9 +72,11 @@ def train_units(
     told: Told | None,
     *,
     rate_factor: float = 1.0,
+    mesh: Mesh | None = None,
 ) -> Iterator[Unit]:
     """Trains a group of seeds and scores each on the test images."""
-    models, histories = _fit(run, seeds, data, told, [rate_factor] * len(seeds))
+    rates = [rate_factor] * len(seeds)
+    models, histories = _fit(run, seeds, data, told, rates, mesh)
     test = data[seeds[0]].test  # the same for every seed
     versions = machine_versions()
     flops = flops_of_image(models[0], data[seeds[0]].image_shape)
@@ -101,6 +116,7 @@ def _fit(
     data: Mapping[int, Dataset],
     told: Told | None,
     rate_factors: Sequence[float],
+    mesh: Mesh | None,
 ) -> tuple[list[Classifier], tuple[History, ...]]:
     configs = [dataclasses.replace(run, seed=seed) for seed in seeds]
     models = [start_model(c, n_classes=data[c.seed].n_classes) for c in configs]
@@ -112,5 +128,6 @@ def _fit(
         [jax.random.key(seed) for seed in seeds],
         rate_factors=rate_factors,
         on_epoch=told,
+        mesh=mesh,
     )
     return models, histories

@@ -1,0 +1,191 @@
+"""The trainings of an audit as units of a scheduler: nobody trains one twice.
+
+A unit is the choice of a learning rate, or a model or twin with the seeds that train
+together: the very programs that run without a scheduler, so that results are the same
+but for rounding. `together = 1` makes a unit of each seed.
+"""
+
+import dataclasses
+import functools
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from .._checks import InputError
+from ..cluster import (
+    Connection,
+    Standing,
+    UnitsFailedError,
+    check_shared,
+    run_units,
+)
+from ..data import Dataset
+from ..experiment import load_images
+from ..runs import RunConfig, write_json
+from .records import (
+    FORMAT,
+    AuditConfig,
+    read_tuning,
+    tuning_path,
+    unit_path,
+    write_tuning,
+    write_unit,
+)
+from .units import check_start, train_units, tune
+
+FAILED = "failed.json"
+"""Holds why units failed, while some are missing for it."""
+
+PATIENCE = 60
+"""Seconds until a shared file system must show what another machine wrote."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A unit, as it is sent to a worker."""
+
+    config: AuditConfig
+    directory: Path
+    dataset: str
+    """Name of the data set, as it was resolved."""
+    name: str
+    """Name of the model or twin."""
+    run: RunConfig
+    """It as data."""
+    seeds: tuple[int, ...] = ()
+    """Seeds that train together; none to choose a learning rate."""
+
+
+def check_start_elsewhere(connection: Connection, config: AuditConfig) -> None:
+    """Raises where the model cannot start on a worker, which has another memory.
+
+    Raises:
+        InputError: As `check_start` does.
+    """
+    config = dataclasses.replace(config, run=_absolute(config.run))
+    checked = connection.submit(_check, config)
+    checked.result()
+
+
+def _check(config: AuditConfig) -> None:
+    check_start(config, _images(config.run))
+
+
+def train_elsewhere(
+    connection: Connection,
+    config: AuditConfig,
+    directory: Path,
+    dataset: str,
+    runs: Mapping[str, RunConfig],
+    groups: Mapping[str, Sequence[tuple[int, ...]]],
+    show: Callable[[Standing], None] | None = None,
+) -> None:
+    """Trains on a scheduler's workers what the directory does not hold.
+
+    Args:
+        connection: To the scheduler.
+        config: Of the audit.
+        directory: Of the audit; every worker sees it.
+        dataset: Name of the data set, as it was resolved.
+        runs: The model and its twins by name.
+        groups: Of each, the seeds that are missing and train together.
+        show: Told how far they are.
+
+    Raises:
+        UnitsFailedError: Naming what could not be trained, after all else was;
+            `failed.json` says why.
+        InputError: If a worker does not share the directory.
+    """
+    check_shared(connection.client, directory, "audit.toml")
+    config = dataclasses.replace(config, run=_absolute(config.run))
+    of_name = functools.partial(Task, config, directory.resolve(), dataset)
+    units: dict[str, Task] = {}
+    after: dict[str, str] = {}
+    expected: list[Path] = []
+    for name, run in runs.items():
+        tuning, run = f"{name}, tuning", _absolute(run)
+        if not tuning_path(directory, name).exists():
+            units[tuning] = of_name(name, run)
+            expected.append(tuning_path(directory, name))
+        for seeds in groups[name]:
+            unit = f"{name}, seed{'s' * (len(seeds) > 1)} {' '.join(map(str, seeds))}"
+            units[unit] = of_name(name, run, seeds)
+            expected += [unit_path(directory, name, seed) for seed in seeds]
+            if tuning in units:
+                after[unit] = tuning
+    failed = directory / FAILED
+    try:
+        for _ in run_units(units, work_on, connection, after=after, show=show):
+            pass
+    except UnitsFailedError as error:
+        failures = {n: dataclasses.asdict(f) for n, f in error.failures.items()}
+        write_json(failed, {"format": FORMAT, "units": failures})
+        what_next = f"{failed} says why; go on with --resume {directory}."
+        raise UnitsFailedError(error.failures, what_next) from None
+    failed.unlink(missing_ok=True)
+    _await_files(expected)
+
+
+def work_on(task: Task) -> None:
+    """Trains a unit and writes its files; does nothing where they are there."""
+    name, directory = task.name, task.directory
+    if not task.seeds:
+        if not tuning_path(directory, name).exists():
+            seeds = (task.config.run.seed, *task.config.seeds_of_tuning)
+            tuning = tune(name, task.run, task.config, _data(task, seeds), _unheard)
+            write_tuning(directory, tuning)
+        return
+    seeds = task.seeds  # all of them: with fewer others, one differs in the last bit
+    if all(unit_path(directory, name, seed).exists() for seed in seeds):
+        return
+    factor = task.config.rate_factors[read_tuning(directory, name).chosen]
+    data = _data(task, seeds)
+    for unit in train_units(name, task.run, seeds, data, None, rate_factor=factor):
+        if not unit_path(directory, name, unit.seed).exists():
+            write_unit(directory, unit)
+
+
+def _unheard(_: Sequence[int]) -> None:
+    """Epochs on another machine are told to nobody."""
+
+
+def _data(task: Task, seeds: Iterable[int]) -> dict[int, Dataset]:
+    """The images of each seed; what a worker has loaded it keeps."""
+    run = task.config.run  # the same for all twins
+    data = {seed: _images(dataclasses.replace(run, seed=seed)) for seed in seeds}
+    names = {part.name for part in data.values()}
+    if names != {task.dataset}:
+        raise InputError(
+            f"A worker finds the images of {' and '.join(sorted(names))}, and the "
+            f"audit has {task.dataset}. Name the data set with --dataset, and the "
+            "folder of its files with --data-dir."
+        )
+    return data
+
+
+_images = functools.lru_cache(maxsize=16)(load_images)
+
+
+def _absolute(run: RunConfig) -> RunConfig:
+    """The same on a worker, which was started in another folder."""
+    data, trunk = run.data, run.trunk
+    if data.folder is not None:
+        folder = str(Path(data.folder).expanduser().resolve())
+        data = dataclasses.replace(data, folder=folder)
+    if trunk is not None:
+        trunk = str(Path(trunk).resolve())
+    return dataclasses.replace(run, data=data, trunk=trunk)
+
+
+def _await_files(paths: Iterable[Path]) -> None:
+    """Returns when all are seen: NFS may hide for a while what others wrote."""
+    missing, deadline = list(paths), time.monotonic() + PATIENCE
+    while missing := [path for path in missing if not path.exists()]:
+        if time.monotonic() > deadline:
+            raise InputError(
+                f"A worker wrote {missing[0]}, and it is not seen here after "
+                f"{PATIENCE} s. Do they share the file system? Go on with --resume."
+            )
+        os.listdir(missing[0].parent)  # makes NFS look again
+        time.sleep(0.2)
