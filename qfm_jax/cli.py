@@ -5,6 +5,7 @@ answers at once.
 """
 
 import difflib
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -25,7 +26,9 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `qfm` with the arguments `argv`; returns the exit status.
 
-    0 for success, 2 for bad input (with a sentence on standard error), 130 for Ctrl-C.
+    0 for success, 2 for bad input, 1 where disk or memory gave out or units of a
+    cluster failed, 3 where another process of the same training was lost (each with a
+    sentence on standard error), 130 for Ctrl-C.
 
     Example:
         >>> main(["--version"])
@@ -57,23 +60,62 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(name: str, arguments: list[str], files: list[str]) -> int:
     from ._checks import InputError
-    from .commands import load_file, run_command
+    from .cluster import UnitsFailedError
+    from .commands import run_command
+    from .loading import load_file
+    from .processes import LOST, ProcessLost, leave
     from .training import TrainingInterrupted
 
     warnings.showwarning = _show_warning
+    status = 0
     try:
         for file in files:
             load_file(file)
         run_command(name, arguments)
+    except ProcessLost as error:
+        status = _fail(str(error), status=LOST)
     except InputError as error:
-        return _fail(str(error))
+        status = _fail(str(error))
+    except UnitsFailedError as error:
+        status = _fail(str(error), status=1)
     except TrainingInterrupted as error:
-        return _fail(str(error), status=130)
+        status = _fail(str(error), status=130)
     except KeyboardInterrupt:
-        return _fail("Interrupted.", status=130)
+        status = _fail("Interrupted.", status=130)
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
         sys.stderr.close()
-    return 0
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}." if error.filename else str(error)
+        status = _fail(f"{what} {_SAVED}", status=1)
+    except (MemoryError, RuntimeError) as error:  # JAX's are RuntimeErrors
+        if not _is_of_memory(error):
+            raise
+        status = _fail(f"{_needed(str(error))} {_LESS} {_SAVED}", status=1)
+    if status:
+        leave(status)
+    return status
+
+
+_SAVED = (
+    "What was saved before is whole: see to the cause, then repeat the command, or "
+    "continue with --resume where it was begun."
+)
+_LESS = (
+    "Choose fewer qubits, a smaller --batch-size or network, or in an audit fewer "
+    "seeds --together."
+)
+
+
+def _is_of_memory(error: Exception) -> bool:
+    words = ("Out of memory", "out of memory", "RESOURCE_EXHAUSTED")
+    return isinstance(error, MemoryError) or any(word in str(error) for word in words)
+
+
+def _needed(message: str) -> str:
+    """What was asked of a memory that did not have it, where JAX says so."""
+    found = re.search(r"allocat\w+ (\d+) bytes", message)
+    asked = f" for {int(found[1]) / 2**30:.3g} GiB more" if found else ""
+    return f"There is not enough memory{asked}."
 
 
 def _overview() -> str:

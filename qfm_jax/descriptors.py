@@ -8,6 +8,7 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -260,6 +261,44 @@ def entangling_capability(
     return _mean(np.concatenate([meyer_wallach(states) for states in chunks]))
 
 
+def describe(
+    circuit: VariationalCircuit, *, n_samples: int = 200, key: jax.Array
+) -> dict[str, Any]:
+    """All figures above of one circuit, as plain values: a row of a study.
+
+    Fidelities fill bins of equal Haar shares, so that circuits of many qubits can be
+    told apart. They and the entanglement need five times the samples that slopes do.
+
+    Args:
+        circuit: The circuit.
+        n_samples: Draws of the weights for the slopes, at least 2.
+        key: PRNG key of the draws.
+
+    Returns:
+        `gradient_variance` by observable, `expressibility` and `entangling_capability`,
+        each as [value, standard error], and `expressibility_floor`.
+
+    Raises:
+        InputError: For fewer than two samples.
+
+    Example:
+        >>> from qfm_jax.circuits import build_circuit
+        >>> circuit = build_circuit("angle", "efficient-su2", 2, 1)
+        >>> list(describe(circuit, n_samples=10, key=jax.random.key(0)))[:2]
+        ['gradient_variance', 'expressibility']
+    """
+    keys, many = jax.random.split(key, 3), 5 * n_samples
+    slopes = gradient_variance(circuit, n_samples=n_samples, key=keys[0])
+    spread = expressibility(circuit, n_samples=many, bins="haar", key=keys[1])
+    entangled = entangling_capability(circuit, n_samples=many, key=keys[2])
+    return {
+        "gradient_variance": {name: _pair(one) for name, one in slopes.items()},
+        "expressibility": _pair(spread),
+        "expressibility_floor": expressibility_floor(many),
+        "entangling_capability": _pair(entangled),
+    }
+
+
 def meyer_wallach(states: NDArray[np.complexfloating]) -> NDArray[np.float64]:
     r"""The entanglement of pure states, :math:`2 (1 - \frac1n \sum_k Tr \rho_k^2)`.
 
@@ -368,6 +407,10 @@ def _features(circuit: Rewritten, inputs: ArrayLike | None) -> jax.Array:
     if not jnp.isfinite(features).all():
         raise input_error("inputs", "be finite", "has a NaN or an infinity")
     return features
+
+
+def _pair(estimate: Estimate) -> list[float]:
+    return [estimate.value, estimate.standard_error]
 
 
 def _mean(values: NDArray[np.float64]) -> Estimate:

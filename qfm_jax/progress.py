@@ -14,6 +14,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichProgress
 
+from .cluster import Standing
 from .history import EpochRecord
 
 
@@ -134,7 +135,9 @@ class AuditProgress:
         """Shows the epoch of a group of seeds, and where the audit stands."""
         accuracies = [record.validation_accuracy for record in records]
         epoch = records[0].epoch
-        description = f"{name}, seeds {seeds[0]} to {seeds[-1]}, epoch {epoch}"
+        first, last = seeds[0], seeds[-1]
+        who = f"seed {first}" if first == last else f"seeds {first} to {last}"
+        description = f"{name}, {who}, epoch {epoch}"
         self.bar.update(self.task, description=description, completed=done)
         self.console.print(
             f"{done:>4.0%}  {description}  validation {min(accuracies):.2%} to "
@@ -177,3 +180,57 @@ class JobProgress:
     def __call__(self, done: int, total: int) -> None:
         """Shows how many images are done."""
         self.bar.update(self.task, completed=done, total=total)
+
+
+class UnitProgress:
+    """A bar over the units of a scheduler with the time left, and a line for each.
+
+    The address of the scheduler's pages comes first. Nothing is shown before there are
+    units.
+    """
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+        self.bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("units"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+            speed_estimate_period=600,  # a unit takes a while
+            disable=not self.console.is_terminal,
+        )
+        self.task = self.bar.add_task("", total=None)
+        self.standing: Standing | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, now: Standing) -> None:
+        """Shows how many units are done, run and have failed."""
+        before, self.standing = self.standing, now
+        if before is None:
+            self.bar.start()
+            self._print(f"Dashboard: {now.dashboard}")
+        description = f"{now.running} running, {now.failed} failed"
+        if now.n_workers == 0:
+            description = "waiting for workers"
+        ended = now.done + now.failed
+        self.bar.update(
+            self.task, description=description, completed=ended, total=now.total
+        )
+        if before is None or ended > before.done + before.failed:
+            self._print(
+                f"{now.done:>{len(str(now.total))}} of {now.total} units done, "
+                f"{description}" + (f"  {now.last}" if now.last else "")
+            )
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False)

@@ -14,7 +14,6 @@ from .auditing import Audit, audit_default
 from .costing import Cost
 from .evaluating import Evaluate
 from .listing import Data, Models
-from .loading import load_file as load_file
 from .options import gathered, value_of
 from .scoring import Predict, Report
 from .training import Compare, Train, train_default

@@ -1,5 +1,6 @@
 """`qfm audit`."""
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +12,21 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from .._checks import input_error
 from ..audit import AuditConfig, read_audit_config, run_audit
+from ..cluster import Scheduler
 from ..controls import build_twins
 from ..devices import DeviceConfig
 from ..experiment import load_images
+from ..loading import loaded_files
+from ..mesh import make_mesh
 from ..models import ModelConfig
-from ..progress import AuditProgress
+from ..progress import AuditProgress, UnitProgress
 from ..reporting import audit_table, write_audit_report
 from ..runs import DataConfig, RunConfig
 from ..training import TrainConfig, TrainingInterrupted
 from .options import (
     Classes,
     Device,
+    Devices,
     DiffMethod,
     Folder,
     Images,
@@ -72,11 +77,34 @@ class Audit:
     trunk: Trunk = None
     device: Device = DeviceConfig().name
     diff_method: DiffMethod = "best"
+    devices: Devices = None
     out: Out = None
     resume: Annotated[
         Path | None,
         arg(help="Directory of an audit to continue: finished trainings are kept."),
     ] = None
+    scheduler: Annotated[
+        str | None,
+        arg(
+            help="Where to train: `local`, or a Dask scheduler's address; in this "
+            "process where left out.",
+            metavar="local|ADDRESS",
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        arg(
+            help="Processes of `--scheduler local`; one a core where left out.",
+            metavar="INT",
+        ),
+    ] = None
+    unit_resources: Annotated[
+        tuple[str, ...],
+        arg(
+            help="What a unit takes up of a worker that declares it, such as GPU=1.",
+            metavar="NAME=AMOUNT",
+        ),
+    ] = ()
 
     @classmethod
     def of(cls, config: AuditConfig) -> "Audit":
@@ -146,16 +174,42 @@ class Audit:
             config = dataclasses.replace(config, run=run)
         return config
 
+    @property
+    def _scheduler(self) -> Scheduler | None:
+        """Where the options have units run; None for this process."""
+        if self.scheduler is None:
+            for option in ("workers", "unit_resources"):
+                if getattr(self, option):
+                    must, was = "stand with --scheduler", f"is {getattr(self, option)}"
+                    raise input_error(option, must, was, "Add --scheduler local.")
+            return None
+        if self.devices is not None:
+            must = "be left out with --scheduler, whose workers take what they have"
+            raise input_error("devices", must, f"is {self.devices}")
+        resources = tuple(map(_amount_of, self.unit_resources))
+        return Scheduler(self.scheduler, self.workers, resources, loaded_files())
+
     def run(self) -> None:
         """Trains every unit that is missing; ends with the table and the report."""
         if self.resume and self.out:
             raise input_error("--out", "be left out with --resume", f"is {self.out}")
         directory = self.resume or self.out
         directory = directory or Path("runs") / f"audit-{self.model}-{self.dataset}"
+        scheduler, mesh = self._scheduler, make_mesh(self.devices)
         config, resume = self._settled(), self.resume is not None
         try:
-            with AuditProgress() as progress:
-                audit = run_audit(config, directory, resume=resume, show=progress)
+            with contextlib.ExitStack() as stack:
+                here = scheduler is None
+                show = stack.enter_context(AuditProgress()) if here else None
+                audit = run_audit(
+                    config,
+                    directory,
+                    resume=resume,
+                    show=show,
+                    mesh=mesh,
+                    scheduler=scheduler,
+                    show_units=stack.enter_context(UnitProgress()),
+                )
         except KeyboardInterrupt as error:
             raise TrainingInterrupted(
                 f"The audit was interrupted; finished trainings are saved. Continue "
@@ -168,6 +222,16 @@ class Audit:
         console.print(audit_table(audit))
         console.print(f"Verdict: {audit.verdict}. {audit.sentence}", highlight=False)
         print(f"Report: {report}")
+
+
+def _amount_of(resource: str) -> tuple[str, float]:
+    """Name and amount of what a unit takes up."""
+    name, _, amount = resource.partition("=")
+    try:
+        return name, float(amount)
+    except ValueError as error:
+        must = "be names with amounts, such as GPU=1"
+        raise input_error("unit_resources", must, f"is {resource!r}") from error
 
 
 def audit_default(arguments: Sequence[str]) -> Audit:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -40,6 +40,14 @@ Trunk = Annotated[
 Seed = Annotated[int, arg(help="Seed of split, start, shuffling and augmentation.")]
 Device = Annotated[
     str, arg(help="PennyLane device that runs the circuit, by its short name.")
+]
+Devices = Annotated[
+    int | Literal["all"] | None,
+    arg(
+        help="JAX devices of each process that share the work; one where left out, "
+        "or all where there are several processes.",
+        metavar="INT|all",
+    ),
 ]
 Shots = Annotated[
     int | None,

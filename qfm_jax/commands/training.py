@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+from jax.sharding import Mesh
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from .._checks import input_error
 from ..data import load_dataset
 from ..devices import DeviceConfig
-from ..experiment import execute
+from ..experiment import assist, execute
+from ..mesh import make_mesh
 from ..models import ModelConfig
 from ..presets import Comparison, get_comparison, get_preset
+from ..processes import find_place, joined
 from ..reporting import write_figures, write_report
 from ..runs import (
     DataConfig,
@@ -27,6 +30,7 @@ from ..training import TrainConfig, TrainingInterrupted
 from .options import (
     Classes,
     Device,
+    Devices,
     DiffMethod,
     Folder,
     Images,
@@ -65,6 +69,17 @@ class Train:
     device: Device = DeviceConfig().name
     shots: Shots = None
     diff_method: DiffMethod = "best"
+    devices: Devices = None
+    coordinator: Annotated[
+        str | None,
+        arg(help="Where process 0 of several listens.", metavar="HOST:PORT"),
+    ] = None
+    processes: Annotated[
+        int | None, arg(help="Processes that train together.", metavar="INT")
+    ] = None
+    process_id: Annotated[
+        int | None, arg(help="Number of this one, from 0.", metavar="INT")
+    ] = None
     out: Out = None
     resume: Resume = None
 
@@ -111,7 +126,21 @@ class Train:
         if self.resume and self.out:
             raise input_error("--out", "be left out with --resume", f"is {self.out}")
         directory = self.resume or self.out or self._default_directory()
-        run = execute(self.config, directory, resume=self.resume is not None)
+        place = find_place(self.coordinator, self.processes, self.process_id)
+        if self.resume and (directory / "scores.json").exists():
+            if place is None or place.is_first:
+                self._execute(directory, None)
+            return
+        with joined(place, f"Start all again with --resume {directory}."):
+            mesh = make_mesh(self.devices)
+            if place is None or place.is_first:
+                self._execute(directory, mesh)
+            else:
+                assist(self.config, mesh)
+
+    def _execute(self, directory: Path, mesh: Mesh | None) -> None:
+        resume = self.resume is not None
+        run = execute(self.config, directory, resume=resume, mesh=mesh)
         write_figures(run)
         print_runs([run])
         print(f"Run directory: {directory}")
@@ -139,6 +168,7 @@ class Compare:
     device: Device = DeviceConfig().name
     shots: Shots = None
     diff_method: DiffMethod = "best"
+    devices: Devices = None
     out: Out = None
     resume: Annotated[
         Path | None,
@@ -195,6 +225,7 @@ class Compare:
             raise input_error("--out", "be left out with --resume", f"is {self.out}")
         out = self.out or Path("runs") / f"compare-{self.preset}-{self.dataset}"
         directory = self.resume or out
+        mesh = make_mesh(self.devices)
         if self.resume is None:
             check_is_empty(directory)
         data = load_dataset(  # bad sizes are refused before anything is written
@@ -206,13 +237,13 @@ class Compare:
             seed=self.seed,
         )
         if self.resume is None:  # so that `--resume DIR` alone goes on
-            options = dataclasses.replace(self, out=None)
+            options = dataclasses.replace(self, out=None, devices=None)
             start_directory(directory, COMPARISON_FILE, options)
         runs = []
         for config in self.configs(len(data.train)):
             err.print(f"[bold]{config.model}[/]")
             try:
-                runs.append(_finish(config, directory / config.model))
+                runs.append(_finish(config, directory / config.model, mesh))
             except TrainingInterrupted as error:
                 cure = (
                     f"The comparison goes on with `qfm compare --resume {directory}`."
@@ -233,8 +264,7 @@ def train_default(arguments: Sequence[str]) -> Train:
     return Train(name, preset.network, preset.training)
 
 
-def _finish(config: RunConfig, directory: Path) -> Run:
+def _finish(config: RunConfig, directory: Path, mesh: Mesh | None) -> Run:
     """Runs what is not done yet: all of it, the rest, or nothing."""
-    if not (directory / "config.toml").exists():
-        return execute(config, directory)
-    return execute(config, directory, resume=True)
+    is_started = (directory / "config.toml").exists()
+    return execute(config, directory, resume=is_started, mesh=mesh)

@@ -8,6 +8,12 @@ from .comparison_figures import plot_calibration as plot_calibration
 from .comparison_figures import plot_class_scores as plot_class_scores
 from .comparison_figures import plot_leaderboard as plot_leaderboard
 from .comparison_figures import plot_training_curves as plot_training_curves
+from .deployments import deployment_table as deployment_table
+from .deployments import plot_deployments as plot_deployments
+from .hardware_figures import plot_accuracy_against_gates as plot_accuracy_against_gates
+from .hardware_figures import plot_accuracy_against_noise as plot_accuracy_against_noise
+from .hardware_figures import plot_accuracy_against_shots as plot_accuracy_against_shots
+from .image_figures import plot_images as plot_images
 from .pareto import CostRecord as CostRecord
 from .pareto import cost_records as cost_records
 from .pareto import pareto_front as pareto_front
@@ -17,6 +23,9 @@ from .report import write_report as write_report
 from .run_figures import plot_circuit as plot_circuit
 from .run_figures import plot_confusion as plot_confusion
 from .run_figures import plot_mistakes as plot_mistakes
+from .scaling_figures import plot_random_circuits as plot_random_circuits
+from .scaling_figures import plot_step_growth as plot_step_growth
+from .scaling_figures import plot_sweeps as plot_sweeps
 from .style import save_figure as save_figure
 from .summary import summarize as summarize
 from .tables import leaderboard as leaderboard

@@ -3,7 +3,6 @@
 A record is what `Deployment.as_table` gives: plain values, as they lie in files.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .._checks import InputError, input_error
+from ..files import read_table
 from ..runs import FORMAT
 from .style import COLORS, MUTED, WIDE, house_style, lay_out
 
@@ -28,17 +28,17 @@ def read_deployments(directory: Path) -> list[dict[str, Any]]:
         InputError: For a damaged file, or one of another version.
     """
     paths = sorted((directory / "deployments").glob("*/scores.json"))
-    return [read_table(path) for path in paths]
+    return [read_record(path) for path in paths]
 
 
-def read_table(path: Path) -> dict[str, Any]:
+def read_record(path: Path) -> dict[str, Any]:
     """Reads a JSON file that `qfm evaluate` or `qfm cost` wrote into a run directory.
 
     Raises:
         InputError: If it is damaged, or of another version.
     """
     try:
-        table: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        table = read_table(path)
         if table.pop("format") != FORMAT:
             raise ValueError("it is of another version")
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -6,7 +6,7 @@ from typing import Any
 from .._checks import InputError
 from ..hardware.backends import AER
 from ..runs import Run
-from .deployments import plot_deployments, read_deployments, read_table
+from .deployments import plot_deployments, read_deployments, read_record
 from .hardware_figures import hardware_figures
 from .page import picture
 from .style import looks
@@ -68,7 +68,7 @@ def _sentences(section: Mapping[str, Any]) -> Iterator[str]:
 def _section(run: Run, label: str) -> dict[str, Any]:
     rows = read_deployments(run.directory)
     path = run.directory / "cost.json"
-    cost = read_table(path) if path.exists() else None
+    cost = read_record(path) if path.exists() else None
     try:
         return {
             "label": label,

@@ -11,6 +11,7 @@ import jinja2
 from matplotlib.figure import Figure
 
 from .._checks import InputError
+from ..files import write_whole
 from .style import render
 
 
@@ -41,7 +42,7 @@ def write_page(path: Path, template: str, content: dict[str, Any]) -> None:
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text.encode())
     except OSError as error:
         raise InputError(
             f"The report {path} cannot be written: {error.strerror}. "

@@ -38,6 +38,8 @@ class CostRecord:
     """95 % interval of the accuracy."""
     costs: Mapping[str, float]
     """Each cost, at least 0, by its name with its unit."""
+    kind: str = ""
+    """What it is one of: records of a kind look alike; its name where empty."""
 
 
 def cost_records(runs: Sequence[Run]) -> list[CostRecord]:
@@ -96,7 +98,7 @@ def plot_pareto(records: Sequence[CostRecord]) -> Figure:
 
     Args:
         records: Models, in the order of their colours; each cost that one of them names
-            has axes of its own.
+            has axes of its own. Kinds, where they have some, stand in the legend.
 
     Raises:
         InputError: If there are no records, or they name no cost.
@@ -109,7 +111,10 @@ def plot_pareto(records: Sequence[CostRecord]) -> Figure:
     costs = list(dict.fromkeys(cost for record in records for cost in record.costs))
     if not costs:
         raise input_error("records", "hold a record with a cost", "hold none")
-    all_looks = looks_of([record.label for record in records])
+    kinds = [record.kind or record.label for record in records]
+    looks = {look.label: look for look in looks_of(list(dict.fromkeys(kinds)))}
+    all_looks = [looks[kind] for kind in kinds]
+    named = [looks[kind] for kind in dict.fromkeys(r.kind for r in records) if kind]
     n_columns = min(2, len(costs))
     n_rows = -(-len(costs) // n_columns)
     with house_style():
@@ -123,7 +128,8 @@ def plot_pareto(records: Sequence[CostRecord]) -> Figure:
             _draw_costs(axes, cost, records, all_looks)
         for axes in grid[:, 0]:
             axes.set_ylabel("test accuracy (%), with 95 % interval")
-        figure.legend(handles=_handles(), loc="outside upper left", ncols=3)
+        handles = [*_handles(), *map(_handle, named)]
+        figure.legend(handles=handles, loc="outside upper left", ncols=4)
         lay_out(figure)
         for axes, cost in zip(grid.flat, costs, strict=False):
             _draw_labels(axes, cost, records)
@@ -232,6 +238,11 @@ def _handles() -> list[Line2D]:
         Line2D([], [], label="on the front", **mark),
         Line2D([], [], label="not on it", markerfacecolor="white", **mark),
     ]
+
+
+def _handle(look: Look) -> Line2D:
+    mark: dict[str, Any] = {"marker": look.marker, "linestyle": "none"}
+    return Line2D([], [], color=look.color, label=look.label, **mark)
 
 
 _MILLIONS = EngFormatter(sep="")

@@ -9,7 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from .._checks import InputError, input_error
+from ._checks import InputError, input_error
 
 
 def load_file(path: Path | str) -> None:
@@ -53,6 +53,15 @@ def load_file(path: Path | str) -> None:
     except Exception as error:
         del sys.modules[path.stem]
         raise InputError(f"{path}{_line_of(error, path)} fails: {error!r}.") from error
+    _LOADED.append(str(path.resolve()))
+
+
+def loaded_files() -> tuple[str, ...]:
+    """Paths of the files that were loaded, in order: another process needs them too."""
+    return tuple(dict.fromkeys(_LOADED))
+
+
+_LOADED: list[str] = []
 
 
 def _line_of(error: Exception, path: Path) -> str:
