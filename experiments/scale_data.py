@@ -21,14 +21,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import paired_training
 import tyro
 from paired_training import train_paired
 from rich.console import Console
 from rich.table import Table
 
 from qfm_jax import load_dataset
+from qfm_jax.cluster import Scheduler
 from qfm_jax.models import ModelConfig
 from qfm_jax.presets import get_preset
+from qfm_jax.progress import UnitProgress
 from qfm_jax.reporting.scaling_figures import plot_sweeps, seed_interval
 from qfm_jax.reporting.style import render
 from qfm_jax.results import Row, measure_missing
@@ -112,14 +115,26 @@ class Options:
     """Name of the data set."""
     out: Path = Path(__file__).parent / "results" / f"{EXPERIMENT}.json"
     """JSON file to write, the figure beside it."""
+    scheduler: str | None = None
+    """Where to train: `local`, or the address of a Dask scheduler."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     options = tyro.cli(Options, args=argv, description=__doc__)
     plan, console = PLANS[options.preset], Console()
-    rows = measure_missing(
-        options.out, EXPERIMENT, cells_of(plan, options), train_cell, show
-    )
+    siblings, scheduler = (paired_training.__file__,), None
+    if options.scheduler is not None:
+        scheduler = Scheduler(options.scheduler, files=siblings)
+    with UnitProgress() as progress:
+        rows = measure_missing(
+            options.out,
+            EXPERIMENT,
+            cells_of(plan, options),
+            train_cell,
+            show,
+            scheduler=scheduler,
+            show_units=progress,
+        )
     console.print(table_of(rows))
     figure = plot_sweeps(rows, base_of(plan), LABELS)
     picture = options.out.with_name(f"{options.out.stem}_{options.preset}.png")

@@ -29,15 +29,9 @@ from paired_training import train_paired
 from rich.console import Console
 from rich.table import Table
 
-from qfm_jax import (
-    as_jax_function,
-    entangling_capability,
-    expressibility,
-    gradient_variance,
-    load_dataset,
-)
+from qfm_jax import as_jax_function, load_dataset
 from qfm_jax.circuits import build_circuit
-from qfm_jax.descriptors import Estimate, expressibility_floor
+from qfm_jax.descriptors import describe
 from qfm_jax.growth import (
     CLUSTER_FORMULA,
     Cluster,
@@ -324,20 +318,7 @@ def random_cells(plan: Plan, options: Options) -> list[dict[str, Any]]:
 def measure_random(cell: Mapping[str, Any]) -> Row:
     """Slopes of both observables, expressibility and entangling capability."""
     circuit = build_circuit("angle", LAYERS, cell["n_qubits"], cell["n_layers"])
-    n, keys = cell["samples"], jax.random.split(jax.random.key(0), 3)
-    slopes = gradient_variance(circuit, n_samples=n, key=keys[0])
-    spread = expressibility(circuit, n_samples=5 * n, bins="haar", key=keys[1])
-    entangled = entangling_capability(circuit, n_samples=5 * n, key=keys[2])
-    return {
-        "gradient_variance": {name: pair(one) for name, one in slopes.items()},
-        "expressibility": pair(spread),
-        "expressibility_floor": expressibility_floor(5 * n),
-        "entangling_capability": pair(entangled),
-    }
-
-
-def pair(estimate: Estimate) -> list[float]:
-    return [estimate.value, estimate.standard_error]
+    return describe(circuit, n_samples=cell["samples"], key=jax.random.key(0))
 
 
 def random_table(rows: Sequence[Row]) -> Table:

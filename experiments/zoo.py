@@ -11,6 +11,10 @@ Expected: an hour on 2 cores for all but the deep ones; --preset smoke (600 imag
 Each model is a run directory under --runs: what is finished is not trained again, what
 was interrupted goes on. The file keeps rows that were not asked for. One seed each; the
 intervals do not cover its choice.
+
+Why this is not a preset of `compare_models.py`: a record is what a model reaches with
+the recipe that suits it, other epochs, images and classes; a comparison is what models
+reach with the same. In one table the first would be read as the second.
 """
 
 import dataclasses

@@ -1,0 +1,404 @@
+"""Which of the models with a name classifies best, and for what?
+
+Question: every model of `qfm models`, and scikit-learn's classifiers on the pixels, on
+    one protocol: the same images and split, the same number of images seen in training,
+    the best epoch chosen on the same validation images, all test images scored once.
+    Learning rate, dropout and augmentation are those of each model's preset.
+Command:  python experiments/compare_models.py --preset laptop
+          the same again goes on where it was stopped, by epochs
+Expected: about a minute for smoke (four models on the digits). The others have not been
+    run: by `STEP_MS` 40 minutes on 2 free cores for laptop (10,000 images, 6 epochs)
+    and four hours for full (55,000 images, 10 epochs); less on a GPU, but for
+    scikit-learn. It prints what is left. README.md says what came.
+
+Each model trains in a process of its own, one after the other, so that neither memory
+nor time of one counts for another; what fails is named, and the others go on. Its run
+directory stays under --runs, its row in the file; neither is made again. `zoo.py` asks
+something else: how far a model gets with as many epochs as it takes. Its rows were
+trained longer, and never stand in this table.
+"""
+
+import dataclasses
+import functools
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import cattrs
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from qfm_jax import load_dataset
+from qfm_jax._checks import check_one_of, input_error
+from qfm_jax.baselines import BASELINES, pixel_features, score_baseline
+from qfm_jax.experiment import check_same, peak_memory, reset_peak_memory
+from qfm_jax.models import ModelConfig, circuits_per_image
+from qfm_jax.models.block import CIRCUIT_BLOCKS
+from qfm_jax.presets import MODELS, get_preset
+from qfm_jax.results import Row, measure_missing, read_rows
+from qfm_jax.runs import (
+    DataConfig,
+    Run,
+    RunConfig,
+    converter,
+    machine_versions,
+    read_config,
+    read_run,
+    write_config,
+)
+from qfm_jax.training import TrainConfig
+
+COMPARISON = "compare_models"
+RESULTS = Path(__file__).parent / "results"
+EVERY = (*MODELS, *BASELINES)
+
+TRUNKS = {"transfer-hybrid": "cnn"}
+"""Models that start from another one's layers: both trainings count, the table says."""
+
+STEP_MS = {
+    **{"linear": 1, "mlp": 2, "cnn-2k": 12, "cnn-10k": 25, "cnn": 46},
+    **{"deep-cnn": 190, "strong-cnn": 760, "hybrid-cnn": 48, "deep-hybrid": 195},
+    **{"compact-hybrid": 40, "residual-hybrid": 48, "parallel-hybrid": 48},
+    **{"transfer-hybrid": 35, "reuploading": 60, "patch-cnn": 30, "quanvolution": 55},
+    **{"quanvolution-random": 45, "amplitude": 110, "hamiltonian": 105, "qcnn": 130},
+    **{"tree": 100, "chain": 100},
+}
+"""Milliseconds of a training step on 2 free cores, for what is left to be printed. From
+epochs in the log for `cnn`, `hybrid-cnn`, `amplitude`, `hamiltonian`; by operations, or
+guessed, for the others."""
+FIT_MS = {"logistic-regression": 10, "rbf-svm": 5, "gradient-boosting": 20}
+"""Milliseconds a training image that a baseline takes: guessed."""
+START_S = 25.0
+"""Seconds until a process has imported and compiled everything."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """The protocol of a preset."""
+
+    dataset: str
+    train_size: int | None
+    """Training images; all where left out."""
+    epochs: int
+    models: tuple[str, ...] = EVERY
+
+
+PLANS = {
+    "smoke": Plan(
+        *("digits", 300, 2),
+        ("linear", "cnn-2k", "compact-hybrid", "logistic-regression"),
+    ),
+    "laptop": Plan("fashion-mnist", 10_000, 6),
+    "full": Plan("fashion-mnist", None, 10),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is compared."""
+
+    preset: Literal["smoke", "laptop", "full"] = "laptop"
+    """How much of it."""
+    models: tuple[str, ...] | None = None
+    """Names of models and baselines; the preset's where left out."""
+    dataset: str | None = None
+    """Name of the data set; the preset's where left out."""
+    seed: int = 0
+    """Of split, start, shuffling and augmentation."""
+    runs: Path = Path("runs") / COMPARISON
+    """Folder of the run directories."""
+    out: Path = RESULTS / f"{COMPARISON}.json"
+    """JSON file to write."""
+
+
+class TrainingError(RuntimeError):
+    """A training that ended before it had scores."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    options = tyro.cli(Options, args=argv, description=__doc__)
+    cells = cells_of(options)
+    known = [row for row in read_rows(options.out, COMPARISON) if row["cell"] in cells]
+    for row in known:
+        check_is_of_today(row)
+    todo = [cell for cell in cells if cell not in [row["cell"] for row in known]]
+    measure_cell = functools.partial(measure, runs=options.runs)
+    failures, pace = [], Pace()
+    for i, cell in enumerate(todo):
+        name, left = cell["model"], pace.minutes_left(todo[i:])
+        print(f"{name}: {i + 1} of {len(todo)}, {left} left", flush=True)
+        start = time.perf_counter()
+        try:
+            measure_missing(options.out, COMPARISON, [cell], measure_cell)
+        except TrainingError as error:
+            failures.append(str(error))
+        pace.took(cell, time.perf_counter() - start)
+    rows = rows_of_preset(
+        read_rows(options.out, COMPARISON),
+        options.preset,
+        options.dataset,
+        options.seed,
+    )
+    if rows:
+        Console().print(table_of(rows))
+        print(f"Written: {options.out}")
+    if failures:
+        raise SystemExit("\n".join(failures))
+
+
+def cells_of(options: Options) -> list[dict[str, Any]]:
+    """What is asked of each model, as the file spells it."""
+    plan = PLANS[options.preset]
+    names = options.models or plan.models
+    for name in names:
+        check_one_of("models", name, EVERY)
+    return [
+        {
+            "preset": options.preset,
+            "model": name,
+            "dataset": options.dataset or plan.dataset,
+            "train_size": plan.train_size,
+            "epochs": None if name in BASELINES else plan.epochs,
+            "seed": options.seed,
+        }
+        for name in dict.fromkeys(names)
+    ]
+
+
+def check_is_of_today(row: Row) -> None:
+    """Raises unless the preset of a row is still what it was when the row was made.
+
+    Raises:
+        InputError: Naming the model.
+    """
+    if row["cell"]["model"] in BASELINES:
+        return
+    now, read = config_of(row["cell"], row["trunk"]), converter().structure
+    network = read(row["config"]["network"], ModelConfig)
+    training = read(row["config"]["training"], TrainConfig)
+    if (network, training) != (now.network, now.training):
+        must, was = "hold rows of today's presets", "another preset then"
+        cure = "Remove its row, and its folder under --runs, to train it again."
+        raise input_error("out", must, f"{now.model} was {was}", cure)
+
+
+class Pace:
+    """How long the rest takes: planned, and corrected by what was done so far."""
+
+    def __init__(self) -> None:
+        self.planned = self.spent = 0.0
+
+    def took(self, cell: Mapping[str, Any], seconds: float) -> None:
+        """Told how long a cell took."""
+        self.planned += planned_seconds(cell)
+        self.spent += seconds
+
+    def minutes_left(self, cells: Sequence[Mapping[str, Any]]) -> str:
+        """Of a first cell nothing is known but the plan's machine.
+
+        Example:
+            >>> Pace().minutes_left([])
+            'about 0 minutes'
+        """
+        factor = self.spent / self.planned if self.planned else 1.0
+        seconds = factor * sum(map(planned_seconds, cells))
+        return f"about {seconds / 60:.0f} minutes"
+
+
+def planned_seconds(cell: Mapping[str, Any]) -> float:
+    """What a model takes on the machine of `STEP_MS`."""
+    n_train, name = cell["train_size"] or 55_000, cell["model"]
+    if name in BASELINES:
+        return 1e-3 * FIT_MS[name] * n_train
+    # A forward pass is a third of a step: 5,000 validation images, 10,000 test images.
+    images = cell["epochs"] * (n_train + 5_000 / 3) + 10_000 / 3
+    steps = images / get_preset(name).training.batch_size
+    return START_S + 1e-3 * STEP_MS[name] * steps
+
+
+def measure(cell: Mapping[str, Any], *, runs: Path) -> Row:
+    """Trains and scores the model of a cell, or fits the baseline."""
+    if cell["model"] in BASELINES:
+        return fit_baseline(cell)
+    return row_of(trained(cell, runs))
+
+
+def trained(cell: Mapping[str, Any], runs: Path) -> Run:
+    """The finished run of a cell: as it stands, continued, or trained.
+
+    Raises:
+        TrainingError: If its process failed; what it said stands above.
+        InputError: If its directory holds a run of another configuration.
+    """
+    folder = runs / f"{cell['preset']}-{cell['dataset']}-seed{cell['seed']}"
+    directory, trunk = folder / cell["model"], TRUNKS.get(cell["model"])
+    if trunk is not None:
+        trained({**cell, "model": trunk}, runs)
+    config = config_of(cell, trunk and str(folder / trunk))
+    if (directory / "config.toml").exists():
+        check_same(config, read_config(directory), directory)
+    else:
+        write_config(directory, config)
+    if not (directory / "scores.json").exists():
+        qfm = "from qfm_jax.cli import main; main()"
+        command = [sys.executable, "-c", qfm, "train", "--resume", str(directory)]
+        # Compiling takes memory: what a cache holds would not count for all alike.
+        env = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, env=env)
+        if done.returncode:
+            raise TrainingError(
+                f"{cell['model']} has no row: its training ended with status "
+                f"{done.returncode}. The same command tries again."
+            )
+    return read_run(directory)
+
+
+def config_of(cell: Mapping[str, Any], trunk: str | None) -> RunConfig:
+    """The run of a cell: its preset, with the epochs and images of all."""
+    preset = get_preset(cell["model"])
+    return RunConfig(
+        cell["model"],
+        preset.network,
+        dataclasses.replace(preset.training, epochs=cell["epochs"]),
+        DataConfig(cell["dataset"], train_size=cell["train_size"]),
+        seed=cell["seed"],
+        trunk=trunk,
+    )
+
+
+def row_of(run: Run) -> Row:
+    """What a run is, reached and took."""
+    result, network = run.result, run.config.network
+    has_circuit = network.block in CIRCUIT_BLOCKS
+    confusion = result.scores.confusion
+    return {
+        "kind": kind_of(network),
+        "n_train": result.n_train,
+        "n_validation": result.n_validation,
+        "n_test": result.scores.n_test,
+        "n_right": sum(confusion[i][i] for i in range(len(confusion))),
+        "accuracy": result.scores.accuracy,
+        "accuracy_interval": result.scores.accuracy_interval,
+        "log_loss": result.scores.log_loss,
+        "confusion": confusion,
+        "n_parameters_quantum": result.n_parameters_quantum,
+        "n_parameters_classical": result.n_parameters_classical,
+        "executions_per_image": circuits_per_image(network, (28, 28)) * has_circuit,
+        "seconds_of_epochs": [record.seconds for record in run.history.epochs],
+        "seconds_training": result.seconds_training,
+        "seconds_compiling": result.seconds_compiling,
+        "seconds_per_image": result.seconds_inference / result.scores.n_test,
+        "peak_memory_bytes": result.peak_memory_bytes,
+        "best_epoch": result.best_epoch,
+        "trunk": TRUNKS.get(result.model),
+        "config": cattrs.unstructure(run.config),
+        "warning": result.warning,
+        "versions": result.versions,
+    }
+
+
+def kind_of(network: ModelConfig) -> str:
+    """What a model is, as figures and tables group it."""
+    if network.block not in CIRCUIT_BLOCKS:
+        return "classical"
+    return "circuit on pixels" if network.features == "pixels" else "hybrid"
+
+
+def fit_baseline(cell: Mapping[str, Any]) -> Row:
+    """A baseline of scikit-learn on the same images; it chooses no epoch."""
+    data = load_dataset(
+        cell["dataset"], train_size=cell["train_size"], seed=cell["seed"]
+    )
+    parts = (data.train, data.test)
+    train, test = ((pixel_features(part.images), part.labels) for part in parts)
+    reset_peak_memory()
+    found = score_baseline(cell["model"], train, test, seed=cell["seed"])
+    is_linear = cell["model"] == "logistic-regression"
+    n_weights = (found.n_features + 1) * data.n_classes if is_linear else None
+    return {
+        "kind": "scikit-learn",
+        "n_train": found.n_train,
+        "n_test": found.n_test,
+        "n_right": round(found.accuracy * found.n_test),
+        "accuracy": found.accuracy,
+        "accuracy_interval": found.accuracy_interval,
+        "n_parameters_quantum": 0,
+        "n_parameters_classical": n_weights,
+        "executions_per_image": 0,
+        "seconds_of_epochs": [],
+        "seconds_training": found.seconds_training,
+        "seconds_per_image": found.seconds_inference / found.n_test,
+        "peak_memory_bytes": peak_memory(),
+        "trunk": None,
+        "warning": data.warning,
+        "versions": machine_versions(accelerator=False),
+    }
+
+
+def rows_of_preset(
+    rows: Sequence[Row], preset: str, dataset: str | None = None, seed: int = 0
+) -> list[Row]:
+    """The rows of one protocol, best first; rows of other protocols are left out."""
+    plan = PLANS[preset]
+    wanted = {
+        "preset": preset,
+        "dataset": dataset or plan.dataset,
+        "train_size": plan.train_size,
+        "seed": seed,
+    }
+    own = [
+        row
+        for row in rows
+        if wanted.items() <= row["cell"].items()
+        and row["cell"]["epochs"] in (None, plan.epochs)
+    ]
+    return sorted(own, key=lambda row: -row["accuracy"])
+
+
+COLUMNS = (
+    *("model", "accuracy, %, 95 % interval", "parameters: angles + other"),
+    *("s an epoch", "ms an image", "peak, MiB", "circuits an image"),
+)
+
+
+def leaderboard(rows: Sequence[Row], digits: int = 2) -> Iterator[tuple[str, ...]]:
+    """The rows as the texts of `COLUMNS`, best first; of epochs the median."""
+    for row in sorted(rows, key=lambda row: -row["accuracy"]):
+        low, high = (100 * limit for limit in row["accuracy_interval"])
+        limits = f"({low:.{digits}f}\u2013{high:.{digits}f})"
+        quantum, other = row["n_parameters_quantum"], row["n_parameters_classical"]
+        both = "" if other is None else f"{other:,}"
+        epochs = row["seconds_of_epochs"]
+        yield (
+            row["cell"]["model"] + (f" (on {row['trunk']})" if row["trunk"] else ""),
+            f"{100 * row['accuracy']:.{digits}f} {limits}",
+            f"{quantum:,} + {both}" if quantum else both,
+            f"{statistics.median(epochs):.1f}" if epochs else "",
+            f"{1e3 * row['seconds_per_image']:.2f}",
+            f"{row['peak_memory_bytes'] / 2**20:,.0f}",
+            f"{row['executions_per_image']:,}" if row["executions_per_image"] else "",
+        )
+
+
+def table_of(rows: Sequence[Row]) -> Table:
+    """The leaderboard for a terminal of 80 columns."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("model", overflow="ellipsis", no_wrap=True, max_width=19)
+    for name in (
+        *("accuracy, %\n95 % interval", "parameters\nangles+other"),
+        *("epoch\ns", "image\nms", "peak\nMiB", "circuits\nan image"),
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    for texts in leaderboard(rows, digits=1):
+        table.add_row(*texts)
+    return table
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,336 @@
+"""Do the tables of the README say what the raw numbers say?
+
+Question: none of its own. In README.md and experiments/README.md each block between
+    `<!-- results: NAME -->` and `<!-- end -->` is written from the files of results/ by
+    the functions of that name in `BLOCKS`, so that no table drifts from its numbers.
+Command:  make results
+Expected: seconds. A file that is missing, damaged or of another version is named, and
+    its blocks stay as they are. A test fails where a block differs from its files.
+"""
+
+import dataclasses
+import json
+import re
+import statistics
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tyro
+from compare_models import COLUMNS, COMPARISON, PLANS, leaderboard, rows_of_preset
+
+from qfm_jax._checks import InputError, check_one_of
+
+RESULTS = Path(__file__).parent / "results"
+PAGES = (Path(__file__).parents[1] / "README.md", Path(__file__).parent / "README.md")
+BLOCK = re.compile(r"(<!-- results: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+AUDITS = (
+    "hybrid-cnn",
+    "hybrid-cnn_short",
+    "residual-hybrid",
+    "quanvolution",
+    "amplitude",
+)
+TWINS = {
+    "frozen": "circuit frozen at its random start",
+    "separable": "without its entangling gates",
+    "removed": "circuit removed",
+    "linear": "removed, features not squashed either",
+    "dense": "a dense layer of its width",
+    "matched": "a bottleneck of its parameter count",
+    "fourier": "a random Fourier series",
+}
+"""What stands in the circuit's place, in the order of the table."""
+
+USUAL_SHOTS = 1024
+"""Those of all devices whose name says nothing else."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What is written."""
+
+    results: Path = RESULTS
+    """Folder of the JSON files."""
+    pages: tuple[Path, ...] = PAGES
+    """Markdown files whose blocks are written."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    options = tyro.cli(Options, args=argv, description=__doc__)
+    if not any(options.results.glob("*.json")):
+        raise InputError(
+            f"{options.results} holds no results, and the tables stay as they are. Run "
+            "an experiment first, such as experiments/compare_models.py."
+        )
+    for page in options.pages:
+        text = page.read_text(encoding="utf-8")
+        new = rewritten(text, options.results, warn)
+        if new != text:
+            draft = page.with_name(f"{page.name}.tmp")
+            draft.write_text(new, encoding="utf-8")
+            draft.replace(page)
+        print(f"{'As it was' if new == text else 'Written'}: {page}")
+
+
+def warn(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+
+
+def rewritten(text: str, results: Path, warn: Callable[[str], None]) -> str:
+    """The page with its blocks written from the files; where one cannot be, it stays.
+
+    Args:
+        text: A page in Markdown.
+        results: Folder of the JSON files.
+        warn: Told of each block that stays as it is, and of the file that is to blame.
+
+    Raises:
+        InputError: For a block that has no function in `BLOCKS`.
+    """
+
+    def written(block: re.Match[str]) -> str:
+        start, name, _, end = block.groups()
+        check_one_of("results", name, BLOCKS)
+        block_of, files = BLOCKS[name]
+        try:
+            parts = [read(results / f"{file}.json", get) for file, get in files.items()]
+        except InputError as error:
+            warn(f"The block {name!r} stays as it is: {error}")
+            return block[0]
+        return f"{start}{block_of(*parts)}\n{end}"
+
+    return BLOCK.sub(written, text)
+
+
+def read(path: Path, part_of: Callable[[Any], Any]) -> Any:
+    """What a block takes from a file.
+
+    Raises:
+        InputError: Naming the file, if it is missing, damaged or of another version.
+    """
+    formats = (1, 2) if path.stem.startswith("audit_") else FORMATS[path.stem]
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+        if (found := table.get("format")) not in formats:
+            was = f"{path} has format {found!r}"
+            raise InputError(f"{was}, and {' or '.join(map(repr, formats))} is read.")
+        return part_of(table)
+    except FileNotFoundError:
+        raise InputError(f"{path} is not there.") from None
+    except InputError:
+        raise
+    except (LookupError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged: {error!r}.") from error
+
+
+def leaderboard_block(table: Any) -> str:
+    """The preset with the most rows, the larger one of equals; says what is missing."""
+    presets = (rows_of_preset(table["rows"], name) for name in ("full", "laptop"))
+    rows = max(presets, key=len)
+    if not rows:
+        raise InputError(f"{COMPARISON}.json holds no row of laptop or full.")
+    found = {row["cell"]["model"] for row in rows}
+    plan, machines = PLANS[rows[0]["cell"]["preset"]], machines_of(rows)
+    missing = [f"`{name}`" for name in plan.models if name not in found]
+    lines = [
+        f"{rows[0]['n_train']:,} images, {plan.epochs} epochs each, "
+        f"{rows[0]['n_test']:,} test images; {' and '.join(machines)}"
+        + ("." if len(machines) == 1 else ", whose seconds are not comparable."),
+        *([f"Not run yet: {', '.join(missing)}."] if missing else []),
+    ]
+    body = (("`" + name + "`", *rest) for name, *rest in leaderboard(rows))
+    return "\n".join(lines) + "\n\n" + markdown(COLUMNS, body)
+
+
+def machines_of(rows: Sequence[Any]) -> list[str]:
+    """The machines that rows were measured on, each once."""
+    return list(dict.fromkeys(row["versions"]["machine"] for row in rows))
+
+
+def fronts_block(table: Any) -> str:
+    """The Pareto fronts of the largest preset."""
+    found = next(
+        (table[key] for key in ("fronts_full", "fronts_laptop") if key in table), None
+    )
+    if found is None:
+        raise InputError("accuracy_vs_cost.json holds no fronts of laptop or full.")
+    body = (
+        (cost, ", ".join(f"`{name}`" for name in names))
+        for cost, names in found["fronts"].items()
+    )
+    return markdown(
+        ("cost", "no model is both cheaper and better, cheapest first"), body
+    )
+
+
+def audit_column(table: Any) -> list[str]:
+    """An audit as a column: the model, its accuracy, each twin, the verdict."""
+    epochs = table["config"]["run"]["training"]["epochs"]
+    accuracy = table["twins"][table["model"]]["accuracy"]
+    mean, sd = 100 * statistics.mean(accuracy), 100 * statistics.stdev(accuracy)
+    cells = []
+    for name in TWINS:
+        found = table["twins"].get(name)
+        cells.append(points(found["difference"]) if found else "cannot exist")
+    return [
+        f"`{table['model']}`, {table['n_train']:,} images, {epochs} epochs",
+        f"{mean:.2f} ± {sd:.2f} %",
+        *cells,
+        f"**{table['verdict']}** (against `{table['control']}`)",
+    ]
+
+
+def audits_block(*columns: list[str]) -> str:
+    """The audits side by side, differences in points with their 95 % intervals."""
+    names = ["trained: test accuracy, mean ± sd", *TWINS.values(), "verdict"]
+    head, *rows = zip(["the circuit is", *names], *columns, strict=True)
+    return markdown(head, rows)
+
+
+def points(difference: Mapping[str, Any]) -> str:
+    low, high = (100 * limit for limit in difference["interval"])
+    return f"{100 * difference['mean']:+.2f} ({low:+.2f} to {high:+.2f})"
+
+
+def hardware_block(table: Any) -> str:
+    """A row a device, a column a model."""
+    rows = table["rows"]
+    models = list(dict.fromkeys((row["model"], row["n_qubits"]) for row in rows))
+    found: dict[tuple[int, str], dict[Any, tuple[str, str]]] = {}
+    for row in rows:
+        model, n_test = (row["model"], row["n_qubits"]), row["n_test"]
+        exact = found.setdefault((-n_test, "exact"), {})
+        if row["shots"] is None:
+            exact[model] = (accuracy_of(row), "")
+        else:
+            exact.setdefault(model, (f"{row['accuracy_ideal']:.1%}", ""))
+            cells = found.setdefault((-n_test, row["label"]), {})
+            cells[model] = (accuracy_of(row), f"{row['flipped']:.1%}")
+    head = ["device", "test images"]
+    for name, n_qubits in models:
+        head += [f"`{name}`, {n_qubits} qubits, 95 % interval", "flipped"]
+    body = [
+        (
+            label.replace(f", {USUAL_SHOTS:,} shots", ""),
+            f"{-n_test:,}",
+            *(text for model in models for text in cells.get(model, ("", ""))),
+        )
+        for (n_test, label), cells in sorted(found.items(), key=lambda item: item[0][0])
+    ]
+    return markdown(head, body)
+
+
+Record = tuple[tuple[bool, float], tuple[str, ...]]
+"""A row of the records with its place: ten classes first, best first."""
+
+
+def zoo_records(table: Any) -> list[Record]:
+    """What recipes reached; beside some classes logistic regression on the same."""
+    records: list[Record] = []
+    for row in (row for row in table["rows"] if row["preset"] == "full"):
+        config, result = row["config"], row["result"]
+        network, classes = config["network"], config["data"]["classes"]
+        name = f"`{config['model'] if classes else row['name']}`"
+        both = [f"{result[f'n_parameters_{k}']:,}" for k in ("quantum", "classical")]
+        texts = (
+            ", ".join([name, *([" or ".join(classes)] if classes else [])]),
+            str(network["n_qubits"]) if network["block"] == "circuit" else "",
+            " + ".join(both) if result["n_parameters_quantum"] else both[1],
+            str(config["training"]["epochs"]),
+            accuracy_of(result["scores"]),
+        )
+        rank = (bool(classes), -result["scores"]["accuracy"])
+        records.append((rank, texts))
+        if found := row.get("logistic_regression"):
+            about = (
+                "logistic regression on these two",
+                "",
+                f"{found['n_features'] + 1:,}",
+            )
+            rank = (bool(classes), -found["accuracy"])
+            records.append((rank, (*about, "", accuracy_of(found))))
+    return records
+
+
+def bench_records(table: Any) -> list[Record]:
+    """What the models whose epochs are timed reached."""
+    return [
+        (
+            (False, -row["accuracy"]),
+            (
+                *(f"`{row['model']}`", "", f"{row['n_parameters']:,}"),
+                *(str(row["epochs"]), accuracy_of(row)),
+            ),
+        )
+        for row in table["models"]
+    ]
+
+
+def records_block(*parts: list[Record]) -> str:
+    """All records, those of ten classes first."""
+    names = ("model", "qubits", "parameters: angles + other", "epochs")
+    records = sorted((record for part in parts for record in part), key=lambda r: r[0])
+    rows = (texts for _, texts in records)
+    return markdown((*names, "test accuracy, 95 % interval"), rows)
+
+
+def training_block(table: Any) -> str:
+    """What an epoch costs."""
+    names = ("s an epoch", "s for 60,000", "ratio", "compiling, s", "peak, GiB")
+    body = (
+        (
+            f"`{row['model']}`",
+            accuracy_of(row),
+            f"{row['n_parameters']:,}",
+            f"{row['seconds_per_epoch']:.1f}",
+            f"{row['seconds_per_epoch_60000']:.1f}",
+            f"{row['ratio']:.2f}",
+            f"{row['seconds_compiling']:.1f}",
+            f"{row['peak_memory_gib']:.2f}",
+        )
+        for row in table["models"]
+    )
+    head = ("model", "test accuracy, 95 % interval", "parameters", *names)
+    return markdown(head, body)
+
+
+def accuracy_of(scores: Mapping[str, Any]) -> str:
+    """Accuracy and interval, with as many digits as the number of images allows."""
+    digits = 2 if scores.get("n_test", 10_000) > 1000 else 1
+    low, high = scores["accuracy_interval"]
+    return "{:.{n}%} ({:.{n}%} to {:.{n}%})".format(
+        scores["accuracy"], low, high, n=digits
+    )
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+FORMATS: dict[str, tuple[int | None, ...]] = {
+    COMPARISON: (1,),
+    "accuracy_vs_cost": (1,),
+    "hardware_limits": (None,),
+    "zoo": (None,),
+    "bench_training": (None,),
+}
+"""Versions that are read; files of `qfm audit` have others."""
+
+BLOCKS: dict[str, tuple[Callable[..., str], dict[str, Callable[[Any], Any]]]] = {
+    "leaderboard": (str, {COMPARISON: leaderboard_block}),
+    "fronts": (str, {"accuracy_vs_cost": fronts_block}),
+    "audits": (audits_block, {f"audit_{name}": audit_column for name in AUDITS}),
+    "hardware": (str, {"hardware_limits": hardware_block}),
+    "records": (records_block, {"zoo": zoo_records, "bench_training": bench_records}),
+    "training": (str, {"bench_training": training_block}),
+}
+"""Each block: what puts it together, and what it takes from each of its files."""
+
+
+if __name__ == "__main__":
+    main()
