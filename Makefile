@@ -8,12 +8,17 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 DATASET ?= auto
 OUT ?= runs/demo
 WORKERS ?= 2
+KILLS ?= 100
+SEED ?= 0
+CHAOS_OUT ?= chaos.json
+SECONDS ?= 3600
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all test-device test-pythons check lint format bench lock clean
+.PHONY: help demo test test-all chaos fuzz test-device test-pythons check lint format \
+  bench results notebook notebook-check docs lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
 demo: $(VENV)/core ## train hybrid and classical models, write a report (DATASET=, OUT=)
 	$(BIN)/qfm compare --preset demo --dataset $(DATASET) \
@@ -23,7 +28,15 @@ test: $(VENV)/dev ## run the tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 test-all: $(VENV)/dev ## run the tests, the slow ones too
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m ""
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not chaos"
+
+chaos: $(VENV)/dev ## kill, fill disks, damage files; count what is lost (KILLS=, SEED=)
+	CHAOS_KILLS=$(KILLS) CHAOS_SEED=$(SEED) CHAOS_OUT=$(CHAOS_OUT) \
+	  $(BIN)/python -m pytest -q tests/chaos -m chaos \
+	  -W ignore::pytest.PytestUnraisableExceptionWarning
+
+fuzz: $(VENV)/dev ## feed damaged files to every parser (SECONDS=3600)
+	QFM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/fuzz
 
 test-pythons: ## run the tests on each of Python 3.11 to 3.13 that is installed
 	@for version in 3.11 3.12 3.13; do \
@@ -39,6 +52,15 @@ test-device: $(VENV)/dev ## run PennyLane's own tests of a device on qfm.stateve
 	PATH=$(abspath $(BIN)):$$PATH JAX_ENABLE_X64=1 pl-device-test --device=qfm.statevector \
 	  --shots=20000 --skip-ops -q -n $(WORKERS)
 
+notebook: $(VENV)/notebook ## make experiments/fashion_mnist.ipynb from its text source
+	$(BIN)/python tests/execute_notebook.py --write
+
+notebook-check: $(VENV)/notebook ## execute the notebook in a fresh kernel, check outputs
+	$(BIN)/python tests/execute_notebook.py
+
+docs: $(VENV)/docs ## write the API reference into build/docs
+	$(BIN)/python docs/build.py
+
 lint: $(VENV)/dev ## check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -51,6 +73,9 @@ format: $(VENV)/dev ## rewrite the code in the project's style
 bench: $(VENV)/core ## measure what experiments/README.md claims (long)
 	$(BIN)/python experiments/bench_simulator.py --short
 	$(BIN)/python experiments/bench_training.py
+
+results: $(VENV)/core ## write the tables of the READMEs from experiments/results
+	$(BIN)/python experiments/write_results.py
 
 lock: ## pin every transitive version again (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras pyproject.toml \
@@ -70,6 +95,12 @@ $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing qfm_jax with its test tools into $(VENV) (a few minutes, once)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/notebook $(VENV)/docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing qfm_jax with what its $(@F) needs into $(VENV) (once)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	  -c constraints.txt -e '.[$(@F)]'
 	@touch $@
 
 $(VENV)/bin/python:

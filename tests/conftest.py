@@ -1,28 +1,24 @@
 """Fixtures that several files share."""
 # ruff: noqa: E402 - libraries read what comes first when they are loaded
 
+import importlib
 import os
 import sys
+from pathlib import Path
 
 # Workers share the cores, and OpenMP's threads wait by spinning: Aer and scikit-learn
 # take less time with one.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Thousands of small programs are compiled here, and run once: code need not be fast.
-# Without XLA's fusion emitters, and with one part a program, compiling takes a quarter
-# of the CPU time. PennyLane's device tests and the benchmarks run what users run. XLA
-# reads this when it starts, and processes that tests start inherit it.
-FLAGS = (
-    "--xla_backend_optimization_level=0",
-    "--xla_cpu_use_fusion_emitters=false",
-    "--xla_cpu_parallel_codegen_split_count=1",
-)
-os.environ["XLA_FLAGS"] = " ".join(filter(None, [os.environ.get("XLA_FLAGS"), *FLAGS]))
+from quick_compiling import compile_quickly
+
+compile_quickly()
 
 import jax
 import pytest
 
 import qfm_jax.commands  # noqa: F401 - what it loads is seen below
+from qfm_jax.cluster import Scheduler
 from qfm_jax.data import load_dataset
 from qfm_jax.experiment import execute
 from qfm_jax.models import ModelConfig
@@ -50,6 +46,13 @@ def loaded_by_commands():
     return LOADED_BY_COMMANDS
 
 
+@pytest.fixture
+def experiment(monkeypatch):
+    """Finds a script of experiments/ by its name; it finds the modules beside it."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "experiments")
+    return importlib.import_module
+
+
 @pytest.fixture(scope="session")
 def digits():
     """The data set that needs no network: 1,318 / 119 / 360 images."""
@@ -65,3 +68,14 @@ def submitted_run(tmp_path_factory):
     data = DataConfig("digits", train_size=200)
     execute(RunConfig("tiny", network, training, data), directory, progress=False)
     return read_run(directory)
+
+
+@pytest.fixture(scope="module")
+def dask_scheduler():
+    """A Dask scheduler with two workers, all threads of this process."""
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        yield Scheduler(cluster.scheduler_address)

@@ -4,7 +4,9 @@ import contextlib
 import io
 import json
 import re
+import runpy
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -87,6 +89,13 @@ def test_help_names_every_command(capsys, arguments):
 
 def test_version(capsys):
     assert qfm("--version") == 0
+    assert capsys.readouterr().out == f"qfm {__version__}\n"
+
+
+def test_the_package_is_the_command_too(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["qfm_jax", "--version"])
+    with pytest.raises(SystemExit, match=r"^0$"):
+        runpy.run_module("qfm_jax", run_name="__main__")
     assert capsys.readouterr().out == f"qfm {__version__}\n"
 
 
@@ -361,7 +370,8 @@ def test_compare_resume_keeps_finished_models(capsys, comparison):
     # The weights of both and the scores of one stand as they were.
     changed = {path for path in after if after[path] != kept[path]}
     mlp = directory / "mlp"
-    assert changed <= {mlp / "scores.json", mlp / "mistakes.npz", mlp / "metrics.jsonl"}
+    rewritten = ("scores.json", "mistakes.npz", "metrics.jsonl", "lock")
+    assert changed <= {mlp / name for name in rewritten}
     tables = [json.loads(files[mlp / "scores.json"][1]) for files in (kept, after)]
     assert tables[0]["accuracy"] == tables[1]["accuracy"]
     assert tables[0]["log_loss"] == tables[1]["log_loss"]
@@ -456,3 +466,38 @@ def test_models_lists_every_model_with_its_parameters(capsys):
         assert re.search(rf"│ {name} ", printed)
     hybrid = next(line for line in printed.splitlines() if "│ hybrid-cnn " in line)
     assert re.findall(r"│ +([\d,]+) +", hybrid) == ["48", "60,834"]
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (
+            OSError(28, "No space left on device", "a/b"),
+            "a/b: No space left on device.",
+        ),
+        (MemoryError(), "There is not enough memory."),
+        (
+            RuntimeError("INTERNAL: Out of memory allocating 3221225472 bytes."),
+            "There is not enough memory for 3 GiB more.",
+        ),
+    ],
+    ids=["disk", "memory", "memory of JAX"],
+)
+def test_a_machine_that_gives_out_is_a_sentence(capsys, monkeypatch, error, sentence):
+    def give_out(*_):
+        raise error
+
+    monkeypatch.setattr("qfm_jax.commands.run_command", give_out)
+    assert main(["models"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"qfm: {sentence}")
+    assert said.endswith("continue with --resume where it was begun.\n")
+
+
+def test_other_errors_are_not_hidden(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("qfm_jax.commands.run_command", fail)
+    with pytest.raises(RuntimeError, match="a defect"):
+        main(["models"])

@@ -1,5 +1,6 @@
 """Random circuits against closed forms and Haar-random states."""
 
+import json
 from dataclasses import dataclass
 
 import jax
@@ -12,6 +13,7 @@ from qfm_jax import descriptors
 from qfm_jax._checks import InputError
 from qfm_jax.circuits import AmplitudeEmbedding, AngleEmbedding, Circuit, RealAmplitudes
 from qfm_jax.descriptors import (
+    describe,
     divergence_from_haar,
     entangling_capability,
     expressibility,
@@ -185,13 +187,33 @@ def test_chunks_change_nothing(monkeypatch):
     assert other.value != parts.value
 
 
+# -- a row of a study ------------------------------------------------------------------
+
+
+def test_a_description_holds_all_figures_and_draws_them_apart():
+    circuit = Circuit(AngleEmbedding(3), RealAmplitudes(3, 1))
+    found = describe(circuit, n_samples=20, key=KEY)
+    assert json.loads(json.dumps(found)) == found
+    assert found["expressibility_floor"] == expressibility_floor(100)
+    keys = jax.random.split(KEY, 3)
+    slopes = gradient_variance(circuit, n_samples=20, key=keys[0])
+    spread = expressibility(circuit, n_samples=100, bins="haar", key=keys[1])
+    assert found["gradient_variance"]["global"][0] == slopes["global"].value
+    assert found["expressibility"] == [spread.value, spread.standard_error]
+    value, error = found["entangling_capability"]
+    other = entangling_capability(circuit, n_samples=100, key=keys[0]).value
+    assert value != other
+    assert abs(value - other) < 5 * error
+
+
 # -- bad input -------------------------------------------------------------------------
 
 
 def test_bad_input():
     circuit = Turns()
-    with pytest.raises(InputError, match=r"`n_samples` must be a whole .* but is 1"):
-        gradient_variance(circuit, n_samples=1, key=KEY)
+    for function in (gradient_variance, describe):
+        with pytest.raises(InputError, match=r"`n_samples` must be .* but is 1"):
+            function(circuit, n_samples=1, key=KEY)
     with pytest.raises(InputError, match=r"`observables` must hold .* 3 letters"):
         gradient_variance(circuit, {"pair": "ZZ"}, key=KEY)
     with pytest.raises(InputError, match="`angle_spread` must be at least 0"):

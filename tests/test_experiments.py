@@ -178,3 +178,44 @@ def test_data_are_scaled_once_for_every_model_alike(tmp_path, siblings):
     assert (tmp_path / "data_smoke.png").exists()
     scale.main(given)
     assert json.loads(out.read_text())["rows"] == rows
+
+
+def test_the_page_on_scaling_says_what_its_script_prints(capsys):
+    script("scaling_on_paper").main([])
+    page = EXPERIMENTS.parent / "docs" / "scaling.md"
+    assert capsys.readouterr().out in page.read_text(encoding="utf-8")
+
+
+def test_training_on_paper_by_hand():
+    paper = script("scaling_on_paper")
+    cost = paper.StateCost(30, 100e9, 2, working=1.0, sent=450e9)  # exchanges for 1 s
+    assert paper.training(cost, 4096, 1) is None
+    steps, each = 10 * 2, 1024 * 2.0  # epochs of two batches, four groups, 2 s a sample
+    summing = 2 * 4 * 60_882 / 450e9 + 3 * 20e-6
+    expected = steps * (0.27e-3 + summing + each)
+    assert paper.training(cost, 5000, 8) == pytest.approx(expected)
+    far = paper.StateCost(34, 1e12, 16, working=0.0, sent=15.0)  # 7 in the node, 8 not
+    assert far.exchanging == pytest.approx(7 / 450e9 + 8 / 50e9)
+
+
+@pytest.mark.slow
+def test_processes_are_compared_on_the_same_batches(tmp_path, monkeypatch, capsys):
+    bench, out = script("bench_distributed"), tmp_path / "distributed.json"
+    given = ["--model", "linear", "--dataset", "digits", "--train-size", "200"]
+    given += ["--epochs", "2", "--batch-size", "50", "--out", str(out)]
+    core = min(bench.os.sched_getaffinity(0))
+    # One core will do here, for both.
+    monkeypatch.setattr(bench.os, "sched_getaffinity", lambda _: [core, core])
+    bench.main(given)
+    one, two = json.loads(out.read_text())["rows"]
+    assert [row["cell"]["processes"] for row in (one, two)] == [1, 2]
+    assert two["train_loss"] == pytest.approx(one["train_loss"], abs=1e-5)
+    assert "Ratio" in capsys.readouterr().out
+
+
+def test_each_process_of_the_comparison_needs_a_core(tmp_path):
+    bench, out = script("bench_distributed"), str(tmp_path / "distributed.json")
+    with pytest.raises(InputError, match=r"`processes` must be at most .* but is 9999"):
+        bench.main(["--processes", "9999", "--out", out])
+    with pytest.raises(InputError, match="`epochs` must be at least 2, but is 1"):
+        bench.main(["--epochs", "1", "--processes", "1", "--out", out])

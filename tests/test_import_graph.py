@@ -15,14 +15,24 @@ PACKAGE = Path(qfm_jax.__file__).parent
 
 # From pixels to the command line: a module may import those before it, none after.
 ORDER = [
-    *("_checks", "data", "encoding", "circuits", "simulator", "devices", "kernels"),
+    *(
+        "_checks",
+        "files",
+        "data",
+        "encoding",
+        "circuits",
+        "simulator",
+        "devices",
+        "kernels",
+    ),
     *("descriptors", "hardware"),
+    *("mesh", "processes"),
     *("models", "estimators", "controls", "augmentation", "checkpoints"),
-    *("history", "progress"),
+    *("loading", "cluster", "history", "progress"),
     *("training", "evaluation", "baselines", "statistics", "growth"),
     *("presets", "runs", "results"),
     *("experiment", "budget", "deployment", "audit"),
-    *("reporting", "commands", "cli"),
+    *("reporting", "commands", "cli", "__main__"),
 ]
 
 

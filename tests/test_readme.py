@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from qfm_jax.cli import COMMANDS
 
 ROOT = Path(__file__).parent.parent
@@ -39,3 +41,18 @@ def test_commands_exist():
     targets = set(re.findall(r"make ([a-z-]+)", README))
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert all(f"\n{target}:" in makefile for target in targets)
+
+
+@pytest.mark.parametrize("page", ["README.md", "experiments/README.md"])
+def test_tables_are_those_of_the_results(page, experiment):
+    writing, sentences = experiment("write_results"), []
+    text = (ROOT / page).read_text(encoding="utf-8")
+    new = writing.rewritten(text, writing.RESULTS, sentences.append)
+    assert new == text, "`make results` writes the tables from the files"
+    # What was not run yet has no table.
+    missing = [
+        re.search(r"'(\S+)' stays .* is not there", said)[1] for said in sentences
+    ]
+    blocks = {name: body for _, name, body, _ in writing.BLOCK.findall(text)}
+    assert len(blocks) > len(missing)
+    assert not any("|" in blocks[name] for name in missing)

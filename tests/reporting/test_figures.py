@@ -1,3 +1,5 @@
+import dataclasses
+
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
@@ -14,6 +16,7 @@ from qfm_jax.reporting import (
     plot_circuit,
     plot_class_scores,
     plot_confusion,
+    plot_images,
     plot_leaderboard,
     plot_mistakes,
     plot_training_curves,
@@ -220,3 +223,26 @@ def test_colors_differ_for_red_blind_and_green_blind_readers():
         scaled = (cones / cones.max(axis=0)) ** (1 / 2.2)
         distances = np.linalg.norm(scaled[:, None] - scaled[None], axis=-1)
         assert distances[np.triu_indices(len(COLORS), 1)].min() > 0.05
+
+
+def test_images_stand_in_the_row_of_their_class(digits):
+    figure = plot_images(digits, n_images=3)
+    assert [text.get_text() for text in figure.texts] == list("0123456789")
+    (axes,) = figure.axes
+    assert len(axes.images) == 30
+    for i, image in enumerate(axes.images):
+        row, column = divmod(i, 3)
+        left, _, _, top = image.get_extent()
+        assert (int(left), int(top)) == (column, row)
+        own = digits.train.images[digits.train.labels == row]
+        np.testing.assert_array_equal(image.get_array(), own[column])
+    assert render(figure, "png")
+
+
+def test_images_that_are_few_are_all_shown(digits):
+    few = np.flatnonzero(digits.train.labels < 2)[:5]
+    data = dataclasses.replace(digits, train=digits.train.take(few))
+    (axes,) = plot_images(data, n_images=9).axes
+    assert len(axes.images) == 5
+    with pytest.raises(InputError, match=r"`n_images` must be .* least 1, but is 0"):
+        plot_images(digits, n_images=0)

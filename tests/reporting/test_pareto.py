@@ -67,6 +67,24 @@ def test_each_cost_has_axes_a_front_and_a_scale_that_fits():
     assert "unpriced" not in [text.get_text() for text in seconds.texts]
 
 
+def test_records_of_a_kind_look_alike_and_the_legend_names_the_kinds():
+    kinds = ("classical", "hybrid", "classical")
+    records = [
+        CostRecord(str(i), 0.5 + i / 10, (0.4, 0.9), {"parameters": i}, kind)
+        for i, kind in enumerate(kinds)
+    ]
+    figure = plot_pareto(records)
+    (axes,) = figure.axes
+    markers = [bars.lines[0] for bars in axes.containers]
+    drawn = [(marker.get_color(), marker.get_marker()) for marker in markers]
+    assert drawn[0] == drawn[2] != drawn[1]
+    (legend,) = figure.legends
+    named = {text.get_text() for text in legend.get_texts()}
+    assert {"classical", "hybrid", "Pareto front"} <= named
+    handles = {handle.get_label(): handle for handle in legend.legend_handles}
+    assert handles["hybrid"].get_color() == drawn[1][0]
+
+
 def test_names_neither_overlap_nor_leave_the_axes():
     rng = np.random.default_rng(0)
     records = [
