@@ -12,6 +12,7 @@ KILLS ?= 100
 SEED ?= 0
 CHAOS_OUT ?= chaos.json
 SECONDS ?= 3600
+FUZZ_SEED ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all chaos fuzz test-device test-pythons check lint format \
@@ -35,8 +36,8 @@ chaos: $(VENV)/dev ## kill, fill disks, damage files; count what is lost (KILLS=
 	  $(BIN)/python -m pytest -q tests/chaos -m chaos \
 	  -W ignore::pytest.PytestUnraisableExceptionWarning
 
-fuzz: $(VENV)/dev ## feed damaged files to every parser (SECONDS=3600)
-	QFM_FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest -q tests/fuzz
+fuzz: $(VENV)/dev ## feed damaged files to every parser (SECONDS=3600, FUZZ_SEED=)
+	QFM_FUZZ_SECONDS=$(SECONDS) QFM_FUZZ_SEED=$(FUZZ_SEED) $(BIN)/python -m pytest -q tests/fuzz
 
 test-pythons: ## run the tests on each of Python 3.11 to 3.13 that is installed
 	@for version in 3.11 3.12 3.13; do \

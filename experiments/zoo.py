@@ -41,7 +41,7 @@ TRAININGS = {
     "compact-hybrid": "compact-hybrid --epochs 18",
     "deep-hybrid": "deep-hybrid",
     "deep-cnn": "deep-cnn",
-    "strong-cnn": "strong-cnn",
+    "strong-cnn": "strong-cnn --dropout 0.25",
     "two classes": "amplitude --classes T-shirt/top Trouser --n-qubits 6 "
     "--layers real-amplitudes --n-layers 7 --learning-rate 0.05 --epochs 10",
 }

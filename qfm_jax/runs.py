@@ -237,10 +237,12 @@ def read_toml(path: Path, kind: type[T]) -> T:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         _check_format(path, table.pop("format", None))
         return converter().structure(table, kind)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is damaged: {error}. Restore it.") from error
     except cattrs.BaseValidationError as error:
-        problems = "; ".join(cattrs.transform_error(error, format_exception=_explain))
+        problems = in_words(error)
         raise InputError(f"{path} does not describe a run: {problems}.") from error
 
 
@@ -352,8 +354,7 @@ def _read_result(directory: Path) -> Result:
             raise
         raise InputError(f"{path} is damaged: {error!r}. Restore it.") from error
     except cattrs.BaseValidationError as error:
-        problems = "; ".join(cattrs.transform_error(error, format_exception=_explain))
-        raise InputError(f"{path} does not hold scores: {problems}.") from error
+        raise InputError(f"{path} does not hold scores: {in_words(error)}.") from error
 
 
 def _check_format(path: Path, found: Any) -> None:
@@ -384,6 +385,11 @@ def _structure_whole(value: Any, _: type) -> int:
 
 def _structure_count(value: Any, _: Any) -> int | str | None:
     return value if value in (None, "all") else _structure_whole(value, int)
+
+
+def in_words(error: cattrs.BaseValidationError) -> str:
+    """What is wrong with a table, and where in it."""
+    return "; ".join(cattrs.transform_error(error, format_exception=_explain))
 
 
 def _explain(error: BaseException, type_: type | None) -> str:

@@ -18,11 +18,8 @@ from qfm_jax.devices import DeviceConfig, as_jax_function
 from qfm_jax.experiment import execute, load_model
 from qfm_jax.hardware.noisy_circuit import NoisyCircuit
 from qfm_jax.models import Classifier, ModelConfig
-from qfm_jax.reporting.deployments import (
-    deployment_table,
-    plot_deployments,
-    read_deployments,
-)
+from qfm_jax.reporting.deployments import deployment_table, plot_deployments
+from qfm_jax.reporting.hardware_records import read_deployments
 from qfm_jax.runs import DataConfig, RunConfig, read_run
 from qfm_jax.training import TrainConfig
 

@@ -9,13 +9,14 @@ from synthetic_runs import make_run
 
 from qfm_jax import write_report
 from qfm_jax._checks import InputError
-from qfm_jax.reporting.deployments import plot_deployments, read_deployments
+from qfm_jax.reporting.deployments import plot_deployments
 from qfm_jax.reporting.hardware_figures import (
     hardware_figures,
     plot_accuracy_against_gates,
     plot_accuracy_against_noise,
     plot_accuracy_against_shots,
 )
+from qfm_jax.reporting.hardware_records import read_deployments
 from qfm_jax.reporting.hardware_section import hardware_section, hardware_sentences
 from qfm_jax.reporting.page import _templates
 
@@ -182,8 +183,29 @@ def test_damaged_files_are_named_and_left_out(evaluated, text, tmp_path):
     assert re.search(r"scores.json is damaged: .* Remove it; the c", sentence)
 
 
-def test_files_of_another_kind_are_named_and_left_out(evaluated):
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"accuracy": 1.5}, r"must lie in \[0, 1\], but is 1.5"),
+        ({"accuracy": None}, "must be a finite number, not below 0, but is None"),
+        ({"seconds": float("inf")}, "must be a finite number, .* but is inf"),
+        ({"accuracy_interval": [0.1, 0.2, 0.3]}, "accuracy_interval"),
+        ({"n_test": 10**30}, "must be a whole number, not below 0, but is 1000"),
+        ({"shots": True}, "must be a whole number, not below 0, but is True"),
+        ({"label": ["a"]}, r"must be text, but is \['a'\]"),
+        ({"label": "\ud800"}, "must be text that UTF-8 can write"),
+        ({"noise": "depolarizing:much"}, "`noise` must be .* but is 'depolarizing:mu"),
+    ],
+)
+def test_values_that_cannot_be_drawn_are_named(evaluated, change, sentence):
+    path = evaluated.directory / "deployments" / "a" / "scores.json"
+    path.write_text(json.dumps({"format": 1} | NOISY[0] | change))
+    with pytest.raises(InputError, match=f"scores.json is damaged: .*{sentence}"):
+        read_deployments(evaluated.directory)
+
+
+def test_a_cost_of_another_kind_is_named_and_left_out(evaluated):
     (evaluated.directory / "cost.json").write_text('{"format": 1}')
     sections, (sentence,) = hardware_section([evaluated])
     assert sections == []
-    assert re.search(r"are of another version: .*backends.* again", sentence)
+    assert re.search(r"cost.json is damaged: .*backends.* Remove it", sentence)

@@ -198,12 +198,9 @@ class Evaluate:
 
     def _show(self, run: Run, found: "list[Deployment]") -> None:
         """Writes the scores, draws and prints them."""
-        from ..reporting.deployments import (
-            deployment_table,
-            plot_deployments,
-            read_deployments,
-        )
+        from ..reporting.deployments import deployment_table, plot_deployments
         from ..reporting.hardware_figures import hardware_figures
+        from ..reporting.hardware_records import read_deployments
 
         tables = [deployment.as_table() for deployment in found]
         if self.out:

@@ -1,10 +1,9 @@
 """One model on several devices -> a table, and a figure.
 
-A record is what `Deployment.as_table` gives: plain values, as they lie in files.
+A record is what `Deployment.as_table` gives, or `hardware_records` read from a file.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,38 +12,10 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from .._checks import InputError, input_error
-from ..files import read_table
-from ..runs import FORMAT
+from .._checks import input_error
 from .style import COLORS, MUTED, WIDE, house_style, lay_out
 
 Record = Mapping[str, Any]
-
-
-def read_deployments(directory: Path) -> list[dict[str, Any]]:
-    """Reads what a run directory keeps of its evaluations on devices, by their folders.
-
-    Raises:
-        InputError: For a damaged file, or one of another version.
-    """
-    paths = sorted((directory / "deployments").glob("*/scores.json"))
-    return [read_record(path) for path in paths]
-
-
-def read_record(path: Path) -> dict[str, Any]:
-    """Reads a JSON file that `qfm evaluate` or `qfm cost` wrote into a run directory.
-
-    Raises:
-        InputError: If it is damaged, or of another version.
-    """
-    try:
-        table = read_table(path)
-        if table.pop("format") != FORMAT:
-            raise ValueError("it is of another version")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        cure = "Remove it; the command that wrote it makes a new one."
-        raise InputError(f"{path} is damaged: {error!r}. {cure}") from error
-    return table
 
 
 def deployment_table(records: Sequence[Record]) -> Table:

@@ -6,8 +6,9 @@ from typing import Any
 from .._checks import InputError
 from ..hardware.backends import AER
 from ..runs import Run
-from .deployments import plot_deployments, read_deployments, read_record
+from .deployments import Record, plot_deployments
 from .hardware_figures import hardware_figures
+from .hardware_records import read_cost, read_deployments
 from .page import picture
 from .style import looks
 
@@ -66,26 +67,17 @@ def _sentences(section: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _section(run: Run, label: str) -> dict[str, Any]:
-    rows = read_deployments(run.directory)
-    path = run.directory / "cost.json"
-    cost = read_record(path) if path.exists() else None
-    try:
-        return {
-            "label": label,
-            "rows": rows,
-            "cost": cost,
-            "backends": [] if cost is None else list(cost["backends"].items()),
-            "figures": _figures(rows, label) if rows else [],
-        }
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"The evaluations or the cost in {run.directory} are of another version: "
-            f"{error!r}. Remove its deployments/*/scores.json and cost.json, then "
-            "evaluate again."
-        ) from error
+    rows, cost = read_deployments(run.directory), read_cost(run.directory)
+    return {
+        "label": label,
+        "rows": rows,
+        "cost": cost,
+        "backends": [] if cost is None else list(cost["backends"].items()),
+        "figures": _figures(rows, label) if rows else [],
+    }
 
 
-def _figures(rows: Sequence[dict[str, Any]], label: str) -> list[tuple[Any, str]]:
+def _figures(rows: Sequence[Record], label: str) -> list[tuple[Any, str]]:
     values = "; ".join(f"{r['label']} {100 * r['accuracy']:.1f} %" for r in rows)
     first = picture(plot_deployments(rows), f"Accuracy of {label}: {values}")
     caption = "Accuracy on each device with 95 % interval; ticks: exact expectations."

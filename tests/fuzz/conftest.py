@@ -1,4 +1,7 @@
-"""How long to fuzz: a few examples, always the same; or QFM_FUZZ_SECONDS in all."""
+"""How long to fuzz: a few examples, always the same; or QFM_FUZZ_SECONDS in all.
+
+QFM_FUZZ_SEED says from which seed on; where it is empty, from a random one.
+"""
 
 import collections
 import os
@@ -17,7 +20,8 @@ MANY = 20
 """Examples after which a clock is looked at."""
 
 CHECKS = (HealthCheck.too_slow, HealthCheck.data_too_large)
-START = random.SystemRandom().randrange(2**32) if SECONDS else 0
+SEED = os.environ.get("QFM_FUZZ_SEED") or random.SystemRandom().randrange(2**32)
+START = int(SEED) if SECONDS else 0
 TRIED: collections.Counter[str] = collections.Counter()
 
 

@@ -25,7 +25,8 @@ from qfm_jax.checkpoints import Checkpoints
 from qfm_jax.commands.training import COMPARISON_FILE, Compare
 from qfm_jax.deployment.jobs import Jobs, Submission
 from qfm_jax.history import append_record, read_records
-from qfm_jax.reporting.hardware_section import hardware_section
+from qfm_jax.reporting.hardware_section import hardware_section, hardware_sentences
+from qfm_jax.reporting.page import _templates as templates
 from qfm_jax.results import read_rows, write_rows
 from qfm_jax.runs import read_config, read_run, to_toml, write_config, write_result
 
@@ -138,11 +139,33 @@ SCORES = {
 }  # fmt: skip
 
 
+COST = {
+    "format": 1, "n_test": 1000, "shots": 1024, "formula": "seconds = circuits x shots",
+    "plan": {"minutes": 10.0, "days": 28, "as_of": "2026-11-22"},
+    "backends": {
+        "fake_torino": {
+            "optimization_level": 2, "n_qubits": 8, "depth": 1234, "fidelity": 0.5,
+            "two_qubit_gates": 98, "seconds_qpu": 262.0, "share_of_plan": 0.44,
+        }
+    },
+}  # fmt: skip
+
+
 def test_deployments_in_a_report(finished, damaging):
+    template = templates().get_template("sections/hardware.html.j2")
+
+    def shown():
+        sections, _ = hardware_section([finished])
+        template.render(hardware=sections).encode()
+        hardware_sentences(sections)
+        return sections
+
     path = finished.directory / "deployments" / "aer" / "scores.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(SCORES))
-    sections, sentences = hardware_section([finished])
-    assert sections
-    assert not sentences
-    damaging(path, lambda: hardware_section([finished]), 3)
+    assert shown()[0]["figures"]
+    damaging(path, shown, 3)
+    path = finished.directory / "cost.json"
+    path.write_text(json.dumps(COST))
+    assert shown()[0]["backends"]
+    damaging(path, shown, 3)
