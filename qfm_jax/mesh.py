@@ -176,6 +176,34 @@ def place_rows(tree: Any, mesh: Mesh | None) -> Any:
     return jax.device_put(tree, NamedSharding(mesh, PartitionSpec(BATCH)))
 
 
+def share_out(rows: np.ndarray, mesh: Mesh | None) -> jax.Array:
+    """An array whose rows lie on the devices in turn: each process brings its own.
+
+    It is filled with zeros up to as many rows on each device, at the end. What takes
+    rows by their numbers, as a step takes its batch, moves those alone.
+
+    Args:
+        rows: The same array in every process, at least one row.
+        mesh: The devices; JAX's default device where there is none.
+
+    Example:
+        >>> share_out(np.arange(3), None).tolist()
+        [0, 1, 2]
+    """
+    if mesh is None:
+        return jnp.asarray(rows)
+    shape = (-(-len(rows) // mesh.size) * mesh.size, *rows.shape[1:])
+
+    def share(index: tuple[slice, ...]) -> np.ndarray:
+        start, stop, _ = index[0].indices(shape[0])
+        own = rows[start:stop]
+        missing = [(0, stop - start - len(own))] + [(0, 0)] * (rows.ndim - 1)
+        return np.pad(own, missing)
+
+    places = NamedSharding(mesh, PartitionSpec(BATCH))
+    return jax.make_array_from_callback(shape, places, share)
+
+
 def take_back(tree: Any, mesh: Mesh | None) -> Any:
     """Arrays that every device holds whole, on the first device of this process."""
     if mesh is None:

@@ -13,11 +13,11 @@ from qfm_jax.mesh import make_mesh
 EIGHT = "--xla_force_host_platform_device_count=8"
 
 PROGRAM = """
-import os, pathlib, tempfile, types, warnings
+import os, pathlib, re, tempfile, types, warnings
 import jax, numpy as np
 from flax import nnx
 from qfm_jax.data import load_dataset
-from qfm_jax.mesh import make_mesh, place
+from qfm_jax.mesh import make_mesh, place, share_out
 from qfm_jax.models import Classifier, ModelConfig
 from qfm_jax.training import TrainConfig, fit, fit_seeds, loop, seeds
 from qfm_jax.training.steps import Steps
@@ -70,14 +70,21 @@ for name in os.environ["NETWORKS"].split():
 print("the same")
 """
 
-SHARES = """
+SHARES = r"""
 def flops(mesh, size):
     model = Classifier(CIRCUIT, rngs=nnx.Rngs(0))
     steps = Steps.of(model, TrainConfig(batch_size=size), 200, mesh)
-    state, images, labels, order = place(
-        (steps.initial_state(model, jax.random.key(0)), data.train.images,
-         data.train.labels, np.arange(200)), mesh)
+    state, order = place(
+        (steps.initial_state(model, jax.random.key(0)), np.arange(len(data.train))),
+        mesh)
+    images, labels = (
+        share_out(rows, mesh) for rows in (data.train.images, data.train.labels))
     program = steps.advance.lower(steps, state, images, labels, order, 1).compile()
+    if mesh:
+        assert {s.data.shape for s in images.addressable_shards} == {(23, 28, 28)}
+        # What moves are the images of a batch, never all.
+        moved = re.findall(r"= u8\[(\d+),28,28\]\S* all-\w+\(", program.as_text())
+        assert moved == [str(size)], moved
     return program.cost_analysis()["flops"]
 
 # Of a batch alone: every device steps all weights.

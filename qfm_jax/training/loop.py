@@ -17,7 +17,7 @@ from .._checks import InputError, input_error
 from ..checkpoints import Checkpoints
 from ..data import Images
 from ..history import EpochRecord, History, append_record, best_epoch, keep_records
-from ..mesh import is_key, place, take_back
+from ..mesh import is_key, place, share_out, take_back
 from ..models.prediction import predict_logits
 from ..processes import are_several, exchange, from_first, is_first
 from ..progress import Progress
@@ -171,9 +171,9 @@ class _Trainer:
         self.config = config
         self.mesh = mesh
         self.validation = validation
-        # uint8: whole epochs on the device, and on each that takes its share
-        self.images = place(train.images, mesh)
-        self.labels = place(train.labels, mesh)
+        # uint8: whole epochs on the device; of several, each holds a share
+        self.images = share_out(train.images, mesh)
+        self.labels = share_out(train.labels, mesh)
         self.steps = Steps.of(model, config, len(train), mesh)
         self._tell_of_padding()
 

@@ -154,7 +154,8 @@ class Steps:
 
         Args:
             state: Where training stands.
-            images: All training images, uint8 (n_images, height, width).
+            images: All training images, uint8 (n_images, height, width); rows that
+                `share_out` added at the end are never taken.
             labels: Their classes, (n_images,).
             order: The epoch's order of images, (n_images,).
             stop: Number of steps that are done then, within the same epoch.
