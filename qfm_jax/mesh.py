@@ -194,7 +194,7 @@ def share_out(rows: np.ndarray, mesh: Mesh | None) -> jax.Array:
         return jnp.asarray(rows)
     shape = (-(-len(rows) // mesh.size) * mesh.size, *rows.shape[1:])
 
-    def share(index: tuple[slice, ...]) -> np.ndarray:
+    def share(index: Any) -> np.ndarray:
         start, stop, _ = index[0].indices(shape[0])
         own = rows[start:stop]
         missing = [(0, stop - start - len(own))] + [(0, 0)] * (rows.ndim - 1)

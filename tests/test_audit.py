@@ -5,6 +5,7 @@ import json
 import re
 
 import numpy as np
+import psutil
 import pytest
 from synthetic_runs import read_stored_audit
 
@@ -12,7 +13,7 @@ from qfm_jax._checks import InputError
 from qfm_jax.audit import AuditConfig, read_audit, records, run, run_audit, tasks
 from qfm_jax.audit.records import Tuning
 from qfm_jax.cli import main
-from qfm_jax.cluster import UnitsFailedError
+from qfm_jax.cluster import Scheduler, UnitsFailedError
 from qfm_jax.data import load_dataset
 from qfm_jax.experiment import load_images, start_model
 from qfm_jax.models import ModelConfig
@@ -197,6 +198,28 @@ def test_a_scheduler_changes_nothing(finished, tmp_path, dask_scheduler, monkeyp
     assert_same(resumed, audit)
     assert shown[-1].total == 1  # what was missing, and nothing else
     assert all(path.read_bytes() == content for path, content in kept.items())
+    assert not (directory / "failed.json").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_worker_costs_an_audit_its_own_unit(finished, tmp_path):
+    audit, _ = finished
+    directory, killed, kept = tmp_path / "audit", [], {}
+
+    def kill_one(now):
+        if now.done >= 2 and now.running == 2 and not killed:
+            kept.update({p: p.stat().st_mtime_ns for p in units(directory).values()})
+            children = psutil.Process().children(recursive=True)
+            busy = [c for c in children if "spawn_main" in " ".join(c.cmdline())]
+            worker = max(busy, key=lambda child: sum(child.cpu_times()[:2]))
+            worker.kill()
+            killed.append(worker.pid)
+
+    how = {"scheduler": Scheduler(n_workers=2), "show_units": kill_one}
+    found = run_audit(CONFIG, directory, **how)
+    assert_same(found, audit)
+    assert len(killed) == 1
+    assert all(path.stat().st_mtime_ns == time for path, time in kept.items())
     assert not (directory / "failed.json").exists()
 
 

@@ -1,10 +1,14 @@
 """Units on a scheduler: all results, whatever dies; what cannot work is named."""
 
 import ast
+import contextlib
+import itertools
+import json
 import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -271,3 +275,36 @@ def test_a_killed_worker_costs_the_unit_that_it_ran(tmp_path):
         assert rest == {"unit 0": 0, "unit 2": 2, "unit 3": 3}
     left = [child.cmdline() for child in psutil.Process().children(recursive=True)]
     assert [line for line in left if "resource_tracker" not in " ".join(line)] == []
+
+
+def nap(n):
+    time.sleep(0.3)
+    return n
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_goes_away_is_named(tmp_path):
+    file = tmp_path / "scheduler.json"
+    where = ["--scheduler-file", str(file), "--no-dashboard"]
+    with contextlib.ExitStack() as stack:
+        for kind, more in (
+            ("scheduler", ["--host", "127.0.0.1", "--port", "0"]),
+            ("worker", ["--nworkers", "1", "--nthreads", "1"]),
+        ):
+            command = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *where]
+            process = subprocess.Popen([*command, *more], stderr=subprocess.DEVNULL)
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            if kind == "scheduler":
+                scheduler = process
+                while not file.exists():
+                    time.sleep(0.1)
+        address = json.loads(file.read_text())["address"]
+        connection = stack.enter_context(connect(Scheduler(address)))
+        results = run_units({f"unit {n}": n for n in range(20)}, nap, connection)
+        found = dict(itertools.islice(results, 3))
+        scheduler.kill()
+        sentence = f"The scheduler {address} went away. What was finished is kept"
+        with pytest.raises(InputError, match=sentence):
+            found.update(results)
+        assert 3 <= len(found) < 20

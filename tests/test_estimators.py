@@ -4,10 +4,12 @@ import copy
 import pickle
 
 import jax.numpy as jnp
+import joblib
 import numpy as np
 import pennylane as qml
 import pytest
 import reference
+from distributed import Client
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
@@ -121,7 +123,7 @@ def test_same_seed_same_weights_and_it_reloads(fitted, iris):
     assert not np.array_equal(other.weights_, fitted.weights_)
 
 
-def test_in_pipelines_searches_and_cross_validation(iris):
+def test_in_pipelines_searches_and_cross_validation(iris, dask_scheduler):
     x, y = iris
     classifier = QuantumClassifier(n_qubits=3, epochs=4, random_state=0)
     scores = cross_val_score(make_pipeline(PCA(4), classifier), x, y, cv=2)
@@ -129,6 +131,13 @@ def test_in_pipelines_searches_and_cross_validation(iris):
     grid = {"quantumclassifier__learning_rate": [1e-6, 0.1]}
     search = GridSearchCV(make_pipeline(PCA(4), classifier), grid, cv=2).fit(x, y)
     assert search.best_params_["quantumclassifier__learning_rate"] == 0.1
+    on_dask = clone(search)
+    with Client(dask_scheduler.address), joblib.parallel_config("dask"):
+        on_dask.fit(x, y)
+    for field in ("mean_test_score", "std_test_score", "rank_test_score"):
+        np.testing.assert_array_equal(
+            on_dask.cv_results_[field], search.cv_results_[field]
+        )
     features = make_pipeline(QuantumFeatures(random_state=0), LogisticRegression())
     assert features.fit(x, y).score(x, y) > 0.6
     assert list(features[0].get_feature_names_out()) == [
