@@ -24,6 +24,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+import paired_training
 import tyro
 from paired_training import train_paired
 from rich.console import Console
@@ -31,6 +32,7 @@ from rich.table import Table
 
 from qfm_jax import as_jax_function, load_dataset
 from qfm_jax.circuits import build_circuit
+from qfm_jax.cluster import Scheduler
 from qfm_jax.descriptors import describe
 from qfm_jax.growth import (
     CLUSTER_FORMULA,
@@ -42,6 +44,7 @@ from qfm_jax.growth import (
     largest_circuit,
 )
 from qfm_jax.models import ModelConfig
+from qfm_jax.progress import UnitProgress
 from qfm_jax.reporting.scaling_figures import (
     plot_random_circuits,
     plot_step_growth,
@@ -163,17 +166,29 @@ class Options:
     """Name of the data set."""
     out: Path = Path(__file__).parent / "results" / f"{EXPERIMENT}.json"
     """JSON file to write, figures beside it."""
+    scheduler: str | None = None
+    """Where models are trained and random circuits run: `local`, or the address of a
+    Dask scheduler. Steps are timed in this process, one after another."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     options = tyro.cli(Options, args=argv, description=__doc__)
     plan, console = PLANS[options.preset], Console()
-    rows: dict[str, list[Row]] = {
-        part: measure_missing(
-            options.out, EXPERIMENT, CELLS[part](plan, options), MEASURES[part], show
-        )
-        for part in options.parts
-    }
+    siblings, scheduler = (paired_training.__file__,), None
+    if options.scheduler is not None:
+        scheduler = Scheduler(options.scheduler, files=siblings)
+    rows: dict[str, list[Row]] = {}
+    for part in options.parts:
+        with UnitProgress() as progress:
+            rows[part] = measure_missing(
+                options.out,
+                EXPERIMENT,
+                CELLS[part](plan, options),
+                MEASURES[part],
+                show,
+                scheduler=None if part == "step" else scheduler,
+                show_units=progress,
+            )
     figures = {}
     if "step" in rows:
         seconds, memory = fits_of(rows["step"])

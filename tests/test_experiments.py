@@ -135,7 +135,9 @@ def test_thirty_qubits_on_paper(siblings):
 
 
 @pytest.mark.slow
-def test_qubits_are_scaled_once_and_extrapolated(tmp_path, capsys, siblings):
+def test_qubits_are_scaled_once_and_extrapolated(
+    tmp_path, capsys, siblings, dask_scheduler
+):
     scale, out = script("scale_qubits"), tmp_path / "qubits.json"
     given = ["--preset", "smoke", "--dataset", "digits", "--out", str(out)]
     scale.main(given)
@@ -150,6 +152,14 @@ def test_qubits_are_scaled_once_and_extrapolated(tmp_path, capsys, siblings):
     scale.main(given)
     assert json.loads(out.read_text())["rows"] == table["rows"]
     assert "n * 2^n" in capsys.readouterr().out
+    given[-1] = str(tmp_path / "elsewhere.json")
+    scale.main([*given, "--parts", "random", "--scheduler", dask_scheduler.address])
+    rows = json.loads((tmp_path / "elsewhere.json").read_text())["rows"]
+    here = [row for row in table["rows"] if row["cell"]["part"] == "random"]
+    assert sorted(row["cell"]["n_qubits"] for row in rows) == [2, 3]
+    for row in rows:
+        (same,) = (other for other in here if other["cell"] == row["cell"])
+        assert row["gradient_variance"] == same["gradient_variance"]
 
 
 def test_every_model_has_the_same_cells_each_with_one_change(siblings):
