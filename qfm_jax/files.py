@@ -4,10 +4,13 @@ import contextlib
 import json
 import os
 import platform
+import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from ._checks import InputError
 
@@ -29,11 +32,24 @@ def write_whole(path: Path, content: bytes) -> None:
     """
     # A name of its own: a process of another machine may be writing the same file.
     new = path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}.tmp")
-    with new.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with new.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)  # a full disk has room again
+        raise
+
+
+def _remove_unfinished(directory: Path) -> None:
+    """Removes what `write_whole` began in processes of this machine that ended."""
+    name = re.compile(rf".+\.{re.escape(platform.node())}-(\d+)\.tmp")
+    for path in directory.rglob("*.tmp"):
+        found = name.fullmatch(path.name)
+        if found and not psutil.pid_exists(int(found[1])):
+            path.unlink(missing_ok=True)
 
 
 def read_table(path: Path) -> dict[str, Any]:
@@ -64,7 +80,8 @@ def read_table(path: Path) -> dict[str, Any]:
 def locked(directory: Path, cure: str) -> Iterator[None]:
     """Keeps other processes from working on `directory`, which is made if missing.
 
-    The system ends the lock with the process, however that ends: none is left behind.
+    What a process that was killed had begun to write there is removed. The system ends
+    the lock with the process, however that ends: none is left behind.
     Where there are no locks (Windows, some network file systems), it says so or does
     nothing.
 
@@ -107,6 +124,7 @@ def locked(directory: Path, cure: str) -> Iterator[None]:
                 "other process works on it.",
                 stacklevel=3,
             )
+        _remove_unfinished(directory)
         with contextlib.suppress(OSError):  # a full disk has no room for a name
             file.truncate(0)
             file.write(f"process {os.getpid()} on {platform.node()}".encode())

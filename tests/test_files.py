@@ -2,8 +2,12 @@
 
 import errno
 import fcntl
+import os
+import platform
 import re
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -58,6 +62,25 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["scores.json"]
+
+
+def test_what_a_killed_process_began_to_write_is_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    here = platform.node()
+    names = {
+        "unfinished": f"unit.json.{here}-{ended.pid}.tmp",
+        "being written": f"unit.json.{here}-{os.getpid()}.tmp",
+        "another machine's": f"unit.json.not-{here}-{ended.pid}.tmp",
+        "a person's": f"{ended.pid}.tmp",
+    }
+    (tmp_path / "units").mkdir()
+    for name in names.values():
+        (tmp_path / "units" / name).touch()
+    with locked(tmp_path, "Wait."):
+        left = {path.name for path in (tmp_path / "units").iterdir()}
+    assert left == set(names.values()) - {names["unfinished"]}
 
 
 def test_a_file_system_that_cannot_rename(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -141,6 +142,22 @@ def test_one_is_killed_and_the_run_goes_on_in_one_process(tmp_path, victim):
     resumed.wait()
     losses = losses_in(out)
     assert losses[0] > losses[n_epochs] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("one", [0, 1])
+def test_ctrl_c_in_one_stops_all_with_a_checkpoint(tmp_path, one):
+    out = tmp_path / "run"
+    both = start(tmp_path, [*LONG, "--out", out], [*LONG, "--out", out])
+    metrics = out / "metrics.jsonl"
+    until(lambda: metrics.exists() and len(metrics.read_text()) > 300, both)
+    both[one].process.send_signal(signal.SIGINT)
+    (first, said), (second, silent) = (each.end(60) for each in both)
+    assert (first, second) == (130, 130), said + silent
+    assert f"Continue with --resume {out}." in said
+    assert "process 0 saves it" in silent
+    (checkpoint,) = (out / "checkpoints" / "last").glob("[0-9]*")
+    assert int(checkpoint.name) > 0
 
 
 OTHER_CODE = """
