@@ -16,6 +16,7 @@ run no circuit: they have 0 executions, and no place on the axis of the QPU.
 """
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,7 @@ from qiskit import QuantumCircuit
 from qfm_jax._checks import InputError, input_error
 from qfm_jax.circuits import VariationalCircuit
 from qfm_jax.circuits.qiskit_export import to_qiskit
+from qfm_jax.cli import in_sentences
 from qfm_jax.hardware.backends import get_backend
 from qfm_jax.hardware.cost import Workload, circuit_cost, count_settings
 from qfm_jax.models import ModelConfig
@@ -166,4 +168,4 @@ def fronts_of(records: Sequence[CostRecord]) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

@@ -27,6 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from qfm_jax._checks import input_error
+from qfm_jax.cli import in_sentences
 from qfm_jax.history import read_records
 from qfm_jax.results import Row, measure_missing
 
@@ -133,4 +134,4 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

@@ -12,6 +12,7 @@ Expected: about three minutes on 2 cores. The plugin takes 70 to 100 ms a circui
 import dataclasses
 import importlib.metadata
 import statistics
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ from qfm_jax import (
     as_jax_function,
     estimator_function,
 )
+from qfm_jax.cli import in_sentences
 from qfm_jax.runs import write_json
 
 
@@ -154,4 +156,4 @@ def table_of(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

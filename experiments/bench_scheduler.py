@@ -10,6 +10,7 @@ Expected: about four minutes on an idle machine; at most 2 s and 5 % once connec
 
 import contextlib
 import dataclasses
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from qfm_jax.cli import in_sentences
 from qfm_jax.cluster import Scheduler, connect, run_units
 from qfm_jax.results import Row, measure_missing
 
@@ -95,4 +97,4 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

@@ -11,6 +11,7 @@ Rows are written as they come; rows that the output file holds are not measured 
 
 import dataclasses
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from qfm_jax import load_dataset
+from qfm_jax.cli import in_sentences
 from qfm_jax.models import Classifier
 from qfm_jax.presets import get_preset
 from qfm_jax.results import Row, measure_missing
@@ -125,4 +127,4 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

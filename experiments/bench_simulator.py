@@ -40,6 +40,7 @@ from rich.table import Table
 from simulator_peers import PEERS, Job, decode
 
 from qfm_jax._checks import check_one_of, input_error
+from qfm_jax.cli import in_sentences
 from qfm_jax.runs import machine_versions, write_json
 
 HERE = Path(__file__).parent
@@ -673,4 +674,4 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

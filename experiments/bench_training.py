@@ -23,6 +23,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from qfm_jax.cli import in_sentences
 from qfm_jax.runs import Run, read_run, write_json
 
 
@@ -147,4 +148,4 @@ def table_of(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

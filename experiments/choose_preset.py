@@ -13,6 +13,7 @@ the output file holds are not trained again.
 
 import dataclasses
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from flax import nnx
 from rich.console import Console
 
 from qfm_jax import load_dataset
+from qfm_jax.cli import in_sentences
 from qfm_jax.data import Dataset
 from qfm_jax.models import Classifier, ModelConfig
 from qfm_jax.runs import machine_versions, write_json
@@ -126,4 +128,4 @@ def train(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

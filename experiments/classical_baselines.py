@@ -14,6 +14,7 @@ The circuit is scored on the same test images. Nothing is tuned.
 
 import dataclasses
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,7 @@ from qfm_jax.baselines import (
     pixel_features,
     score_baseline,
 )
+from qfm_jax.cli import in_sentences
 from qfm_jax.data import Dataset
 from qfm_jax.experiment import load_data, load_model
 from qfm_jax.runs import Run, machine_versions, read_run, write_json
@@ -132,4 +134,4 @@ def table_of(rows: Sequence[dict[str, Any]], run: Run) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

@@ -37,6 +37,7 @@ from rich.table import Table
 from qfm_jax import load_dataset
 from qfm_jax._checks import check_one_of, input_error
 from qfm_jax.baselines import BASELINES, pixel_features, score_baseline
+from qfm_jax.cli import in_sentences
 from qfm_jax.experiment import check_same, peak_memory, reset_peak_memory
 from qfm_jax.models import ModelConfig, circuits_per_image
 from qfm_jax.models.block import CIRCUIT_BLOCKS
@@ -401,4 +402,4 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

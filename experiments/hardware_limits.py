@@ -17,6 +17,7 @@ The file keeps rows of other runs.
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ import tyro
 from rich.console import Console
 
 from qfm_jax import Deployment, Target, budget_of, deploy, read_run
+from qfm_jax.cli import in_sentences
 from qfm_jax.deployment import deployment_folder
 from qfm_jax.progress import JobProgress
 from qfm_jax.reporting.deployments import deployment_table
@@ -118,4 +120,4 @@ def same(row: dict[str, Any], other: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

@@ -12,6 +12,7 @@ Rows are written as they come; rows that the output file holds are not computed 
 
 import dataclasses
 import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from rich.table import Table
 from sklearn.svm import SVC
 
 from qfm_jax import FidelityKernel, ProjectedKernel, ZZEmbedding, load_dataset
+from qfm_jax.cli import in_sentences
 from qfm_jax.encoding import fit_angle_scaling, fit_pca
 from qfm_jax.evaluation import accuracy_interval
 from qfm_jax.runs import machine_versions, write_json
@@ -146,4 +148,4 @@ def table_of(rows: Sequence[dict[str, Any]], options: Options) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

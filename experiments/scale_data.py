@@ -16,6 +16,7 @@ again. The figure lies beside the file.
 """
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,7 @@ from rich.console import Console
 from rich.table import Table
 
 from qfm_jax import load_dataset
+from qfm_jax.cli import in_sentences
 from qfm_jax.cluster import Scheduler
 from qfm_jax.models import ModelConfig
 from qfm_jax.presets import get_preset
@@ -217,4 +219,4 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

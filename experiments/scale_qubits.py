@@ -16,6 +16,7 @@ file.
 """
 
 import dataclasses
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,7 @@ from rich.table import Table
 
 from qfm_jax import as_jax_function, load_dataset
 from qfm_jax.circuits import build_circuit
+from qfm_jax.cli import in_sentences
 from qfm_jax.cluster import Scheduler
 from qfm_jax.descriptors import describe
 from qfm_jax.growth import (
@@ -425,4 +427,4 @@ MEASURES = {
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

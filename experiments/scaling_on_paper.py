@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import pennylane as qml
 import tyro
 
+from qfm_jax.cli import in_sentences
 from qfm_jax.growth import Growth, fit_growth
 from qfm_jax.simulator.circuit import analyse, read_tape
 from qfm_jax.simulator.compiler import prune
@@ -262,4 +264,4 @@ def rounded(number: float) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

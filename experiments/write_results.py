@@ -21,6 +21,7 @@ import tyro
 from compare_models import COLUMNS, COMPARISON, PLANS, leaderboard, rows_of_preset
 
 from qfm_jax._checks import InputError, check_one_of
+from qfm_jax.cli import in_sentences
 
 RESULTS = Path(__file__).parent / "results"
 PAGES = (Path(__file__).parents[1] / "README.md", Path(__file__).parent / "README.md")
@@ -333,4 +334,4 @@ BLOCKS: dict[str, tuple[Callable[..., str], dict[str, Callable[[Any], Any]]]] = 
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

@@ -19,6 +19,7 @@ reach with the same. In one table the first would be read as the second.
 
 import dataclasses
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +31,7 @@ from rich.table import Table
 
 from qfm_jax._checks import check_one_of
 from qfm_jax.baselines import pixel_features, score_baseline
+from qfm_jax.cli import in_sentences
 from qfm_jax.cli import main as qfm
 from qfm_jax.experiment import load_data
 from qfm_jax.runs import Run, read_run, write_json
@@ -148,4 +150,4 @@ def table_of(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(in_sentences(main))

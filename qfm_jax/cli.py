@@ -8,7 +8,7 @@ import difflib
 import re
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 COMMANDS = {
     "data": "find, verify and describe a data set",
@@ -59,19 +59,37 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, arguments: list[str], files: list[str]) -> int:
-    from ._checks import InputError
-    from .cluster import UnitsFailedError
     from .commands import run_command
     from .loading import load_file
+
+    def run() -> None:
+        for file in files:
+            load_file(file)
+        run_command(name, arguments)
+
+    return in_sentences(run)
+
+
+def in_sentences(command: Callable[[], object]) -> int:
+    """Runs a command, and says in a sentence what ends it early; for scripts too.
+
+    Returns:
+        The exit status, as `main` does.
+
+    Example:
+        >>> in_sentences(lambda: print("done"))
+        done
+        0
+    """
+    from ._checks import InputError
+    from .cluster import UnitsFailedError
     from .processes import LOST, ProcessLost, leave
     from .training import TrainingInterrupted
 
     warnings.showwarning = _show_warning
     status = 0
     try:
-        for file in files:
-            load_file(file)
-        run_command(name, arguments)
+        command()
     except ProcessLost as error:
         status = _fail(str(error), status=LOST)
     except InputError as error:

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import jax
@@ -28,6 +30,24 @@ def script(name):
 def siblings(monkeypatch):
     """A script that is run finds the modules beside it."""
     monkeypatch.syspath_prepend(EXPERIMENTS)
+
+
+def test_bad_input_ends_every_script_in_a_sentence():
+    last = "    sys.exit(in_sentences(main))"
+    texts = {p.name: p.read_text(encoding="utf-8") for p in EXPERIMENTS.glob("*.py")}
+    run = {n: t for n, t in texts.items() if "\nif __name__ ==" in t}
+    del run["simulator_peers.py"]  # of another script, in another environment
+    assert len(run) > 15
+    assert all(text.splitlines()[-1] == last for text in run.values()), list(run)
+
+
+@pytest.mark.slow
+def test_a_script_says_what_is_wrong_and_no_more(tmp_path):
+    command = [sys.executable, EXPERIMENTS / "zoo.py", "--only", "nothing"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("qfm: Argument `only` must be one of ")
+    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.slow
