@@ -1,8 +1,9 @@
 """Do the tables of the README say what the raw numbers say?
 
-Question: none of its own. In README.md and experiments/README.md each block between
-    `<!-- results: NAME -->` and `<!-- end -->` is written from the files of results/ by
-    the functions of that name in `BLOCKS`, so that no table drifts from its numbers.
+Question: none of its own. In README.md, experiments/README.md and docs/reliability.md
+    each block between `<!-- results: NAME -->` and `<!-- end -->` is written from the
+    files of results/ by the functions of that name in `BLOCKS`, so that no table drifts
+    from its numbers.
 Command:  make results
 Expected: seconds. A file that is missing, damaged or of another version is named, and
     its blocks stay as they are. A test fails where a block differs from its files.
@@ -24,7 +25,9 @@ from qfm_jax._checks import InputError, check_one_of
 from qfm_jax.cli import in_sentences
 
 RESULTS = Path(__file__).parent / "results"
-PAGES = (Path(__file__).parents[1] / "README.md", Path(__file__).parent / "README.md")
+ROOT = Path(__file__).parents[1]
+NAMES = ("README.md", "experiments/README.md", "docs/reliability.md")
+PAGES = tuple(ROOT / name for name in NAMES)
 BLOCK = re.compile(r"(<!-- results: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 AUDITS = (
@@ -298,6 +301,29 @@ def training_block(table: Any) -> str:
     return markdown(head, body)
 
 
+def chaos_block(table: Any) -> str:
+    """A row a kind of fault: how many were tried and lost, with each seed."""
+    found: dict[str, dict[int, tuple[int, int]]] = {}
+    for row in table["rows"]:
+        note = f" ({row['notes']})" if row["notes"] else ""
+        counts = found.setdefault(f"{row['cell']['fault']}{note}", {})
+        counts[row["cell"]["seed"]] = row["tried"], row["lost"]
+    seeds = sorted({seed for counts in found.values() for seed in counts})
+    found["all"] = {
+        seed: (
+            sum(counts.get(seed, (0, 0))[0] for counts in found.values()),
+            sum(counts.get(seed, (0, 0))[1] for counts in found.values()),
+        )
+        for seed in seeds
+    }
+    head = [f"{what}, SEED={seed}" for seed in seeds for what in ("tried", "lost")]
+    body = (
+        (fault, *(f"{n:,}" for seed in seeds for n in counts.get(seed, (0, 0))))
+        for fault, counts in found.items()
+    )
+    return markdown(("fault", *head), body)
+
+
 def accuracy_of(scores: Mapping[str, Any]) -> str:
     """Accuracy and interval, with as many digits as the number of images allows."""
     digits = 2 if scores.get("n_test", 10_000) > 1000 else 1
@@ -319,6 +345,7 @@ FORMATS: dict[str, tuple[int | None, ...]] = {
     "hardware_limits": (None,),
     "zoo": (None,),
     "bench_training": (None,),
+    "chaos": (1,),
 }
 """Versions that are read; files of `qfm audit` have others."""
 
@@ -329,6 +356,7 @@ BLOCKS: dict[str, tuple[Callable[..., str], dict[str, Callable[[Any], Any]]]] = 
     "hardware": (str, {"hardware_limits": hardware_block}),
     "records": (records_block, {"zoo": zoo_records, "bench_training": bench_records}),
     "training": (str, {"bench_training": training_block}),
+    "chaos": (str, {"chaos": chaos_block}),
 }
 """Each block: what puts it together, and what it takes from each of its files."""
 

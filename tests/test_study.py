@@ -366,3 +366,21 @@ def test_the_smoke_preset_from_training_to_figure(compare, price, tmp_path, caps
     price.main([*SMOKE, "--results", str(tmp_path)])
     assert (tmp_path / "accuracy_vs_cost_smoke.png").exists()
     assert "QPU (s an image): compact-hybrid" in capsys.readouterr().out
+
+
+def test_faults_of_all_seeds_stand_side_by_side(writing):
+    rows = [
+        {"cell": {"fault": fault, "seed": seed}, "notes": note, "tried": n, "lost": m}
+        for fault, seed, note, n, m in (
+            ("a kill", 0, "", 1200, 0),
+            ("a full disk", 0, "a tmpfs", 2, 0),
+            ("a kill", 1, "", 5, 1),
+        )
+    ]
+    assert writing.chaos_block({"rows": rows}).splitlines() == [
+        "| fault | tried, SEED=0 | lost, SEED=0 | tried, SEED=1 | lost, SEED=1 |",
+        "| --- | --- | --- | --- | --- |",
+        "| a kill | 1,200 | 0 | 5 | 1 |",
+        "| a full disk (a tmpfs) | 2 | 0 | 0 | 0 |",
+        "| all | 1,202 | 0 | 5 | 1 |",
+    ]

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from chaos.ledger import Ledger, as_markdown
 
-from qfm_jax.results import write_rows
+from qfm_jax.results import read_rows, write_rows
 from qfm_jax.runs import machine_versions
 
 LEDGER = Ledger()
@@ -47,5 +47,11 @@ def pytest_terminal_summary(terminalreporter):
     terminalreporter.section(f"faults tried, and what they cost (seed {SEED})")
     terminalreporter.write_line(as_markdown(rows))
     if path := os.environ.get("CHAOS_OUT"):
-        more = {"seed": SEED, "versions": machine_versions()}
-        write_rows(path, "chaos", [{"cell": {}, **row} for row in rows], **more)
+        versions = machine_versions()
+        new = [
+            {"cell": {"fault": row.pop("kind"), "seed": SEED}, **row}
+            | {"versions": versions}
+            for row in map(dict, rows)
+        ]
+        others = [r for r in read_rows(path, "chaos") if r["cell"]["seed"] != SEED]
+        write_rows(path, "chaos", [*others, *new])

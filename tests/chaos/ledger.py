@@ -1,15 +1,8 @@
-"""Faults that were tried, and what they cost: counted, printed, kept as JSON.
-
-`python tests/chaos/ledger.py experiments/results/chaos.json` prints the table of
-docs/reliability.md.
-"""
+"""Faults that were tried, and what they cost: counted, and printed."""
 
 import contextlib
-import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 Row = dict[str, Any]
@@ -48,7 +41,3 @@ def as_markdown(rows: Sequence[Row]) -> str:
         counts = f"{row['tried']:,} | {row['lost']} | {row['seconds']:.0f}"
         lines.append(f"| {row['kind']}{notes} | {counts} |")
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    print(as_markdown(json.loads(Path(sys.argv[1]).read_text())["rows"]))
