@@ -147,7 +147,9 @@ def _local_cluster(scheduler: Scheduler, n_units: int | None) -> Any:
 
     n_workers = min(scheduler.n_workers or CPU_COUNT, n_units or CPU_COUNT)
     # A dead worker costs the unit that it ran one of its tries, and no other unit.
+    # The profiler stops a unit every 10 ms to look where it is.
     settings = {
+        "distributed.worker.profile.enabled": False,
         "distributed.scheduler.worker-saturation": 1.0,
         "distributed.scheduler.allowed-failures": RETRIES,
     }

@@ -13,6 +13,7 @@ from qfm_jax.circuits import (
     RealAmplitudes,
     UnitaryLayers,
     build_circuit,
+    openqasm,
 )
 from qfm_jax.circuits.openqasm import from_qasm, to_qasm3
 from qfm_jax.circuits.qiskit_export import to_qiskit
@@ -81,3 +82,20 @@ def test_bad_input(tmp_path):
 def test_openqasm_3_needs_a_reader():
     with pytest.raises(InputError, match="pip install qiskit-qasm3-import"):
         from_qasm("OPENQASM 3.0; qubit q;")
+
+
+def test_a_panic_of_the_reader_is_an_error_and_ctrl_c_is_none(monkeypatch):
+    program = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[1]; h q[0];'
+
+    def ends_with(error):
+        def loads(*_, **__):
+            raise error
+
+        monkeypatch.setattr(openqasm.qasm2, "loads", loads)
+
+    ends_with(type("PanicException", (BaseException,), {})("overflow"))
+    with pytest.raises(InputError, match="but ends Qiskit's reader: overflow"):
+        from_qasm(program, inputs=[])
+    ends_with(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        from_qasm(program, inputs=[])

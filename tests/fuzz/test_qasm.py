@@ -72,9 +72,11 @@ CHAIN = "".join(f"gate g{i + 1} a {{ g{i} a; }} " for i in range(400))
         (f"gate g0 a {{ x a; }} {CHAIN} qreg q[1]; g400 q[0];", "nested too deeply"),
         ("qreg q[1]; rx(1e400) q[0];", "define finite angles"),
         ('include "/etc/hostname"; qreg q[1];', "unable to find '/etc/hostname'"),
+        ("qreg q[2]; cu1 q[0],q[1];", "is not: CU1Gate.* missing 1 .*: 'theta'"),
+        ("qreg q[1]; rx(99999999999999999999) q[0];", "whole numbers of at most 18 d"),
     ],
     ids=["brackets", "signs", "qubits", "bits", "broadcast", "doubles", "chain", "inf",
-         "include"],
+         "include", "no angle", "digits"],
 )  # fmt: skip
 def test_hostile_programs(program, sentence):
     with pytest.raises(InputError, match=sentence):
