@@ -151,6 +151,7 @@ COST = {
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:Glyph")  # a font lacks what a label may hold
 def test_deployments_in_a_report(finished, damaging):
     template = templates().get_template("sections/hardware.html.j2")
 
