@@ -7,7 +7,7 @@ anything else is refused here, and by name, so that nothing downstream has to do
 import functools
 import math
 from pathlib import Path
-from typing import Any, NewType, TypedDict, TypeVar
+from typing import Any, NewType, TypedDict, TypeVar, cast
 
 import cattrs
 
@@ -102,7 +102,8 @@ def _read(path: Path, kind: type[T]) -> T:
         table = read_table(path)
         if table.pop("format", None) != FORMAT:
             raise ValueError("it is of another version")
-        return _converter().structure(table, kind)
+        _converter().structure(table, kind)  # checks it
+        return cast(T, table)
     except ValueError as error:
         problem: object = error
     except cattrs.BaseValidationError as error:
