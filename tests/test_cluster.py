@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import distributed
 import psutil
 import pytest
 
@@ -75,6 +76,13 @@ def test_what_fails_is_tried_three_times_and_named_and_the_others_go_on(dask_sch
     failure = caught.value.failures["unit 3"]
     assert failure.error == "ArithmeticError: three is too much"
     assert "in fails_on_three" in failure.traceback
+
+
+def test_a_result_counts_though_its_worker_died_since(dask_scheduler, monkeypatch):
+    monkeypatch.setattr(distributed.Future, "status", "lost")
+    found, shown = seen_by(dask_scheduler, {"unit": 3, "other": 4}, square)
+    assert found == {"unit": 9, "other": 16}
+    assert shown[-1].done == 2
 
 
 def test_a_unit_waits_for_that_which_it_comes_after(dask_scheduler):

@@ -109,9 +109,10 @@ def run_units(
         ended = completed.next_batch(block=False)
         for future, result in ended:
             last = names[future.key]
-            if future.status == "finished":
+            # Not by its status: that is lost again with the worker that holds it.
+            if isinstance(result, _Done):
                 n_done += 1
-                yield last, result
+                yield last, result.result
             else:
                 failures[last] = _failure(client, result)
             del future, result
@@ -127,9 +128,16 @@ def run_units(
         raise UnitsFailedError(failures, "The same command tries them again.")
 
 
-def _call(function: Callable[[T], R], value: T, *_: object) -> R:
+@dataclasses.dataclass(frozen=True)
+class _Done:
+    """What a unit came to; an error comes as a tuple."""
+
+    result: Any
+
+
+def _call(function: Callable[[T], R], value: T, *_: object) -> _Done:
     """A unit; what it waited for lies in files."""
-    return function(value)
+    return _Done(function(value))
 
 
 def _running(client: "Client", group: str) -> tuple[int, int]:
