@@ -6,7 +6,7 @@ Question: test accuracy on all 10,000 images of each model below, trained as its
 Command:  python experiments/zoo.py
           python experiments/zoo.py --only qcnn compact-hybrid
 Expected: an hour on 2 cores for all but the deep ones; --preset smoke (600 images,
-    one epoch) 3 minutes. Nothing is known yet of `strong-cnn`.
+    one epoch) 3 minutes. `strong-cnn` takes two hours of a core; it has no row yet.
 
 Each model is a run directory under --runs: what is finished is not trained again, what
 was interrupted goes on. The file keeps rows that were not asked for. One seed each; the
