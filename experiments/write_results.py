@@ -23,6 +23,7 @@ from compare_models import COLUMNS, COMPARISON, PLANS, leaderboard, rows_of_pres
 
 from qfm_jax._checks import InputError, check_one_of
 from qfm_jax.cli import in_sentences
+from qfm_jax.files import write_whole
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
@@ -73,9 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         text = page.read_text(encoding="utf-8")
         new = rewritten(text, options.results, warn)
         if new != text:
-            draft = page.with_name(f"{page.name}.tmp")
-            draft.write_text(new, encoding="utf-8")
-            draft.replace(page)
+            write_whole(page, new.encode())
         print(f"{'As it was' if new == text else 'Written'}: {page}")
 
 
