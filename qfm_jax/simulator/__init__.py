@@ -4,8 +4,9 @@
     results, or samples (shots)
 
 `gates` and `affine` say what gates are, `kernels` how a pass over the states runs,
-`adjoint` how the backward pass undoes it, `exchanges` and `sharded` how several devices
-share a state, `memory` what fits, `device` what PennyLane sees of all this.
+`adjoint` how the backward pass undoes it, `heisenberg` what many samples of few qubits
+run instead, `exchanges` and `sharded` how several devices share a state, `memory` what
+fits, `device` what PennyLane sees of all this.
 """
 
 from .device import StateVectorDevice as StateVectorDevice

@@ -24,7 +24,10 @@ class Stack:
 
     def read(self, pools: dict[str, Array], dtype: Any) -> Array:
         """Values of shape positions.shape, and (batch,) behind it from a batch."""
-        if not self.pool:
+        is_constant = not self.pool or (
+            "batched" not in self.pool and not self.scale.any()
+        )
+        if is_constant:  # integers too: PennyLane takes no others for a basis state
             return self.shift.astype(dtype)
         pool = pools[self.pool]
         tail = (1,) * (pool.ndim - 1)

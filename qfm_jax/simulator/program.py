@@ -90,7 +90,7 @@ class Beginning:
 def product(parts: Sequence[Array], batch: int, dtype: Any) -> Array:
     """The Kronecker product of vectors (2^k, batch or 1), as a state."""
     half = _halfway(parts)
-    a, b = _chain(parts[:half], dtype), _chain(parts[half:], dtype)
+    a, b = kronecker(parts[:half], dtype), kronecker(parts[half:], dtype)
     a, b = a[:, None], b[None]
     xp = namespace(a, b)
     if a.dtype.kind == b.dtype.kind == "f":
@@ -110,7 +110,8 @@ def _halfway(parts: Sequence[Array]) -> int:
     return int(np.argmin(np.abs(sizes - sizes[-1] / 2))) + 1
 
 
-def _chain(parts: Sequence[Array], dtype: Any) -> Array:
+def kronecker(parts: Sequence[Array], dtype: Any) -> Array:
+    """The Kronecker product of vectors (k, batch or 1); 1 of none."""
     whole = np.ones((1, 1), np.finfo(dtype).dtype)
     for i, part in enumerate(parts):
         if i == 0:

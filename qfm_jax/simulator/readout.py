@@ -117,38 +117,51 @@ def _common_basis(words: Sequence[Word] | dict[Word, None]) -> dict[int, str] | 
     return basis
 
 
+def read_words(readout: Readout, program: Program, state: Array) -> Array:
+    """The expectation value of every word, shape (words, batch).
+
+    Args:
+        readout: with at least one word.
+        program: what made the state; its wires are `readout.measured` and others.
+        state: shape (2, 2^n, batch), in the program's layout.
+    """
+    exact = _diagonal_words if readout.diagonal else _flipped_words
+    masks = [_masks(word, program) for word in readout.words]
+    if program.n_devices > 1:
+        exact = sharded.expectations
+        if readout.diagonal:
+            masks = [(0, x | z, 0) for x, z, _ in masks]
+    return exact(state, masks, program)
+
+
 def read(
     structure: Structure,
     readout: Readout,
     program: Program,
-    state: Array,
+    state: Array | None,
     leaves: Sequence[Any],
+    words: Array | None,
+    zeros: Array,
 ) -> list[Array]:
     """The result of every measurement, with a leading batch axis.
 
     Args:
         structure: of the tape.
         readout: its plan.
-        program: what made the state; its wires are `readout.measured` and others.
-        state: shape (2, 2^n, batch), in the program's layout.
+        program: what made the state.
+        state: as `read_words` takes it; None where words are all that is read.
         leaves: of the measurements (coefficients, matrices).
+        words: from `read_words`; None where there are none.
+        zeros: a real 0 for each sample.
     """
-    values = None
-    if readout.words:
-        exact = _diagonal_words if readout.diagonal else _flipped_words
-        masks = [_masks(word, program) for word in readout.words]
-        if program.n_devices > 1:
-            exact = sharded.expectations
-            if readout.diagonal:
-                masks = [(0, x | z, 0) for x, z, _ in masks]
-        values = dict(zip(readout.words, exact(state, masks, program), strict=True))
+    values = {} if words is None else dict(zip(readout.words, words, strict=True))
     full = None
     results = []
     processes = rebuild(structure, leaves)
     number = {label: i for i, label in enumerate(structure.wires)}
     for process, kind in zip(processes, readout.kinds, strict=True):
         if kind == WORDS:
-            results.append(_from_words(process, values, number, state))
+            results.append(_from_words(process, values, number, zeros))
         elif kind == PROBABILITIES:
             results.append(_probabilities(process, state, program, number))
         else:
@@ -197,17 +210,16 @@ def _flipped_words(state: Array, masks: Sequence[tuple], program: Program) -> Ar
 
 
 def _from_words(
-    process: Any, values: dict[Word, Array] | None, number: dict, state: Array
+    process: Any, values: dict[Word, Array], number: dict, zeros: Array
 ) -> Array:
-    assert values is not None
     sentence = process.obs.pauli_rep
     terms = [(values[_word(word, number)], c) for word, c in sentence.items()]
-    xp = namespace(state)
+    xp = namespace(zeros)
     if isinstance(process, VarianceMP):
         (value, coefficient), *_ = terms
-        return (xp.real(coefficient) ** 2 * (1 - value**2)).astype(state.dtype)
+        return (xp.real(coefficient) ** 2 * (1 - value**2)).astype(zeros.dtype)
     total = sum(value * xp.real(coefficient) for value, coefficient in terms)
-    return xp.asarray(total + xp.zeros(state.shape[-1])).astype(state.dtype)
+    return xp.asarray(total + zeros).astype(zeros.dtype)
 
 
 def _probabilities(

@@ -25,9 +25,10 @@ from .adjoint import IMPLEMENTATIONS, evolve_reversibly
 from .circuit import Leaf, Structure, analyse
 from .compiler import Program, compile_circuit, pool_name, prune, with_batch
 from .exchanges import compile_sharded
+from .heisenberg import can_pull_back, is_worth_while, pulled_back
 from .kernels import Array, namespace
-from .program import Stage, evolve
-from .readout import STATE, WORDS, Readout, plan_readout, read
+from .program import Beginning, Stage, evolve
+from .readout import STATE, WORDS, Readout, plan_readout, read, read_words
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Plan:
     readout: Readout
     arguments: tuple[int, ...]
     """Which leaves of the structure are arguments; the others are static."""
+    can_pull_back: bool
+    """Whether the data make a product state and the words can be pulled back to it."""
 
 
 @lru_cache(maxsize=512)
@@ -78,7 +81,7 @@ def plan(task: Task) -> Plan:
         program = compile_sharded(circuit, wires, n_devices)
     else:
         program = compile_circuit(circuit, wires, readout.diagonal)
-    return Plan(program, readout, arguments)
+    return Plan(program, readout, arguments, can_pull_back(program, readout))
 
 
 def _check_words(readout: Readout) -> None:
@@ -182,25 +185,53 @@ def _run(
 ) -> tuple[Array, ...]:
     """Runs one batch: pools, matrices, initial state, stages, read-out."""
     planned, dtype = plan(task), np.dtype(task.c_dtype)
-    program = planned.program
+    program, readout = planned.program, planned.readout
     pools = _pools(planned, arguments[:n_ops], dtype)
     banks = [bank.matrices(pools, dtype) for bank in program.banks]
-    state = program.beginning.state(banks, pools, batch, dtype)
     tables = [_stage_tables(stage, banks, pools) for stage in program.stages]
-    if task.reversible and namespace(state) is not np and not program.projects:
-        state = evolve_reversibly(state, program.stages, tables)
+
+    def words_of(initial: Array) -> Array:
+        return read_words(readout, program, _final(initial, tables, task))
+
+    parts = _pulled_back_parts(planned, banks, pools, batch, dtype)
+    if parts is not None:
+        state, words = None, pulled_back(parts, words_of, dtype)
     else:
-        state = evolve(state, program.stages, tables)
-    if program.projects and task.normalise:
-        state = state / kernels.norms(state)
+        state = program.beginning.state(banks, pools, batch, dtype)
+        state = _final(state, tables, task)
+        words = read_words(readout, program, state) if readout.words else None
     described = all_leaves(task.structure)
     measured = iter(arguments[n_ops:])
     leaves = [
         next(measured) if leaf.static is None else leaf.probe()
         for leaf in described[len(program.leaves) :]
     ]
-    results = read(task.structure, planned.readout, program, state, leaves)
+    zeros = namespace(*pools.values()).zeros(batch, np.finfo(dtype).dtype)
+    results = read(task.structure, readout, program, state, leaves, words, zeros)
     return tuple(results)
+
+
+def _pulled_back_parts(
+    planned: Plan, banks: Sequence[Array], pools: dict, batch: int, dtype: np.dtype
+) -> list[Array] | None:
+    """The product state's factors where it is worth while to pull words back to it."""
+    if not planned.can_pull_back or namespace(*pools.values()) is np:
+        return None
+    assert isinstance(planned.program.beginning, Beginning)
+    parts = planned.program.beginning.parts(banks, pools, dtype)
+    n_words = len(planned.readout.words)
+    return parts if is_worth_while(parts, n_words, batch) else None
+
+
+def _final(state: Array, tables: Sequence[Any], task: Task) -> Array:
+    """The state behind all stages."""
+    program = plan(task).program
+    if task.reversible and namespace(state) is not np and not program.projects:
+        return evolve_reversibly(state, program.stages, tables)
+    state = evolve(state, program.stages, tables)
+    if program.projects and task.normalise:
+        state = state / kernels.norms(state)
+    return state
 
 
 def _pools(planned: Plan, arguments: Sequence[Array], dtype: Any) -> dict[str, Array]:
