@@ -50,7 +50,7 @@ MODELS = {
     ),
     "cnn-10k": Preset(
         "convolutions alone, under 10,000 parameters",
-        ModelConfig(channels=(8, 16, 24), dropout=0.05),
+        ModelConfig(channels=(8, 16, 24)),
     ),
     "cnn": Preset(
         "convolutions, then a dense block of 8 units where hybrid-cnn has its circuit",

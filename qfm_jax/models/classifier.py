@@ -230,6 +230,8 @@ def _trunk(
         height, width = height // 2, width // 2
     layers.append(_flatten)
     n_features = height * width * c_in
+    if config.dropout and not config.hidden:
+        layers.append(nnx.Dropout(config.dropout, rngs=rngs))
     for n_out in config.hidden:
         if config.dropout:
             layers.append(nnx.Dropout(config.dropout, rngs=rngs))

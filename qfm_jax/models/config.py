@@ -38,7 +38,8 @@ class ModelConfig:
     """Widths of the dense ReLU layers that follow."""
 
     dropout: float = 0.0
-    """Share of the features that is dropped before each hidden layer, in [0, 0.95]."""
+    """Share of the features that is dropped before each hidden layer, or behind the
+    convolutions where there is none; in [0, 0.95]."""
 
     block: str = "none"
     """What stands before the read-out: a circuit or a stand-in of it (see `BLOCKS`),
@@ -120,7 +121,8 @@ class ModelConfig:
         excluded: dict[str, Any] = {}
         where = "the block takes the pixels"
         if self.features == "pixels":
-            excluded = {"channels": (), "hidden": (), "n_circuits": 1, "patch": 0}
+            excluded = {"channels": (), "hidden": (), "dropout": 0.0}
+            excluded |= {"n_circuits": 1, "patch": 0}
         elif self.patch:
             where = "the block maps patches"
             excluded = {"n_circuits": 1, "residual": False, "readout": "dense"}

@@ -175,6 +175,21 @@ def test_the_seed_decides_where_training_starts(hybrid):
     assert nnx.state(hybrid, QuantumParam)  # the circuit's angles are among them
 
 
+@pytest.mark.parametrize("hidden", [(), (5,), (5, 4)])
+@pytest.mark.parametrize("block", ["none", "dense"])
+def test_dropout_never_does_nothing(hidden, block):
+    """Before each hidden layer, or once behind the convolutions."""
+    config = ModelConfig(channels=(2,), hidden=hidden, block=block, dropout=0.5)
+    model = build(config)
+    drops = [x for x in nnx.iter_modules(model) if isinstance(x[1], nnx.Dropout)]
+    assert len(drops) == max(len(hidden), 1)
+    images = jax.random.uniform(jax.random.key(0), (3, 9, 8))
+    model.train()
+    assert jnp.any(model(images) != model(images))
+    model.eval()
+    np.testing.assert_array_equal(model(images), model(images))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -188,6 +203,10 @@ def test_the_seed_decides_where_training_starts(hybrid):
         ({"n_layers": -1}, "`n_layers` must be .* but is -1"),
         ({"channels": (8, 0)}, "`channels` must be .* but is 0"),
         ({"dropout": 1.0}, r"`dropout` must lie in \[0, 0.95\], but is 1.0"),
+        (
+            {"block": "circuit", "features": "pixels", "dropout": 0.1},
+            "`dropout` must be 0.0 where the block takes the pixels, but is 0.1",
+        ),
         ({"hidden": (2.5,)}, "`hidden` must be a whole number .* but is 2.5"),
     ],
 )
