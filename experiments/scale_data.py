@@ -5,10 +5,9 @@ Question: test accuracy against the resolution of the images, their number, the 
     (`amplitude`), of circuits on patches (`quanvolution`), and of their classical twins
     (`linear`: the pixels without the circuit; `patch-cnn`: a convolution for it).
 Command:  python experiments/scale_data.py --preset laptop
-Expected: about a minute for smoke, nearly all of it compiling. The others have not been
-    run: planned are 20 minutes on 2 free cores for laptop (up to 10,000 images, 3
-    seeds) and hours on a GPU for full (up to 55,000, 5 seeds). README.md says what
-    came.
+Expected: about a minute for smoke, nearly all of it compiling; 35 minutes on one core
+    for laptop (up to 10,000 images, 3 seeds). Full (up to 55,000, 5 seeds: hours on a
+    GPU) has not been run. README.md says what came.
 
 Every model gets the same seeds, images, number of steps and learning rates to choose
 from. Rows are written as they come; rows that the output file holds are not computed

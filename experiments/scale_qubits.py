@@ -82,9 +82,8 @@ class Plan:
     """Layers of the steps that are timed at `width` qubits."""
     width: int
     """Qubits where layers are changed."""
-    random_qubits: tuple[int, ...]
-    random_depths: tuple[int, ...]
-    """Layers, shallow and deep, at which qubits are changed."""
+    random_qubits: Mapping[int, tuple[int, ...]]
+    """For a shallow and a deep number of layers the qubits of random circuits."""
     random_layers: tuple[int, ...]
     n_samples: int
     trained_qubits: tuple[int, ...]
@@ -103,8 +102,7 @@ PLANS = {
         step_qubits={1: (2, 3)},
         step_layers=(1, 2),
         width=2,
-        random_qubits=(2, 3),
-        random_depths=(1,),
+        random_qubits={1: (2, 3)},
         random_layers=(1,),
         n_samples=10,
         trained_qubits=(2,),
@@ -120,8 +118,7 @@ PLANS = {
         step_qubits={1: tuple(range(2, 21, 2)), 32: tuple(range(2, 17, 2))},
         step_layers=(1, 2, 4, 8, 16, 32, 64),
         width=8,
-        random_qubits=(2, 4, 6, 8, 10, 12, 14, 16),
-        random_depths=(2, 32),
+        random_qubits={2: tuple(range(2, 17, 2)), 32: tuple(range(2, 13, 2))},
         random_layers=(1, 2, 4, 8, 16, 32, 64),
         n_samples=100,
         trained_qubits=(8, 2, 4, 12),
@@ -137,8 +134,7 @@ PLANS = {
         step_qubits={1: tuple(range(2, 27, 2)), 256: tuple(range(2, 17, 2))},
         step_layers=(1, 2, 4, 8, 16, 32, 64),
         width=8,
-        random_qubits=(2, 4, 6, 8, 10, 12, 14, 16),
-        random_depths=(2, 64),
+        random_qubits={2: tuple(range(2, 17, 2)), 64: tuple(range(2, 17, 2))},
         random_layers=(1, 2, 4, 8, 16, 32, 64),
         n_samples=1_000,
         trained_qubits=(8, 2, 4, 6, 10, 12, 14, 16),
@@ -324,7 +320,7 @@ def on_paper(
 
 
 def random_cells(plan: Plan, options: Options) -> list[dict[str, Any]]:
-    pairs = [(n, depth) for depth in plan.random_depths for n in plan.random_qubits]
+    pairs = [(n, depth) for depth, ns in plan.random_qubits.items() for n in ns]
     pairs += [(plan.width, n_layers) for n_layers in plan.random_layers]
     return [
         {"part": "random", "n_qubits": n, "n_layers": depth, "samples": plan.n_samples}
@@ -424,6 +420,11 @@ MEASURES = {
     "random": measure_random,
     "accuracy": measure_accuracy,
 }
+
+
+def cells_of(plan: Plan, options: Options) -> list[dict[str, Any]]:
+    """All cells of the parts that are asked for."""
+    return [cell for part in options.parts for cell in CELLS[part](plan, options)]
 
 
 if __name__ == "__main__":

@@ -18,12 +18,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import scale_data
+import scale_qubits
 import tyro
 from compare_models import COLUMNS, COMPARISON, PLANS, leaderboard, rows_of_preset
 
 from qfm_jax._checks import InputError, check_one_of
 from qfm_jax.cli import in_sentences
 from qfm_jax.files import write_whole
+from qfm_jax.reporting.scaling_figures import seed_interval, sweep
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
@@ -332,6 +335,109 @@ def accuracy_of(scores: Mapping[str, Any]) -> str:
     )
 
 
+def images_block(table: Any) -> str:
+    """Accuracies of the largest preset, by what is changed: a column a model."""
+    plan, rows = _largest(scale_data, table["rows"])
+    base = scale_data.base_of(plan)
+    models = list(scale_data.MODELS)
+    body = []
+    for name, label in scale_data.LABELS.items():
+        for value in sorted(getattr(plan, name)):
+            same = [r for r in sweep(rows, name, base) if r["cell"][name] == value]
+            found = {row["cell"]["model"]: mean_of_seeds(row) for row in same}
+            said = f"{value:,g}" + (" (usual)" if value == base[name] else "")
+            body.append([label, said, *(found[model] for model in models)])
+    return markdown(["what", "is", *(f"`{model}`" for model in models)], body)
+
+
+def mean_of_seeds(row: Any) -> str:
+    """The mean of the seeds in per cent, with its interval."""
+    low, high = seed_interval(row["accuracy"])
+    mean = 100 * statistics.mean(row["accuracy"])
+    return f"{mean:.1f} ({100 * low:.1f}\N{EN DASH}{100 * high:.1f})"
+
+
+def steps_block(table: Any) -> str:
+    """Milliseconds and memory of a step by qubits, of the largest preset."""
+    plan, rows = _largest(scale_qubits, table["rows"])
+    steps = [row for row in rows if row["cell"]["part"] == "step"]
+    cells = {tuple(row["cell"].values())[1:]: row for row in steps}
+    numbers = sorted({n for of_batch in plan.step_qubits.values() for n in of_batch})
+    body = []
+    for n in numbers:
+        line = [str(n)]
+        for batch in plan.step_qubits:
+            row = cells.get((n, plan.step_depth, batch))
+            line += ["", ""] if row is None else [_time(row), _memory(row)]
+        body.append(line)
+    head = ["qubits"]
+    for batch in plan.step_qubits:
+        samples = "1 sample" if batch == 1 else f"{batch} samples"
+        head += [f"{samples}, ms (quartiles)", "MiB"]
+    return markdown(head, body)
+
+
+def _time(row: Any) -> str:
+    low, middle, high = (1e3 * t for t in statistics.quantiles(row["times_s"]))
+    return f"{middle:.3g} ({low:.3g}\N{EN DASH}{high:.3g})"
+
+
+def _memory(row: Any) -> str:
+    return f"{row['memory_bytes'] / 2**20:.3g}"
+
+
+def circuits_block(table: Any) -> str:
+    """What circuits with random weights are like, by qubits, shallow and deep."""
+    plan, rows = _largest(scale_qubits, table["rows"])
+    body = []
+    for row in (row for row in rows if row["cell"]["part"] == "random"):
+        cell, slopes = row["cell"], row["gradient_variance"]
+        if cell["n_qubits"] in plan.random_qubits.get(cell["n_layers"], ()):
+            several = (*slopes.values(), row["expressibility"])
+            said = [f"{value:.2g} ± {error:.1g}" for value, error in several]
+            measure, error = row["entangling_capability"]
+            body.append(
+                [
+                    *(str(cell["n_layers"]), str(cell["n_qubits"])),
+                    *said,
+                    f"{row['expressibility_floor']:.2g}",
+                    f"{measure:.3f} ± {error:.3f}",
+                ]
+            )
+    head = ["layers", "qubits", "variance of a slope, <Z> of one qubit", "of all"]
+    head += ["expressibility", "of Haar states so many", "entangling capability"]
+    return markdown(head, body)
+
+
+def widths_block(table: Any) -> str:
+    """Test accuracy by qubits and layers, with the circuit and with its twins."""
+    _, rows = _largest(scale_qubits, table["rows"])
+    trained = [row for row in rows if row["cell"]["part"] == "accuracy"]
+    models = list(scale_qubits.BLOCKS)
+    pairs = sorted({(r["cell"]["n_qubits"], r["cell"]["n_layers"]) for r in trained})
+    body = []
+    for pair in pairs:
+        found = {
+            row["cell"]["model"]: mean_of_seeds(row)
+            for row in trained
+            if (row["cell"]["n_qubits"], row["cell"]["n_layers"]) == pair
+        }
+        body.append([*map(str, pair), *(found.get(model, "") for model in models)])
+    return markdown(["qubits", "layers", *models], body)
+
+
+def _largest(experiment: Any, rows: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """The plan of the largest preset that was run to its end, and its rows."""
+    for name in ("full", "laptop"):
+        plan, options = experiment.PLANS[name], experiment.Options(preset=name)
+        cells = json.loads(json.dumps(experiment.cells_of(plan, options)))
+        found = [row for row in rows if row["cell"] in cells]
+        if len(found) == len(cells):
+            return plan, found
+    file = f"{experiment.EXPERIMENT}.json"
+    raise InputError(f"{file} holds neither all rows of full nor all of laptop.")
+
+
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = [head, ["---"] * len(head), *rows]
@@ -345,6 +451,8 @@ FORMATS: dict[str, tuple[int | None, ...]] = {
     "zoo": (None,),
     "bench_training": (None,),
     "chaos": (1,),
+    scale_data.EXPERIMENT: (1,),
+    scale_qubits.EXPERIMENT: (1,),
 }
 """Versions that are read; files of `qfm audit` have others."""
 
@@ -356,6 +464,10 @@ BLOCKS: dict[str, tuple[Callable[..., str], dict[str, Callable[[Any], Any]]]] = 
     "records": (records_block, {"zoo": zoo_records, "bench_training": bench_records}),
     "training": (str, {"bench_training": training_block}),
     "chaos": (str, {"chaos": chaos_block}),
+    "images": (str, {scale_data.EXPERIMENT: images_block}),
+    "steps": (str, {scale_qubits.EXPERIMENT: steps_block}),
+    "circuits": (str, {scale_qubits.EXPERIMENT: circuits_block}),
+    "widths": (str, {scale_qubits.EXPERIMENT: widths_block}),
 }
 """Each block: what puts it together, and what it takes from each of its files."""
 

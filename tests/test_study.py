@@ -305,6 +305,58 @@ def test_fronts_are_written_for_the_largest_preset(writing, tmp_path):
     assert "| parameters | `linear`, `cnn` |" in text
 
 
+def write_scaling(folder, experiment, rows):
+    table = {"experiment": experiment.EXPERIMENT, "format": 1, "rows": rows}
+    (folder / f"{experiment.EXPERIMENT}.json").write_text(json.dumps(table))
+
+
+def test_accuracies_by_images_are_a_column_a_model(writing, tmp_path):
+    scaling = writing.scale_data
+    cells = scaling.cells_of(scaling.PLANS["laptop"], scaling.Options("laptop"))
+    rows = [{"cell": cell, "accuracy": [0.5, 0.6, 0.7]} for cell in cells]
+    rows[1]["accuracy"] = [0.9, 0.9, 0.9]  # `linear` at the usual values
+    write_scaling(tmp_path, scaling, rows)
+    text, said = rewrite(writing, "images", tmp_path)
+    assert said == ""
+    lines = text.splitlines()
+    assert len(lines) == 2 + 4 + 3 + 3 + 5
+    # Student's t of three seeds: 4.303 * 10 points / sqrt(3).
+    usual = " | 60.0 (35.2\u201384.8) | 90.0 (90.0\u201390.0) | "
+    assert sum(usual in line for line in lines) == 4  # once for each thing changed
+    assert all(" (usual) | " in line for line in lines if usual in line)
+    write_scaling(tmp_path, scaling, rows[:-1])
+    text, said = rewrite(writing, "images", tmp_path)
+    assert text == "| old |\n"
+    assert "neither all rows of full nor all of laptop" in said
+
+
+def test_what_qubits_cost_and_bring_are_three_tables(writing, tmp_path):
+    scaling = writing.scale_qubits
+    rows = []
+    for cell in scaling.cells_of(scaling.PLANS["laptop"], scaling.Options("laptop")):
+        n = cell["n_qubits"]
+        row = {"times_s": [0.001 * n] * 5, "memory_bytes": n * 2**20}
+        if cell["part"] == "random":
+            slopes = {"local": [1 / n, 0.01], "global": [0.5 / n, 0.02]}
+            row = {"gradient_variance": slopes, "expressibility": [0.3, 0.01]}
+            row |= {"expressibility_floor": 0.25, "entangling_capability": [0.8, 0.01]}
+        elif cell["part"] == "accuracy":
+            row = {"accuracy": [0.7, 0.7, 0.7]}
+        rows.append({"cell": cell, **row})
+    write_scaling(tmp_path, scaling, rows)
+    text, said = rewrite(writing, "steps", tmp_path)
+    assert "| 16 | 16 (16\u201316) | 16 | 16 (16\u201316) | 16 |" in text
+    assert "| 20 | 20 (20\u201320) | 20 |  |  |" in text  # too large for 32 samples
+    text, more = rewrite(writing, "circuits", tmp_path)
+    line = "| 32 | 4 | 0.25 ± 0.01 | 0.12 ± 0.02 | 0.3 ± 0.01 | 0.25 | 0.800 ± 0.010 |"
+    assert line in text
+    text, last = rewrite(writing, "widths", tmp_path)
+    same = "70.0 (70.0\u201370.0)"
+    assert f"| 12 | 4 | {same} | {same} | {same} |" in text
+    assert f"| 8 | 64 | {same} |  |  |" in text
+    assert said == more == last == ""
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [

@@ -59,6 +59,7 @@ def plot_sweeps(
     """Draws the accuracy of each model against one thing at a time, in per cent.
 
     Points are seeds, lines their means, bars 95 % intervals of the means (Student's t).
+    The axis begins at the last ten per cent below all of them.
 
     Args:
         records: Rows with `accuracy`, a number a seed; their cells name the `model`.
@@ -87,6 +88,8 @@ def plot_sweeps(
             axes.set_xlabel(label)
         for axes in grid[:, 0]:
             axes.set_ylabel("test accuracy (%)")
+        lowest = min(axes.dataLim.y0 for axes in grid.flat)
+        grid[0, 0].set_ylim(max(0, 10 * (lowest // 10)), 101)
         handles, names = grid[0, 0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper left", ncols=4)
         return lay_out(figure)
@@ -259,7 +262,6 @@ def _draw_accuracy(
         elinewidth=1,
         label=model,
     )
-    axes.set_ylim(0, 102)
 
 
 def _distances(
