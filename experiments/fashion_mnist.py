@@ -456,6 +456,39 @@ plot_differences(audits["amplitude"])
 # training images `hybrid-cnn` is 0.59 points below its best classical twin, and
 # `quanvolution` 1.90 points on 5,000 (the README has their tables).
 #
+# ### How it scales
+#
+# One thing changed at a time, three seeds each (`experiments/scale_data.py`):
+# `amplitude` sees all pixels and `linear` the same without the circuit; `quanvolution`
+# maps patches by a circuit, `patch-cnn` by a convolution.
+
+# %%
+import scale_data
+
+rows = json.loads(Path("results/scale_data.json").read_text())["rows"]
+plot_sweeps(rows, scale_data.base_of(scale_data.PLANS["laptop"]), scale_data.LABELS)
+
+# %% [markdown]
+# Neither finer images nor more of them bring a circuit to its twin; with two classes
+# all four agree. The pixels' scale is one more setting, and `amplitude` minds it most.
+#
+# What a circuit of four layers costs, value and gradient
+# (`experiments/scale_qubits.py`), and what the same says of 30 qubits on paper:
+
+# %%
+import scale_qubits
+
+from qfm_jax.reporting.scaling_figures import plot_step_growth
+
+study = json.loads(Path("results/scale_qubits.json").read_text())
+steps = [row for row in study["rows"] if row["cell"]["part"] == "step"]
+plot_step_growth(steps, *scale_qubits.fits_of(steps))
+
+# %%
+drawn = [row for row in study["rows"] if row["cell"]["part"] == "random"]
+plot_random_circuits(drawn)
+
+# %% [markdown]
 # ### What hardware would do
 #
 # Noise on all gates, and errors of the read-out, for a hybrid of eight qubits and for a

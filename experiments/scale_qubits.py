@@ -6,9 +6,9 @@ Question: seconds and memory of a step (value and gradient) against 2^n; the var
     layer, beside the same model without the circuit and with a dense layer for it.
     Then, on paper, 30 qubits, and a cluster.
 Command:  python experiments/scale_qubits.py --preset laptop
-Expected: about a minute for smoke, nearly all of it compiling. The
-    others have not been run: planned are 20 minutes on 2 free cores for
-    laptop (16 qubits; 20 for one sample) and a GPU for full. README.md says what came.
+Expected: about a minute for smoke, nearly all of it compiling; 40 minutes on one core
+    for laptop (16 qubits; 20 for one sample). Full, for a GPU, has not been run.
+    README.md says what came.
 
 Rows are written as they come; rows that the output file holds are not computed again.
 Times of two machines are not comparable: each row names its own. Figures lie beside the
@@ -59,7 +59,7 @@ from qfm_jax.simulator.memory import available_bytes
 
 EXPERIMENT = "scale_qubits"
 LAYERS = "efficient-su2"
-"""All layers alike: a deep circuit compiles as fast as a shallow one."""
+"""All layers alike: they run as one loop, however many they are."""
 BLOCKS = {"circuit": "circuit", "no circuit": "removed", "dense layer": "dense"}
 """The models by name, and their blocks."""
 LABELS = {"n_qubits": "qubits, width of the twins", "n_layers": "layers"}

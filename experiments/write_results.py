@@ -378,8 +378,9 @@ def steps_block(table: Any) -> str:
 
 
 def _time(row: Any) -> str:
-    low, middle, high = (1e3 * t for t in statistics.quantiles(row["times_s"]))
-    return f"{middle:.3g} ({low:.3g}\N{EN DASH}{high:.3g})"
+    quartiles = (1e3 * t for t in statistics.quantiles(row["times_s"]))
+    low, middle, high = (f"{t:.3g}" if t < 1e3 else f"{t:,.0f}" for t in quartiles)
+    return f"{middle} ({low}\N{EN DASH}{high})"
 
 
 def _memory(row: Any) -> str:

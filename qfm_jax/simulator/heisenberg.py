@@ -17,7 +17,7 @@ import numpy as np
 
 from . import kernels
 from .compiler import Program
-from .kernels import Array
+from .kernels import Array, namespace
 from .program import Beginning, kronecker, product
 from .readout import WORDS, Readout
 from .steps import Block, Diagonal, Phase, Step
@@ -76,9 +76,8 @@ def pulled_back(
     shape = tuple(map(len, inverses))
     rows = np.unravel_index(np.arange(np.prod(shape)), shape)
     grid = [probe[:, row] for probe, row in zip(probes, rows, strict=True)]
-    states = jnp.asarray(product(grid, len(rows[0]), dtype))
-    values = values_of(states)
-    values = values.reshape(-1, *shape)
+    states = product(grid, len(rows[0]), dtype).astype(np.finfo(dtype).dtype)
+    values = values_of(jnp.asarray(states)).reshape(-1, *shape)
     for inverse in inverses:  # each turns the first axis and puts it behind the others
         inverse = inverse.astype(values.dtype)
         values = jnp.tensordot(values, inverse, ((1,), (1,)), precision="highest")
@@ -92,14 +91,14 @@ def pulled_back(
 
 def _bloch(vector: Array) -> Array:
     """(I, X, Z) of real vectors (2, batch), (I, X, Y, Z) of complex ones."""
-    first, second = vector
+    xp, (first, second) = namespace(vector), vector
     if vector.dtype.kind == "f":
         upper, lower = first**2, second**2
-        return jnp.stack([upper + lower, 2 * first * second, upper - lower])
+        return xp.stack([upper + lower, 2 * first * second, upper - lower])
     upper = first.real**2 + first.imag**2
     lower = second.real**2 + second.imag**2
     between = 2 * first.conj() * second
-    return jnp.stack([upper + lower, between.real, between.imag, upper - lower])
+    return xp.stack([upper + lower, between.real, between.imag, upper - lower])
 
 
 def _probes(part: Array) -> tuple[Array, np.ndarray]:
@@ -116,7 +115,7 @@ def _probes(part: Array) -> tuple[Array, np.ndarray]:
 def _corners(theta: np.ndarray, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     states = np.stack([np.cos(theta / 2), np.exp(1j * phi) * np.sin(theta / 2)])
     states = states if phi.any() else states.real
-    return states, np.linalg.inv(np.asarray(_bloch(states)).T)
+    return states, np.linalg.inv(_bloch(states).T)
 
 
 _THIRDS = 2 * np.pi / 3 * np.arange(3)
