@@ -36,15 +36,19 @@ from qfm_jax.cli import main as qfm
 from qfm_jax.experiment import load_data
 from qfm_jax.runs import Run, read_run, write_json
 
+NARROWER = "--channels 16 32 64 --epochs 16"
+
 TRAININGS = {
     "hamiltonian": "hamiltonian --epochs 15",
     "amplitude": "amplitude --epochs 12",
     "qcnn": "qcnn --epochs 10",
     "compact-hybrid": "compact-hybrid --epochs 18",
     "deep-hybrid": "deep-hybrid",
-    "wider deep-hybrid": "deep-hybrid --channels 18 36 72 --n-qubits 10 --epochs 20",
     "deep-cnn": "deep-cnn",
+    "narrower deep-hybrid": f"deep-hybrid {NARROWER} --n-qubits 8",
+    "narrower deep-cnn": f"deep-cnn {NARROWER} --n-qubits 8",
     "strong-cnn": "strong-cnn",
+    "reuploading": "reuploading",
     "two classes": "amplitude --classes T-shirt/top Trouser --n-qubits 6 "
     "--layers real-amplitudes --n-layers 7 --learning-rate 0.05 --epochs 10",
 }

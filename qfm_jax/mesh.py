@@ -6,6 +6,8 @@ whole batch, whatever the number of devices. Rows that do not divide are padded 
 compiler, which masks what it added.
 """
 
+import contextlib
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -66,6 +68,35 @@ def make_mesh(devices: int | Literal["all"] | None = None) -> Mesh | None:
         if len(chosen) > 1
         else None
     )
+
+
+def make_seed_mesh(devices: int | Literal["all"] | None, n_seeds: int) -> Mesh | None:
+    """The mesh over which models are spread that train at the same time.
+
+    Args:
+        devices: As for `make_mesh`; where left out, every core of a CPU becomes a
+            device, and one device of another kind is taken. A model keeps one core
+            busier than two, and several cores are best kept busy by several models.
+        n_seeds: How many there are: more devices than that are not taken unasked.
+
+    Example:
+        >>> make_seed_mesh(1, n_seeds=10) is None
+        True
+    """
+    if devices is None:
+        # Too late where JAX has started, or XLA_FLAGS says how many: those it is then.
+        with contextlib.suppress(RuntimeError):
+            jax.config.update("jax_num_cpu_devices", min(_n_cores(), n_seeds))
+        if jax.default_backend() == "cpu":
+            devices = min(jax.local_device_count(), n_seeds)
+    return make_mesh(devices)
+
+
+def _n_cores() -> int:
+    """The cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def spread(tree: T, mesh: Mesh | None) -> T:

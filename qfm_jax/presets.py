@@ -20,7 +20,7 @@ class Preset:
 
 
 FRONT_END = ModelConfig(channels=(16, 32, 64), hidden=(64,), dropout=0.15)
-DEEP = ModelConfig(channels=(16, 32, 64), convolutions=2, normalized=True)
+DEEP = ModelConfig(channels=(18, 36, 72), convolutions=2, normalized=True, n_qubits=10)
 COMPACT = ModelConfig(channels=(8, 18, 36), hidden=(36,), dropout=0.1)
 PATCHES = ModelConfig(
     patch=2, n_qubits=4, channels=(16, 32), hidden=(64,), dropout=0.15
@@ -33,7 +33,7 @@ PURE = ModelConfig(
 FAST = TrainConfig(learning_rate=0.01, clip_norm=0.0)
 """For models that are nothing but a circuit."""
 
-AUGMENTED = TrainConfig(epochs=16, augment=True, max_shift=1)
+AUGMENTED = TrainConfig(epochs=20, augment=True, max_shift=1)
 """For deep front ends: longer, and images that move by a pixel at most."""
 
 replace = dataclasses.replace
@@ -62,16 +62,16 @@ MODELS = {
         AUGMENTED,
     ),
     "strong-cnn": Preset(
-        "deep-cnn with twice the channels and no block",
-        replace(DEEP, channels=(32, 64, 128)),
-        AUGMENTED,
+        "six wider convolutions, parts of the images covered too, and no block",
+        replace(DEEP, channels=(32, 64, 128), dropout=0.25),
+        replace(AUGMENTED, epochs=24, erase=0.5),
     ),
     "hybrid-cnn": Preset(
         "the same convolutions, then a circuit of 8 qubits, 2 layers",
         replace(FRONT_END, block="circuit", layers="efficient-su2"),
     ),
     "deep-hybrid": Preset(
-        "deep-cnn's convolutions and images, then a circuit of 8 qubits, 2 layers",
+        "deep-cnn's convolutions and images, then a circuit of 10 qubits, 2 layers",
         replace(DEEP, block="circuit", layers="efficient-su2"),
         AUGMENTED,
     ),
@@ -124,6 +124,17 @@ MODELS = {
         replace(PURE, layers="convolutional-unshared", n_layers=2),
         TrainConfig(learning_rate=0.03, clip_norm=0.0),
     ),
+    "reuploading": Preset(
+        "14x14 pixels as angles of 8 qubits, each with a trained scale, twice over",
+        replace(
+            PURE,
+            embedding="pixel-reuploading",
+            n_qubits=8,
+            n_layers=18,
+            angle_spread=0.2,
+        ),
+        TrainConfig(learning_rate=0.02, clip_norm=0.0),
+    ),
     "tree": Preset(
         "trees of two-qubit gates on 10 qubits, linear read-out of one of them",
         replace(PURE, layers="tree", n_layers=4),
@@ -133,11 +144,6 @@ MODELS = {
         "staircases of two-qubit gates on 10 qubits (matrix product states)",
         replace(PURE, layers="chain", n_layers=4),
         FAST,
-    ),
-    "reuploading": Preset(
-        "pixels reduced by a trained layer to 8 angles, again in each of 6 layers",
-        ModelConfig(block="circuit", embedding="reuploading", n_layers=6),
-        TrainConfig(learning_rate=0.01),
     ),
 }
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from qfm_jax._checks import InputError
-from qfm_jax.augmentation import shift_and_flip
+from qfm_jax.augmentation import erase, shift_and_flip
 
 augment = jax.jit(shift_and_flip, static_argnames="max_shift")
+erase_some = jax.jit(erase, static_argnames="share")
 
 
 def random_images(*shape, seed=0):
@@ -68,3 +69,40 @@ def test_a_negative_shift_is_refused():
         InputError, match=r"`max_shift` must be .* at least 0, but is -1"
     ):
         shift_and_flip(random_images(1, 5, 5), key=jax.random.key(0), max_shift=-1)
+
+
+def test_a_share_of_the_images_has_one_rectangle_of_one_grey():
+    images = random_images(400, 16, 24)
+    erased = np.asarray(erase_some(images, key=jax.random.key(5), share=0.5))
+    assert erased.dtype == images.dtype
+    changed = erased != images
+    is_changed = changed.any(axis=(1, 2))
+    assert 160 < is_changed.sum() < 240  # 200, with a standard deviation of 10
+    sides, corners, greys = [], [], set()
+    for image, where in zip(erased[is_changed], changed[is_changed], strict=True):
+        rows, columns = (np.flatnonzero(where.any(axis=axis)) for axis in (1, 0))
+        inside = image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        # A pixel that had the grey already is not seen to change.
+        assert len(np.unique(inside)) == 1
+        assert inside.size - where.sum() <= 5
+        sides.append(inside.shape)
+        corners.append((rows[0], columns[0]))
+        greys.add(inside.item(0))
+    heights, widths = np.transpose(sides)
+    assert (heights.min(), heights.max()) == (2, 8)
+    assert (widths.min(), widths.max()) == (3, 12)
+    assert len(set(corners)) > 100
+    assert len(greys) > 50
+
+
+def test_no_image_or_every_image_is_erased():
+    images = random_images(50, 16, 16)
+    none = erase_some(images, key=jax.random.key(0), share=0.0)
+    np.testing.assert_array_equal(none, images)
+    every = erase_some(images, key=jax.random.key(0), share=1.0)
+    assert (np.asarray(every) != images).any(axis=(1, 2)).all()
+
+
+def test_a_share_beyond_one_is_refused():
+    with pytest.raises(InputError, match=r"`share` must lie in .0, 1., but is 1.5"):
+        erase(random_images(1, 5, 5), key=jax.random.key(0), share=1.5)

@@ -45,7 +45,7 @@ class AuditConfig:
     """Paired seeds, at least 2: of each, split, batches and start are the same."""
     twins: tuple[str, ...] = ()
     """Names of the twins; all that exist for the model where left out."""
-    together: int = 5
+    together: int = 10
     """Seeds that are trained at the same time; changes results by rounding alone."""
     rate_factors: tuple[float, ...] = (0.3, 1.0, 3.0)
     """Learning rates that are tried for the model and for each twin, as multiples of

@@ -140,7 +140,7 @@ def _run(
         # Only then is there a directory: what is wrong with the input leaves none.
         if not resume:
             if connection is None:
-                check_start(config, data[config.seeds[0]])
+                check_start(config, data[config.seeds[0]], mesh)
             else:
                 check_start_elsewhere(connection, config)
         held.enter_context(locked(directory, HELD))

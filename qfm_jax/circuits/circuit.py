@@ -12,6 +12,7 @@ from .embeddings import EMBEDDINGS, Embedding
 from .hamiltonian import HamiltonianReuploading
 from .layers import LAYERS, Layers
 from .observables import expectations, local_words, pauli_words
+from .pixel_reuploading import PixelReuploading
 from .reuploading import DataReuploading
 
 
@@ -162,6 +163,7 @@ REUPLOADINGS: dict[str, tuple[Callable[[int, int], VariationalCircuit], str]] = 
         "strongly-entangling",
     ),
     "hamiltonian": (HamiltonianReuploading, "unitary"),
+    "pixel-reuploading": (PixelReuploading.of_layers, "strongly-entangling"),
 }
 """Circuits that take the features in again in each layer, by the names of embeddings:
 called with n_qubits and n_layers; and the name of the layers between the uploads."""

@@ -70,6 +70,26 @@ class PixelReuploading:
     observables: tuple[str, ...] | None = None
     """Pauli words such as ("ZIII", "IZII"), letter i for wire i; by default every Z."""
 
+    @classmethod
+    def of_layers(cls, n_qubits: int, n_layers: int) -> "PixelReuploading":
+        """For images of 28 x 28 pixels, pooled until they enter; as often as they can.
+
+        Args:
+            n_qubits: Number of qubits, at least 1.
+            n_layers: Most layers, at least 1. What is left over of them is not used.
+
+        Example:
+            >>> PixelReuploading.of_layers(n_qubits=10, n_layers=27).n_features
+            784
+            >>> PixelReuploading.of_layers(n_qubits=10, n_layers=15)
+            PixelReuploading(n_qubits=10, n_features=196, n_repeats=2, ...)
+        """
+        check_at_least("n_qubits", n_qubits, 1)
+        check_at_least("n_layers", n_layers, 1)
+        side = next(s for s in (28, 14, 7, 4, 2, 1) if s * s <= 3 * n_qubits * n_layers)
+        n_layers_of_pass = -(-(side**2) // (3 * n_qubits))
+        return cls(n_qubits, side**2, n_layers // n_layers_of_pass)
+
     def __post_init__(self) -> None:
         check_at_least("n_qubits", self.n_qubits, 1)
         check_at_least("n_features", self.n_features, 1)

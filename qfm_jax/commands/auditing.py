@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,7 +17,7 @@ from ..controls import build_twins
 from ..devices import DeviceConfig
 from ..experiment import load_images
 from ..loading import loaded_files
-from ..mesh import make_mesh
+from ..mesh import make_seed_mesh
 from ..models import ModelConfig
 from ..progress import AuditProgress, UnitProgress
 from ..reporting import audit_table, write_audit_report
@@ -26,7 +26,6 @@ from ..training import TrainConfig, TrainingInterrupted
 from .options import (
     Classes,
     Device,
-    Devices,
     DiffMethod,
     Folder,
     Images,
@@ -67,7 +66,7 @@ class Audit:
     seed: Annotated[int, arg(help="The first seed; the others follow it.")] = 0
     twins: tuple[str, ...] = ()
     """Names of the twins; all that exist for the model where left out."""
-    together: int = 5
+    together: int = AuditConfig.together
     """Seeds that are trained at the same time; fewer need less memory."""
     rate_factors: tuple[float, ...] = AuditConfig.rate_factors
     """Learning rates to choose from on validation images, for the model and for each
@@ -77,7 +76,14 @@ class Audit:
     trunk: Trunk = None
     device: Device = DeviceConfig().name
     diff_method: DiffMethod = "best"
-    devices: Devices = None
+    devices: Annotated[
+        int | Literal["all"] | None,
+        arg(
+            help="JAX devices over which the seeds are spread; every core of a CPU "
+            "where left out, or one device of another kind.",
+            metavar="INT|all",
+        ),
+    ] = None
     out: Out = None
     resume: Annotated[
         Path | None,
@@ -195,7 +201,8 @@ class Audit:
             raise input_error("--out", "be left out with --resume", f"is {self.out}")
         directory = self.resume or self.out
         directory = directory or Path("runs") / f"audit-{self.model}-{self.dataset}"
-        scheduler, mesh = self._scheduler, make_mesh(self.devices)
+        scheduler = self._scheduler
+        mesh = None if scheduler else make_seed_mesh(self.devices, self.together)
         config, resume = self._settled(), self.resume is not None
         try:
             with contextlib.ExitStack() as stack:

@@ -14,7 +14,7 @@ from ..devices import DeviceConfig
 from .block import BOUNDED, CIRCUIT_BLOCKS, SideBySide, block_width, build_blocks
 from .config import ModelConfig
 from .convolution import Convolution
-from .pixels import centred, coarse, framed, patches
+from .pixels import centred, coarse, framed, patches, pooled
 from .quantum_layer import QuantumLayer, QuantumParam
 
 NOTHING = ("none", "removed", "linear")
@@ -207,7 +207,9 @@ def _front(
         return [_as_channel, *layers], n_features
     n_features = config.n_circuits * config.circuit.n_features
     if config.features == "pixels":
-        return [_framed_to(n_features)], n_features
+        takes_angles = config.embedding == "pixel-reuploading"
+        take = _pooled_to if takes_angles else _framed_to
+        return [take(n_features)], n_features
     layers, n_in = _trunk(config, (*image_shape, 1), rngs)
     reduce = nnx.Linear(n_in, n_features, rngs=rngs)
     return [_as_channel, *layers, reduce, *_squash(config)], n_features
@@ -255,6 +257,11 @@ def _patches_of(side: int) -> Callable[[jax.Array], jax.Array]:
 @functools.cache
 def _framed_to(n_features: int) -> Callable[[jax.Array], jax.Array]:
     return functools.partial(framed, n_features=n_features)
+
+
+@functools.cache
+def _pooled_to(n_features: int) -> Callable[[jax.Array], jax.Array]:
+    return functools.partial(pooled, n_features=n_features)
 
 
 def _as_channel(images: jax.Array) -> jax.Array:

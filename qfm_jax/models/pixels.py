@@ -1,5 +1,7 @@
 """Pixels as the features of a block, with nothing trained in between."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -80,16 +82,42 @@ def framed(images: jax.Array, n_features: int) -> jax.Array:
         (5, 256)
     """
     frame = _frame(n_features)
-    pooled = _pooled(centred(images), frame)
+    inside = _pooled(centred(images), frame)
     spare = [
-        outer - inner for outer, inner in zip(frame, pooled.shape[1:], strict=True)
+        outer - inner for outer, inner in zip(frame, inside.shape[1:], strict=True)
     ]
     if max(spare) == 0:
         must = f"leave a frame around the image in {frame[0]} x {frame[1]} pixels"
         raise input_error("n_qubits", must, f"is {n_features.bit_length() - 1}")
     margins = [(0, 0), *((gap // 2, gap - gap // 2) for gap in spare)]
-    padded = jnp.pad(pooled, margins, constant_values=1.0)
+    padded = jnp.pad(inside, margins, constant_values=1.0)
     return padded.reshape(len(images), n_features)
+
+
+def pooled(images: jax.Array, n_features: int) -> jax.Array:
+    """Centred pixels as angles, row by row; means over blocks where there are too many.
+
+    Args:
+        images: (batch, height, width) in [0, 1].
+        n_features: Pixels that are left, a square number.
+
+    Returns:
+        Features (batch, n_features).
+
+    Raises:
+        InputError: If the blocks do not fill the image.
+
+    Example:
+        >>> pooled(jnp.zeros((5, 28, 28)), 196).shape
+        (5, 196)
+    """
+    side = math.isqrt(n_features)
+    sides = images.shape[1:]
+    if any(length % side for length in sides):
+        must = f"take {side} x {side} pixels, the means of blocks that fill the image"
+        was = f"has images of {sides[0]} x {sides[1]}"
+        raise input_error("embedding", must, was)
+    return _pooled(centred(images), (side, side)).reshape(len(images), n_features)
 
 
 def _frame(n_features: int) -> tuple[int, int]:

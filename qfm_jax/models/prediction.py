@@ -1,6 +1,7 @@
 """Logits of many images, in padded batches of one fixed size."""
 
 import functools
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
@@ -11,8 +12,10 @@ from jax.sharding import Mesh
 
 from .._checks import check_at_least, check_shape, input_error
 from ..mesh import gather, own_rows, place, place_rows, sharing, spread
+from ..simulator.kernels import on_gpu
 
 M = TypeVar("M", bound=nnx.Module)
+T = TypeVar("T")
 
 PREDICTION_BATCH = 250
 """Images that a prediction takes at once, where nothing else is asked for."""
@@ -117,7 +120,19 @@ def _logits_of_seeds(
     def one(parts: tuple[nnx.State, ...], images: jax.Array) -> jax.Array:
         return nnx.merge(graphdef, *parts, copy=True)(to_unit(images))
 
-    return own_rows(jax.vmap(one), mesh)(parts, images)
+    return own_rows(each_seed(one), mesh)(parts, images)
+
+
+def each_seed(function: Callable[..., T]) -> Callable[..., T]:
+    """A function of one seed's arrays, for arrays with a leading axis of seeds.
+
+    On a GPU by `vmap`, which fills it. On a CPU one seed after another in the same
+    program: a seed keeps a core busy, and its arrays fit the caches, as those of all
+    seeds at once do not.
+    """
+    if on_gpu():
+        return jax.vmap(function)
+    return lambda *arrays: jax.lax.map(lambda own: function(*own), arrays)
 
 
 def _check_pixels(images: np.ndarray) -> None:

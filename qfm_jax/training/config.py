@@ -45,6 +45,9 @@ class TrainConfig:
     max_shift: int = 2
     """Largest shift in pixels; 0 for flips alone."""
 
+    erase: float = 0.0
+    """Share of the images in which a rectangle is covered with grey, in [0, 1]."""
+
     patience: int = 0
     """Epochs without a better validation accuracy before stopping; 0 for never."""
 
@@ -60,6 +63,7 @@ class TrainConfig:
         check_range("weight_decay", self.weight_decay, 0)
         check_range("clip_norm", self.clip_norm, 0)
         check_at_least("max_shift", self.max_shift, 0)
+        check_range("erase", self.erase, 0, 1)
         check_at_least("patience", self.patience, 0)
         check_range("checkpoint_seconds", self.checkpoint_seconds, 0)
 

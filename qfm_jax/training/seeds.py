@@ -1,7 +1,7 @@
-"""Many seeds of one model, trained together: the seed is a `vmap` axis.
+"""Many seeds of one model, trained together as one program, compiled once.
 
-Ten seeds then compile once and step as one program. How much time that saves depends on
-the machine and the model: little on a CPU that one seed keeps busy.
+On a GPU the seed is a `vmap` axis: one seed alone does not fill it. On a CPU each core
+takes a share of the seeds (`make_seed_mesh`), and trains them one after another.
 """
 
 import functools
@@ -20,7 +20,8 @@ from .._checks import check_at_least, input_error
 from ..data import Images
 from ..history import EpochRecord, History, best_epoch
 from ..mesh import own_rows, place_rows
-from ..models.prediction import predict_seeds
+from ..models.prediction import each_seed, predict_seeds
+from ..simulator.kernels import on_gpu
 from .config import TrainConfig
 from .images import check_images
 from .steps import Steps, TrainState
@@ -103,7 +104,9 @@ def fit_seeds(
     advance = _advance.lower(steps, mesh, *arguments).compile()
     compiling = (time.perf_counter() - start) / len(models)
     n_devices = mesh.size if mesh else 1
-    memory = _working_memory(advance) * n_devices // len(rates)
+    memory = _working_memory(advance)
+    if on_gpu():  # else a device works on one seed at a time
+        memory = memory * n_devices // len(rates)
     records: list[tuple[EpochRecord, ...]] = [()] * len(models)
     for epoch in range(1, config.epochs + 1):
         first, stop = (epoch - 1) * steps.per_epoch, epoch * steps.per_epoch
@@ -153,20 +156,20 @@ def _advance(
 ) -> TrainState:
     """All seeds from step `first` to step `stop` of the same epoch."""
 
-    def advance_own(
-        states: TrainState,
+    def advance_one(
+        state: TrainState,
         images: jax.Array,
         labels: jax.Array,
-        orders: jax.Array,
-        rates: jax.Array,
+        order: jax.Array,
+        rate: jax.Array,
     ) -> TrainState:
-        def step_all(i: jax.Array, states: TrainState) -> TrainState:
-            step_one = functools.partial(steps.step_at, i)
-            return jax.vmap(step_one)(states, images, labels, orders, rates)
+        def step(i: jax.Array, state: TrainState) -> TrainState:
+            return steps.step_at(i, state, images, labels, order, rate)
 
-        return jax.lax.fori_loop(first, stop, step_all, states)
+        return jax.lax.fori_loop(first, stop, step, state)
 
-    return own_rows(advance_own, mesh)(states, images, labels, orders, rates)
+    advance_own = own_rows(each_seed(advance_one), mesh)
+    return advance_own(states, images, labels, orders, rates)
 
 
 def _working_memory(program: Any) -> int:

@@ -11,7 +11,7 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from ..augmentation import shift_and_flip
+from ..augmentation import erase, shift_and_flip
 from ..history import EpochRecord
 from ..mesh import gather, sharing, spread
 from ..models.prediction import to_unit
@@ -195,9 +195,12 @@ class Steps:
         The learning rate enters the updates as a factor alone, whatever the optimiser
         of `build_optimizer`: times `rate_factor`, one program takes many rates.
         """
+        key = jax.random.fold_in(state.key, state.step)
         if self.config.augment:
-            key = jax.random.fold_in(state.key, state.step)
             images = shift_and_flip(images, key=key, max_shift=self.config.max_shift)
+        if self.config.erase:
+            key = jax.random.fold_in(key, 0)
+            images = erase(images, key=key, share=self.config.erase)
 
         def loss_of(params: nnx.State) -> tuple[jax.Array, Any]:
             model = nnx.merge(self.graphdef, params, state.others, copy=True)

@@ -196,3 +196,15 @@ def test_inputs_and_weights_of_another_shape_are_refused():
         circuit(np.zeros(8), np.zeros((1, 3, 3, 2)))
     with pytest.raises(InputError, match=r"`weights` must have shape \(1, 3, 3, 2\)"):
         circuit(np.zeros(9), np.zeros((1, 3, 3)))
+
+
+@pytest.mark.parametrize(
+    ("n_qubits", "n_layers", "n_features", "n_repeats"),
+    [(8, 18, 196, 2), (10, 27, 784, 1), (10, 81, 784, 3), (1, 1, 1, 3), (8, 8, 49, 2)],
+)
+def test_of_layers_takes_the_largest_image_as_often_as_it_can(
+    n_qubits, n_layers, n_features, n_repeats
+):
+    circuit = PixelReuploading.of_layers(n_qubits, n_layers)
+    assert (circuit.n_features, circuit.n_repeats) == (n_features, n_repeats)
+    assert circuit.n_layers <= n_layers

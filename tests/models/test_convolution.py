@@ -7,14 +7,15 @@ import pytest
 from flax import nnx
 from jax import lax
 
-from qfm_jax.models.convolution import Convolution
+from qfm_jax.models import convolution
+from qfm_jax.models.convolution import WIDE, Convolution
 
 RNG = np.random.default_rng(3)
 SIZES = ((28, 28), (7, 5), (6, 9), (2, 3), (2, 2))
 
 
-def build(pool, normalized):
-    layer = Convolution(2, 4, pool=pool, normalized=normalized, rngs=nnx.Rngs(0))
+def build(pool, normalized, c_in=2):
+    layer = Convolution(c_in, 4, pool=pool, normalized=normalized, rngs=nnx.Rngs(0))
     bias = layer.norm.bias if normalized else layer.bias
     bias[...] = jnp.asarray(RNG.normal(size=4), jnp.float32)
     if normalized:
@@ -38,6 +39,7 @@ def reference(layer, x):
     return jnp.maximum(layer.norm.scale[...] * y + layer.norm.bias[...], 0)
 
 
+@pytest.mark.parametrize("c_in", [2, WIDE])  # by one product, by Winograd's method
 @pytest.mark.parametrize(
     ("size", "pool", "normalized"),
     [
@@ -45,9 +47,12 @@ def reference(layer, x):
         *((size, pool, True) for size in SIZES[1:3] for pool in (True, False)),
     ],
 )
-def test_it_is_each_step_after_another_in_values_and_gradients(size, pool, normalized):
-    layer, (height, width) = build(pool, normalized), size
-    x = jnp.asarray(RNG.normal(size=(3, height, width, 2)), jnp.float32)
+def test_it_is_each_step_after_another_in_values_and_gradients(
+    size, pool, normalized, c_in, monkeypatch
+):
+    monkeypatch.setattr(convolution, "CHUNK", 10)  # chunks of one or two images of 3
+    layer, (height, width) = build(pool, normalized, c_in), size
+    x = jnp.asarray(RNG.normal(size=(3, height, width, c_in)), jnp.float32)
     if pool:
         height, width = height // 2, width // 2
     cotangent = RNG.normal(size=(3, height, width, 4)).astype(np.float32)
@@ -66,6 +71,35 @@ def test_it_is_each_step_after_another_in_values_and_gradients(size, pool, norma
     for a, b in leaves:
         assert np.any(b != 0)
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+
+
+def test_images_in_chunks_are_images_at_once(monkeypatch):
+    layer = build(pool=True, normalized=False, c_in=WIDE)
+    x = jnp.asarray(RNG.normal(size=(7, 6, 8, WIDE)), jnp.float32)
+
+    def found():
+        def loss(layer, x):
+            return jnp.sum(jnp.sin(layer(x)))
+
+        return nnx.value_and_grad(loss, argnums=(0, 1))(layer, x)
+
+    def n_loops():
+        return str(jax.make_jaxpr(lambda x: layer(x))(x)).count("scan[")
+
+    whole, n_before = found(), n_loops()
+    monkeypatch.setattr(convolution, "CHUNK", 24)  # two of the images, 12 windows each
+    assert (n_before, n_loops()) == (0, 1)
+    for a, b in zip(jax.tree.leaves(found()), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+
+
+def test_on_a_gpu_it_is_one_product(monkeypatch):
+    layer = build(pool=False, normalized=False, c_in=WIDE)
+    x = jnp.asarray(RNG.normal(size=(2, 6, 8, WIDE)), jnp.float32)
+    expected = layer(x)
+    monkeypatch.setattr(convolution, "on_gpu", lambda: True)
+    assert str(jax.make_jaxpr(lambda x: layer(x))(x)).count("dot_general") == 1
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_its_parameters_are_a_kernel_and_a_bias_per_channel():

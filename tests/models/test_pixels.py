@@ -9,7 +9,7 @@ from flax import nnx
 
 from qfm_jax._checks import InputError
 from qfm_jax.models import Classifier, ModelConfig
-from qfm_jax.models.pixels import CENTRE, SCALE, coarse, framed, patches
+from qfm_jax.models.pixels import CENTRE, SCALE, coarse, framed, patches, pooled
 
 IMAGES = np.random.default_rng(3).uniform(size=(4, 28, 28)).astype(np.float32)
 
@@ -41,6 +41,14 @@ def test_patches_are_cut_row_by_row():
         cut = IMAGES[:, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4]
         expected = np.pi * cut.reshape(4, 16)
         np.testing.assert_allclose(found[:, row, column], expected, rtol=1e-6)
+
+
+def test_pooled_pixels_are_means_of_blocks_row_by_row():
+    expected = (IMAGES.reshape(4, 14, 2, 14, 2).mean((2, 4)) - CENTRE) / SCALE
+    found = pooled(IMAGES, 196)
+    np.testing.assert_allclose(found, expected.reshape(4, 196), atol=1e-5)
+    with pytest.raises(InputError, match=r"`embedding` must take 5 x 5 .* 28 x 28"):
+        pooled(IMAGES, 25)
 
 
 def test_bad_input():
