@@ -21,9 +21,15 @@ FUZZ_SEED ?=
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-demo: $(VENV)/core ## train hybrid and classical models, write a report (DATASET=, OUT=)
+demo: $(VENV)/core ## the study in minutes: train, audit, deploy; a report (DATASET=, OUT=)
 	$(BIN)/qfm compare --preset demo --dataset $(DATASET) \
 	  $(if $(wildcard $(OUT)/comparison.toml),--resume,--out) $(OUT)
+	$(BIN)/qfm audit hybrid-cnn --dataset $(DATASET) --epochs 2 --rate-factors 1 \
+	  --twins frozen removed linear \
+	  $(if $(wildcard $(OUT)/audit/audit.toml),--resume,--out) $(OUT)/audit
+	$(BIN)/qfm evaluate $(OUT)/hybrid-cnn --device aer fake_torino --samples 500
+	$(BIN)/qfm cost $(OUT)/hybrid-cnn --backend fake_torino
+	$(BIN)/qfm compare --resume $(OUT)
 
 test: $(VENV)/dev ## run the tests
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile

@@ -25,7 +25,7 @@ from compare_models import COLUMNS, COMPARISON, PLANS, leaderboard, rows_of_pres
 
 from qfm_jax._checks import InputError, check_one_of
 from qfm_jax.cli import in_sentences
-from qfm_jax.files import write_whole
+from qfm_jax.files import read_table, write_whole
 from qfm_jax.reporting.scaling_figures import seed_interval, sweep
 
 RESULTS = Path(__file__).parent / "results"
@@ -51,6 +51,12 @@ TWINS = {
     "fourier": "a random Fourier series",
 }
 """What stands in the circuit's place, in the order of the table."""
+
+DAMAGE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
+"""What reading a file raises that holds something else."""
+
+Texts = tuple[Sequence[str], list[Any]]
+"""The heading of a table and its rows."""
 
 USUAL_SHOTS = 1024
 """Those of all devices whose name says nothing else."""
@@ -119,16 +125,18 @@ def read(path: Path, part_of: Callable[[Any], Any]) -> Any:
     """
     formats = (1, 2) if path.stem.startswith("audit_") else FORMATS[path.stem]
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = read_table(path)
         if (found := table.get("format")) not in formats:
             was = f"{path} has format {found!r}"
             raise InputError(f"{was}, and {' or '.join(map(repr, formats))} is read.")
         return part_of(table)
     except FileNotFoundError:
         raise InputError(f"{path} is not there.") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
     except InputError:
         raise
-    except (LookupError, ValueError, TypeError, AttributeError) as error:
+    except DAMAGE as error:
         raise InputError(f"{path} is damaged: {error!r}.") from error
 
 
@@ -275,12 +283,12 @@ def bench_records(table: Any) -> list[Record]:
     ]
 
 
-def records_block(*parts: list[Record]) -> str:
+def records_table(*parts: list[Record]) -> Texts:
     """All records, those of ten classes first."""
     names = ("model", "qubits", "parameters: angles + other", "epochs")
     records = sorted((record for part in parts for record in part), key=lambda r: r[0])
-    rows = (texts for _, texts in records)
-    return markdown((*names, "test accuracy, 95 % interval"), rows)
+    rows = [texts for _, texts in records]
+    return (*names, "test accuracy, 95 % interval"), rows
 
 
 def training_block(table: Any) -> str:
@@ -335,9 +343,9 @@ def accuracy_of(scores: Mapping[str, Any]) -> str:
     )
 
 
-def images_block(table: Any) -> str:
+def images_table(table: Any) -> Texts:
     """Accuracies of the largest preset, by what is changed: a column a model."""
-    plan, rows = _largest(scale_data, table["rows"])
+    plan, rows = largest_preset(scale_data, table["rows"])
     base = scale_data.base_of(plan)
     models = list(scale_data.MODELS)
     body = []
@@ -347,7 +355,7 @@ def images_block(table: Any) -> str:
             found = {row["cell"]["model"]: mean_of_seeds(row) for row in same}
             said = f"{value:,g}" + (" (usual)" if value == base[name] else "")
             body.append([label, said, *(found[model] for model in models)])
-    return markdown(["what", "is", *(f"`{model}`" for model in models)], body)
+    return ["what", "is", *(f"`{model}`" for model in models)], body
 
 
 def mean_of_seeds(row: Any) -> str:
@@ -357,9 +365,9 @@ def mean_of_seeds(row: Any) -> str:
     return f"{mean:.1f} ({100 * low:.1f}\N{EN DASH}{100 * high:.1f})"
 
 
-def steps_block(table: Any) -> str:
+def steps_table(table: Any) -> Texts:
     """Milliseconds and memory of a step by qubits, of the largest preset."""
-    plan, rows = _largest(scale_qubits, table["rows"])
+    plan, rows = largest_preset(scale_qubits, table["rows"])
     steps = [row for row in rows if row["cell"]["part"] == "step"]
     cells = {tuple(row["cell"].values())[1:]: row for row in steps}
     numbers = sorted({n for of_batch in plan.step_qubits.values() for n in of_batch})
@@ -374,7 +382,7 @@ def steps_block(table: Any) -> str:
     for batch in plan.step_qubits:
         samples = "1 sample" if batch == 1 else f"{batch} samples"
         head += [f"{samples}, ms (quartiles)", "MiB"]
-    return markdown(head, body)
+    return head, body
 
 
 def _time(row: Any) -> str:
@@ -387,9 +395,9 @@ def _memory(row: Any) -> str:
     return f"{row['memory_bytes'] / 2**20:.3g}"
 
 
-def circuits_block(table: Any) -> str:
+def circuits_table(table: Any) -> Texts:
     """What circuits with random weights are like, by qubits, shallow and deep."""
-    plan, rows = _largest(scale_qubits, table["rows"])
+    plan, rows = largest_preset(scale_qubits, table["rows"])
     body = []
     for row in (row for row in rows if row["cell"]["part"] == "random"):
         cell, slopes = row["cell"], row["gradient_variance"]
@@ -407,12 +415,12 @@ def circuits_block(table: Any) -> str:
             )
     head = ["layers", "qubits", "variance of a slope, <Z> of one qubit", "of all"]
     head += ["expressibility", "of Haar states so many", "entangling capability"]
-    return markdown(head, body)
+    return head, body
 
 
-def widths_block(table: Any) -> str:
+def widths_table(table: Any) -> Texts:
     """Test accuracy by qubits and layers, with the circuit and with its twins."""
-    _, rows = _largest(scale_qubits, table["rows"])
+    _, rows = largest_preset(scale_qubits, table["rows"])
     trained = [row for row in rows if row["cell"]["part"] == "accuracy"]
     models = list(scale_qubits.BLOCKS)
     pairs = sorted({(r["cell"]["n_qubits"], r["cell"]["n_layers"]) for r in trained})
@@ -424,10 +432,10 @@ def widths_block(table: Any) -> str:
             if (row["cell"]["n_qubits"], row["cell"]["n_layers"]) == pair
         }
         body.append([*map(str, pair), *(found.get(model, "") for model in models)])
-    return markdown(["qubits", "layers", *models], body)
+    return ["qubits", "layers", *models], body
 
 
-def _largest(experiment: Any, rows: Sequence[Any]) -> tuple[Any, list[Any]]:
+def largest_preset(experiment: Any, rows: Sequence[Any]) -> tuple[Any, list[Any]]:
     """The plan of the largest preset that was run to its end, and its rows."""
     for name in ("full", "laptop"):
         plan, options = experiment.PLANS[name], experiment.Options(preset=name)
@@ -437,6 +445,11 @@ def _largest(experiment: Any, rows: Sequence[Any]) -> tuple[Any, list[Any]]:
             return plan, found
     file = f"{experiment.EXPERIMENT}.json"
     raise InputError(f"{file} holds neither all rows of full nor all of laptop.")
+
+
+def in_markdown(table_of: Callable[..., Texts]) -> Callable[..., str]:
+    """The block of a table that `write_study.py` shows too."""
+    return lambda *parts: markdown(*table_of(*parts))
 
 
 def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -462,13 +475,16 @@ BLOCKS: dict[str, tuple[Callable[..., str], dict[str, Callable[[Any], Any]]]] = 
     "fronts": (str, {"accuracy_vs_cost": fronts_block}),
     "audits": (audits_block, {f"audit_{name}": audit_column for name in AUDITS}),
     "hardware": (str, {"hardware_limits": hardware_block}),
-    "records": (records_block, {"zoo": zoo_records, "bench_training": bench_records}),
+    "records": (
+        in_markdown(records_table),
+        {"zoo": zoo_records, "bench_training": bench_records},
+    ),
     "training": (str, {"bench_training": training_block}),
     "chaos": (str, {"chaos": chaos_block}),
-    "images": (str, {scale_data.EXPERIMENT: images_block}),
-    "steps": (str, {scale_qubits.EXPERIMENT: steps_block}),
-    "circuits": (str, {scale_qubits.EXPERIMENT: circuits_block}),
-    "widths": (str, {scale_qubits.EXPERIMENT: widths_block}),
+    "images": (str, {scale_data.EXPERIMENT: in_markdown(images_table)}),
+    "steps": (str, {scale_qubits.EXPERIMENT: in_markdown(steps_table)}),
+    "circuits": (str, {scale_qubits.EXPERIMENT: in_markdown(circuits_table)}),
+    "widths": (str, {scale_qubits.EXPERIMENT: in_markdown(widths_table)}),
 }
 """Each block: what puts it together, and what it takes from each of its files."""
 

@@ -8,7 +8,7 @@ compiler, which masks what it added.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Literal, TypeVar
@@ -63,11 +63,23 @@ def make_mesh(devices: int | Literal["all"] | None = None) -> Mesh | None:
         for device in jax.local_devices(process)[:wanted]
     ]
     # `jax.make_mesh` defaults to axes whose shardings are part of types.
-    return (
-        Mesh(np.array(chosen), (BATCH,), axis_types=(AxisType.Auto,))
-        if len(chosen) > 1
-        else None
-    )
+    return _mesh_of(chosen)
+
+
+def narrowed(mesh: Mesh | None, most: int) -> Mesh | None:
+    """The mesh with its first devices alone where it has more than `most`.
+
+    Example:
+        >>> narrowed(None, 3) is None
+        True
+    """
+    return mesh and _mesh_of(list(mesh.devices.flat[:most]))
+
+
+def _mesh_of(devices: Sequence[jax.Device]) -> Mesh | None:
+    if len(devices) < 2:
+        return None
+    return Mesh(np.array(devices), (BATCH,), axis_types=(AxisType.Auto,))
 
 
 def make_seed_mesh(devices: int | Literal["all"] | None, n_seeds: int) -> Mesh | None:
@@ -84,9 +96,9 @@ def make_seed_mesh(devices: int | Literal["all"] | None, n_seeds: int) -> Mesh |
         True
     """
     if devices is None:
-        # Too late where JAX has started, or XLA_FLAGS says how many: those it is then.
-        with contextlib.suppress(RuntimeError):
-            jax.config.update("jax_num_cpu_devices", min(_n_cores(), n_seeds))
+        if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+            with contextlib.suppress(RuntimeError):  # JAX has started: too late
+                jax.config.update("jax_num_cpu_devices", min(_n_cores(), n_seeds))
         if jax.default_backend() == "cpu":
             devices = min(jax.local_device_count(), n_seeds)
     return make_mesh(devices)

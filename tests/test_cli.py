@@ -377,6 +377,23 @@ def test_compare_resume_keeps_finished_models(capsys, comparison):
     assert tables[0]["log_loss"] == tables[1]["log_loss"]
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_compare_resume_shows_audits_that_lie_beside_the_runs(
+    capsys, comparison, tmp_path
+):
+    directory = tmp_path / "compared"
+    shutil.copytree(comparison[0], directory)
+    read_stored_audit(directory / "audit")
+    (directory / "half").mkdir()
+    (directory / "half" / "audit.json").write_text("{")
+    assert qfm("compare", "--resume", "compared") == 0
+    text = (directory / "report.html").read_text()
+    assert "amplitude: the circuit hurts" in text
+    sentence = "Left out: compared/half/audit.json is damaged"
+    assert sentence in one_line(capsys.readouterr().err)
+    assert sentence in text
+
+
 def test_compare_resume_with_other_options_names_them(capsys, comparison):
     directory, _ = comparison
     before = snapshot(directory)

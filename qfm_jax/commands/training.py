@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 from jax.sharding import Mesh
+from rich.markup import escape
 from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from .._checks import input_error
+from .._checks import InputError, input_error
+from ..audit import Audit, read_audit
 from ..data import load_dataset
 from ..devices import DeviceConfig
 from ..experiment import assist, execute
@@ -151,7 +153,10 @@ class Train:
 
 @dataclasses.dataclass(frozen=True)
 class Compare:
-    """Trains several models alike, scores them and writes a report: the main job."""
+    """Trains several models alike, scores them and writes a report: the main job.
+
+    The report also shows audits in folders beside the runs, and what devices did.
+    """
 
     preset: str = "demo"
     """Name of the comparison; `qfm models` lists them."""
@@ -250,9 +255,25 @@ class Compare:
                 )
                 raise TrainingInterrupted(f"{error} {cure}") from error
             write_figures(runs[-1])
-        report = write_report(runs, directory / "report.html")
+        audits, left_out = _audits_within(directory)
+        for sentence in left_out:
+            err.print(f"[yellow]{escape(sentence)}[/]")
+        report = write_report(
+            runs, directory / "report.html", audits=audits, left_out=left_out
+        )
         print_runs(runs)
         print(f"Report: {report}")
+
+
+def _audits_within(directory: Path) -> tuple[list[Audit], list[str]]:
+    """Audits that lie beside the runs, and a sentence about each that is damaged."""
+    audits, left_out = [], []
+    for path in sorted(directory.glob("*/audit.json")):
+        try:
+            audits.append(read_audit(path.parent))
+        except InputError as error:
+            left_out.append(f"Left out: {error}")
+    return audits, left_out
 
 
 def train_default(arguments: Sequence[str]) -> Train:

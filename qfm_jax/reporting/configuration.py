@@ -21,12 +21,26 @@ def repeat_command(run: Run) -> str:
 
     Network and training are named where they differ from the model's preset.
     """
-    config = run.config
-    options = _options(config, run.result.dataset)
+    return train_command(run.config, run.result.dataset, run.directory.name)
+
+
+def train_command(config: RunConfig, dataset: str, out: str) -> str:
+    """The command that trains a model again.
+
+    Args:
+        config: All that repeats the training.
+        dataset: Name of the data set, as it was resolved.
+        out: Name of the run directory.
+
+    Example:
+        >>> train_command(RunConfig("linear", ModelConfig()), "digits", "linear")
+        'qfm train linear --dataset digits --epochs 10 --seed 0 --out linear'
+    """
+    options = _options(config, dataset)
     if config.network.block == "circuit":
         shots = _changed(config.device, DeviceConfig(), ("shots",))
         options |= {"device": config.device.name} | shots
-    return _command("train", config.model, options, run.directory.name)
+    return _command("train", config.model, options, out)
 
 
 def audit_command(audit: Audit) -> str:

@@ -102,14 +102,27 @@ def _read(path: Path, kind: type[T]) -> T:
         table = read_table(path)
         if table.pop("format", None) != FORMAT:
             raise ValueError("it is of another version")
-        _converter().structure(table, kind)  # checks it
-        return cast(T, table)
+        return checked(table, kind)
     except ValueError as error:
-        problem: object = error
+        cure = "Remove it; the command that wrote it makes a new one."
+        raise InputError(f"{path} is damaged: {error}. {cure}") from error
+
+
+def checked(table: Any, kind: type[T]) -> T:
+    """The table itself, if it holds what a `TypedDict` of these types says.
+
+    Raises:
+        InputError: Saying which entry is something else.
+
+    Example:
+        >>> checked({"minutes": 10.0, "days": 28, "as_of": "today"}, Plan)["days"]
+        28
+    """
+    try:
+        _converter().structure(table, kind)
     except cattrs.BaseValidationError as error:
-        problem = in_words(error)
-    cure = "Remove it; the command that wrote it makes a new one."
-    raise InputError(f"{path} is damaged: {problem}. {cure}")
+        raise InputError(in_words(error)) from error
+    return cast(T, table)
 
 
 @functools.cache

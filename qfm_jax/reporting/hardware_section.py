@@ -8,8 +8,8 @@ from ..hardware.backends import AER
 from ..runs import Run
 from .deployments import Record, plot_deployments
 from .hardware_figures import hardware_figures
-from .hardware_records import read_cost, read_deployments
-from .page import picture
+from .hardware_records import Cost, read_cost, read_deployments
+from .page import Picture, picture
 from .style import looks
 
 CAPTIONS = {
@@ -66,23 +66,42 @@ def _sentences(section: Mapping[str, Any]) -> Iterator[str]:
         )
 
 
-def _section(run: Run, label: str) -> dict[str, Any]:
-    rows, cost = read_deployments(run.directory), read_cost(run.directory)
+def device_section(
+    label: str, rows: Sequence[Record], cost: Cost | None
+) -> dict[str, Any]:
+    """What the template shows of a model, but for figures that compare several.
+
+    Args:
+        label: The model's name.
+        rows: What devices gave, as `read_deployments` reads it.
+        cost: What its images would cost there.
+    """
     return {
         "label": label,
         "rows": rows,
         "cost": cost,
         "backends": [] if cost is None else list(cost["backends"].items()),
-        "figures": _figures(rows, label) if rows else [],
+        "figures": [_devices(rows, label)] if rows else [],
     }
 
 
-def _figures(rows: Sequence[Record], label: str) -> list[tuple[Any, str]]:
-    values = "; ".join(f"{r['label']} {100 * r['accuracy']:.1f} %" for r in rows)
-    first = picture(plot_deployments(rows), f"Accuracy of {label}: {values}")
-    caption = "Accuracy on each device with 95 % interval; ticks: exact expectations."
-    more = [
+def comparing_figures(rows: Sequence[Record], label: str) -> list[tuple[Picture, str]]:
+    """Accuracy against noise, shots and gates, each with its caption."""
+    return [
         (picture(figure, f"{CAPTIONS[name]} Of {label}."), CAPTIONS[name])
         for name, figure in hardware_figures(rows).items()
     ]
-    return [(first, caption), *more]
+
+
+def _section(run: Run, label: str) -> dict[str, Any]:
+    rows, cost = read_deployments(run.directory), read_cost(run.directory)
+    section = device_section(label, rows, cost)
+    section["figures"] += comparing_figures(rows, label) if rows else []
+    return section
+
+
+def _devices(rows: Sequence[Record], label: str) -> tuple[Picture, str]:
+    values = "; ".join(f"{r['label']} {100 * r['accuracy']:.1f} %" for r in rows)
+    image = picture(plot_deployments(rows), f"Accuracy of {label}: {values}")
+    caption = "Accuracy on each device with 95 % interval; ticks: exact expectations."
+    return image, caption

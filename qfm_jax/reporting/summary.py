@@ -20,6 +20,20 @@ class Answer:
     """The answer, each sentence or two on its own."""
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What a model reached, and whether a circuit had a part in it."""
+
+    label: str
+    """Its name."""
+    accuracy: float
+    """Share of the test images classified rightly, in [0, 1]."""
+    accuracy_interval: tuple[float, float]
+    """95 % interval of the accuracy."""
+    has_circuit: bool
+    """Whether a circuit is one of its parts."""
+
+
 def summarize(runs: Sequence[Run], audits: Sequence[Audit] = ()) -> list[Answer]:
     """Says which models learn, and whether their circuits mattered.
 
@@ -28,12 +42,42 @@ def summarize(runs: Sequence[Run], audits: Sequence[Audit] = ()) -> list[Answer]
     """
     runs = rank(runs)
     labels = [look.label for look in looks(runs)]
-    learn = (_setting(runs), _learning(runs, labels), *_kinds(runs, labels))
-    matter = (*map(_verdict, audits), *_without_audit(runs, labels, audits))
+    confusion = runs[0].result.scores.confusion
+    guess = max(map(sum, confusion)) / runs[0].result.scores.n_test
+    models = [_scored(run, label) for run, label in zip(runs, labels, strict=True)]
+    learn = (_setting(runs), *learning_sentences(models, guess))
+    matter = (
+        *map(verdict_sentence, audits),
+        *_without_audit(runs, labels, audits),
+    )
     answers = [Answer("Which models learn?", learn)]
     if matter:
         answers.append(Answer("Did the circuit matter?", matter))
     return answers
+
+
+def learning_sentences(models: Sequence[Scored], guess: float) -> list[str]:
+    """Says which is the best and the worst, and which do no better than a guess.
+
+    Args:
+        models: At least one, best accuracy first.
+        guess: Accuracy of always guessing the most frequent class, in [0, 1].
+
+    Example:
+        >>> models = [Scored("linear", 0.84, (0.83, 0.85), False)]
+        >>> learning_sentences(models, 0.1)
+        ['linear classifies 84.0 % (95 % interval 83.0 to 85.0 %) of them rightly,
+        and beats always guessing the most frequent class (10.0 %).']
+    """
+    return [_learning(models, guess), *_kinds(models)]
+
+
+def verdict_sentence(audit: Audit) -> str:
+    """The verdict of an audit with its numbers, and what it was found on."""
+    return (
+        f"{audit.model}, audited on {audit.n_train:,} training images of "
+        f"{audit.dataset}: {audit.sentence[0].lower()}{audit.sentence[1:]}"
+    )
 
 
 def classical_twin(run: Run, runs: Iterable[Run]) -> Run | None:
@@ -67,51 +111,39 @@ def _setting(runs: Sequence[Run]) -> str:
     )
 
 
-def _learning(runs: Sequence[Run], labels: Sequence[str]) -> str:
+def _learning(models: Sequence[Scored], guess: float) -> str:
     """The best and the worst, and which do no better than a constant guess."""
-    confusion = runs[0].result.scores.confusion
-    guess = max(map(sum, confusion)) / runs[0].result.scores.n_test
-    pairs = list(zip(runs, labels, strict=True))
-    dull = [
-        label for r, label in pairs if r.result.scores.accuracy_interval[0] <= guess
-    ]
+    dull = [model.label for model in models if model.accuracy_interval[0] <= guess]
     least = f"always guessing the most frequent class ({100 * guess:.1f} %)"
-    if len(runs) == 1:
+    best, worst = models[0], models[-1]
+    if len(models) == 1:
         than = "does not beat" if dull else "beats"
         return (
-            f"{labels[0]} classifies {_accuracy(runs[0])} of them rightly, and {than} "
+            f"{best.label} classifies {_accuracy(best)} of them rightly, and {than} "
             f"{least}."
         )
     ends = (
-        f"{labels[0]} has the highest test accuracy, {_accuracy(runs[0])}, and "
-        f"{labels[-1]} the lowest, {_accuracy(runs[-1])}."
+        f"{best.label} has the highest test accuracy, {_accuracy(best)}, and "
+        f"{worst.label} the lowest, {_accuracy(worst)}."
     )
     if dull:
         return f"{ends} Not surely better than {least}: {', '.join(dull)}."
     return f"All beat {least}. {ends}"
 
 
-def _kinds(runs: Sequence[Run], labels: Sequence[str]) -> list[str]:
+def _kinds(models: Sequence[Scored]) -> list[str]:
     """The best model with a circuit beside the best one without."""
-    best: dict[bool, int] = {}
-    for i, run in enumerate(runs):
-        best.setdefault(run.config.network.block in CIRCUIT_BLOCKS, i)
+    best: dict[bool, Scored] = {}
+    for model in models:
+        best.setdefault(model.has_circuit, model)
     if len(best) < 2:
         return []
     quantum, classical = best[True], best[False]
     return [
-        f"The best model with a circuit is {labels[quantum]} "
-        f"({_percent(runs[quantum])}), the best without one {labels[classical]} "
-        f"({_percent(runs[classical])}); their 95 % intervals "
-        f"{_overlap(runs[quantum], runs[classical])}."
+        f"The best model with a circuit is {quantum.label} ({_percent(quantum)}), the "
+        f"best without one {classical.label} ({_percent(classical)}); their 95 % "
+        f"intervals {_overlap(quantum, classical)}."
     ]
-
-
-def _verdict(audit: Audit) -> str:
-    return (
-        f"{audit.model}, audited on {audit.n_train:,} training images of "
-        f"{audit.dataset}: {audit.sentence[0].lower()}{audit.sentence[1:]}"
-    )
 
 
 def _without_audit(
@@ -128,7 +160,8 @@ def _without_audit(
         twin = classical_twin(run, runs)
         if twin is not None:
             place = next(i for i, other in enumerate(runs) if other is twin)
-            sentences.append(_compare(run, label, twin, labels[place]))
+            other = _scored(twin, labels[place])
+            sentences.append(_compare(_scored(run, label), other))
     if names:
         sentences.append(
             f"Not audited here: {', '.join(names)}. What their circuits contribute is "
@@ -138,29 +171,34 @@ def _without_audit(
     return sentences
 
 
-def _compare(run: Run, label: str, twin: Run, twin_label: str) -> str:
+def _scored(run: Run, label: str) -> Scored:
+    scores, block = run.result.scores, run.config.network.block
+    has_circuit = block in CIRCUIT_BLOCKS
+    return Scored(label, scores.accuracy, scores.accuracy_interval, has_circuit)
+
+
+def _compare(model: Scored, twin: Scored) -> str:
     return (
-        f"{label} reaches {_percent(run)}, and {twin_label}, the same network with a "
-        f"dense layer in the circuit's place, {_percent(twin)}. The 95 % intervals of "
-        f"these two {_overlap(run, twin)}; they cover the choice of test images, not "
-        "of the seed."
+        f"{model.label} reaches {_percent(model)}, and {twin.label}, the same network "
+        f"with a dense layer in the circuit's place, {_percent(twin)}. The 95 % "
+        f"intervals of these two {_overlap(model, twin)}; they cover the choice of "
+        "test images, not of the seed."
     )
 
 
-def _overlap(one: Run, other: Run) -> str:
-    low, high = one.result.scores.accuracy_interval
-    other_low, other_high = other.result.scores.accuracy_interval
+def _overlap(one: Scored, other: Scored) -> str:
+    low, high = one.accuracy_interval
+    other_low, other_high = other.accuracy_interval
     return "overlap" if low <= other_high and other_low <= high else "do not overlap"
 
 
-def _accuracy(run: Run) -> str:
-    scores = run.result.scores
-    low, high = (100 * limit for limit in scores.accuracy_interval)
-    return f"{_percent(run)} (95 % interval {low:.1f} to {high:.1f} %)"
+def _accuracy(model: Scored) -> str:
+    low, high = (100 * limit for limit in model.accuracy_interval)
+    return f"{_percent(model)} (95 % interval {low:.1f} to {high:.1f} %)"
 
 
-def _percent(run: Run) -> str:
-    return f"{100 * run.result.scores.accuracy:.1f} %"
+def _percent(model: Scored) -> str:
+    return f"{100 * model.accuracy:.1f} %"
 
 
 def _span(counts: Iterable[int]) -> str:

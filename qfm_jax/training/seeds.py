@@ -6,7 +6,6 @@ takes a share of the seeds (`make_seed_mesh`), and trains them one after another
 
 import functools
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -19,7 +18,7 @@ from jax.sharding import Mesh
 from .._checks import check_at_least, input_error
 from ..data import Images
 from ..history import EpochRecord, History, best_epoch
-from ..mesh import own_rows, place_rows
+from ..mesh import narrowed, own_rows, place_rows
 from ..models.prediction import each_seed, predict_seeds
 from ..simulator.kernels import on_gpu
 from .config import TrainConfig
@@ -58,7 +57,8 @@ def fit_seeds(
             out.
         on_epoch: Called with the records of all seeds after each epoch.
         mesh: Devices over which the seeds are spread, as many on each: what is
-            missing to that are copies of the first one, which count for nothing.
+            missing to that are copies of the first one, which count for nothing. No
+            device has copies alone.
 
     Returns:
         The history of each seed. Times and memory are a seed's share.
@@ -87,6 +87,7 @@ def fit_seeds(
     if config.patience:
         must = "be 0 where seeds are trained together: all stop at the same epoch"
         raise input_error("patience", must, f"is {config.patience}")
+    mesh = narrowed(mesh, len(models))
     steps = Steps.of(models[0], config, len(train[0]))
     pairs = zip(models, keys, strict=True)
     starts = [steps.initial_state(model, key) for model, key in pairs]
@@ -97,7 +98,6 @@ def fit_seeds(
     labels = place_rows(np.stack([part.labels for part in parts]), mesh)
     unseen = np.stack([part.images for part in _filled(validation, mesh)])
     rates = place_rows(np.array(_filled(factors, mesh), np.float32), mesh)
-    _tell_of_filling(len(models), mesh)
     start = time.perf_counter()
     orders = place_rows(_orders(steps, states.key, 1), mesh)
     arguments = states, images, labels, orders, rates, 0, 0
@@ -200,16 +200,6 @@ def _filled(entries: Sequence[T], mesh: Mesh | None) -> list[T]:
     """The entries of the seeds, and copies of the first: as many on each device."""
     n_copies = -len(entries) % mesh.size if mesh else 0
     return [*entries, *[entries[0]] * n_copies]
-
-
-def _tell_of_filling(n_seeds: int, mesh: Mesh | None) -> None:
-    if mesh and n_seeds % mesh.size:
-        warnings.warn(
-            f"{n_seeds} seeds that train together do not divide over {mesh.size} "
-            f"devices: {-n_seeds % mesh.size} places are filled up with copies that "
-            "count for nothing.",
-            stacklevel=3,
-        )
 
 
 def _stack(states: Sequence[TrainState]) -> TrainState:
