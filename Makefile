@@ -16,7 +16,7 @@ FUZZ_SEED ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all chaos fuzz test-device test-pythons check lint format \
-  bench results notebook notebook-check docs lock clean
+  bench results study notebook notebook-check docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -83,6 +83,9 @@ bench: $(VENV)/core ## measure what experiments/README.md claims (long)
 
 results: $(VENV)/core ## write the tables of the READMEs from experiments/results
 	$(BIN)/python experiments/write_results.py
+
+study: $(VENV)/core ## write the study's page from experiments/results into build/study.html
+	$(BIN)/python experiments/write_study.py
 
 lock: ## pin every transitive version again (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras pyproject.toml \

@@ -75,7 +75,7 @@ def plot_accuracy_against_shots(
     Raises:
         InputError: If there is no such device.
     """
-    own = _with_several_shots(records)
+    own = with_several_shots(records)
     if not own:
         must = "hold a device with two numbers of shots"
         raise input_error("records", must, "holds none")
@@ -139,7 +139,7 @@ def hardware_figures(
         ),
         "accuracy_against_shots": (
             plot_accuracy_against_shots,
-            len({r["shots"] for r in _with_several_shots(records)}),
+            len({r["shots"] for r in with_several_shots(records)}),
         ),
         "accuracy_against_gates": (
             plot_accuracy_against_gates,
@@ -153,19 +153,19 @@ def hardware_figures(
     }
 
 
-def _strength(record: Record, kind: str) -> float | None:
-    """The strength of a record's noise, where it is of this kind alone."""
-    name, _, value = record["noise"].partition(":")
-    return float(value) if name == kind and "+" not in value else None
-
-
-def _with_several_shots(records: Sequence[Record]) -> list[Record]:
+def with_several_shots(records: Sequence[Record]) -> list[Record]:
     """The records of settings that were run with two numbers of shots or more."""
     own = [record for record in records if record["shots"] is not None]
     numbers = Counter(
         setting for setting, _ in {(_setting(r), r["shots"]) for r in own}
     )
     return [record for record in own if numbers[_setting(record)] > 1]
+
+
+def _strength(record: Record, kind: str) -> float | None:
+    """The strength of a record's noise, where it is of this kind alone."""
+    name, _, value = record["noise"].partition(":")
+    return float(value) if name == kind and "+" not in value else None
 
 
 def _setting(record: Record) -> tuple[Any, ...]:

@@ -7,7 +7,7 @@ from .._checks import InputError
 from ..hardware.backends import AER
 from ..runs import Run
 from .deployments import Record, plot_deployments
-from .hardware_figures import hardware_figures
+from .hardware_figures import hardware_figures, with_several_shots
 from .hardware_records import Cost, read_cost, read_deployments
 from .page import Picture, picture
 from .style import looks
@@ -86,11 +86,24 @@ def device_section(
 
 
 def comparing_figures(rows: Sequence[Record], label: str) -> list[tuple[Picture, str]]:
-    """Accuracy against noise, shots and gates, each with its caption."""
+    """Accuracy against noise, shots and gates, each with its caption.
+
+    Args:
+        rows: What devices gave; of several models, if they name theirs.
+        label: The models' names.
+    """
+    captions = dict(CAPTIONS)
+    if drawn := names_of(with_several_shots(rows)):  # often fewer than in `rows`
+        captions["accuracy_against_shots"] += f" Of {drawn}."
     return [
-        (picture(figure, f"{CAPTIONS[name]} Of {label}."), CAPTIONS[name])
+        (picture(figure, f"{CAPTIONS[name]} Of {label}."), captions[name])
         for name, figure in hardware_figures(rows).items()
     ]
+
+
+def names_of(rows: Sequence[Record]) -> str:
+    """The models that rows name, each once."""
+    return " and ".join(dict.fromkeys(row["model"] for row in rows if "model" in row))
 
 
 def _section(run: Run, label: str) -> dict[str, Any]:

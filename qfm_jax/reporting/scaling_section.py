@@ -110,7 +110,7 @@ def scaled_accuracy(
         twins: Models, and for each the one that it is compared with.
         heading: What is changed, in few words.
     """
-    pairs = [_compare(records, *pair) for pair in twins.items()]
+    pairs = " ".join(_compare(records, *pair) for pair in twins.items())
     ends = [
         f"Against {label}: {found}."
         for name, label in labels.items()
@@ -121,7 +121,7 @@ def scaled_accuracy(
         plot_sweeps(records, base, labels),
         "Test accuracy; points are seeds, lines their means, bars 95 % intervals of "
         "the means (Student's t). One thing is changed at a time.",
-        (*pairs, *ends),
+        (f"{heading}: {pairs[0].lower()}{pairs[1:]}", *ends),
     )
 
 
@@ -132,11 +132,11 @@ def _slopes(depth: int, rows: Sequence[Record]) -> str:
     for name, (before, _) in first["gradient_variance"].items():
         after = last["gradient_variance"][name][0]
         fall = (before / after) ** (1 / (many - few))
-        falls.append(f"{fall:.2f} times a qubit for a {name} observable")
+        falls.append(f"{fall:.2f} for a {name} observable")
     return (
         f"With {depth} layer{'s' if depth > 1 else ''}, from {few} to {many} qubits, "
-        f"the variance of a slope falls {' and '.join(falls)} (twice a qubit is a "
-        "barren plateau, 2^-n)."
+        "each qubit divides the variance of a slope with random weights by "
+        f"{' and by '.join(falls)}; by 2 would be a barren plateau, 2^-n."
     )
 
 
@@ -152,9 +152,9 @@ def _compare(records: Sequence[Record], model: str, twin: str) -> str:
     n_better = sum(seed_interval(a)[0] > seed_interval(b)[1] for a, b in both)
     n_worse = sum(seed_interval(a)[1] < seed_interval(b)[0] for a, b in both)
     return (
-        f"In {n_above} of {len(both)} settings the mean of {model} is above that of "
-        f"{twin}; told apart by their 95 % intervals, {model} is better in {n_better} "
-        f"and worse in {n_worse}."
+        f"The mean of “{model}” is higher than that of “{twin}” in {n_above} of "
+        f"{len(both)} settings; where their 95 % intervals are apart, it is higher in "
+        f"{n_better} and lower in {n_worse}."
     )
 
 

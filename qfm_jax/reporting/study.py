@@ -13,6 +13,7 @@ from .hardware_section import (
     comparing_figures,
     device_section,
     hardware_sentences,
+    names_of,
 )
 from .page import Picture, picture, write_page
 from .pareto import CostRecord, pareto_front, plot_pareto
@@ -264,8 +265,7 @@ def _hardware(devices: Devices) -> list[dict[str, Any]]:
 
 
 def _compared(devices: Devices) -> list[tuple[Picture, str]]:
-    names = dict.fromkeys(row["model"] for row in devices.rows)
-    return comparing_figures(devices.rows, " and ".join(names))
+    return comparing_figures(devices.rows, names_of(devices.rows))
 
 
 def _scaled(scalings: Scalings) -> dict[str, Any]:
@@ -314,8 +314,8 @@ def _learning(comparison: Comparison | None) -> list[str]:
     said = [
         f"{len(rows)} model{'s were' if len(rows) > 1 else ' was'} trained on "
         f"{first['n_train']:,} images of {first['cell']['dataset']}{protocol}, and "
-        f"scored once on {first['n_test']:,} test images. One seed each, which the "
-        "intervals do not cover."
+        f"scored once on {first['n_test']:,} test images. One seed each: intervals "
+        "cover the choice of test images, not of the seed."
     ]
     models = [
         Scored(
@@ -338,9 +338,8 @@ def _matter(study: Study) -> list[str]:
     said = []
     verdicts = [audit.verdict for audit in study.audits]
     if len(verdicts) > 1:
-        counts = {verdict: verdicts.count(verdict) for verdict in verdicts}
-        found = "; ".join(f"{verdict}: {n}" for verdict, n in counts.items())
-        said.append(f"{len(verdicts)} audits, by verdict on the circuit: {found}.")
+        counts = (f"“{v}” {verdicts.count(v)} times" for v in dict.fromkeys(verdicts))
+        said.append(f"The verdict of {len(verdicts)} audits: {', '.join(counts)}.")
     said += map(verdict_sentence, study.audits)
     rows = [] if study.comparison is None else study.comparison.rows
     audited = {audit.model for audit in study.audits}

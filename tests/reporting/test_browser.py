@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from browser import EXECUTABLE, NAMES, Browser
+from study_folder import fill, write, write_page
 from synthetic_runs import make_run, read_stored_audit
 
 from qfm_jax.models import ModelConfig
@@ -35,7 +36,7 @@ def priced(name, n_parameters, seconds, **options):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Both kinds of page."""
+    """Every kind of page."""
     directory = tmp_path_factory.mktemp("pages")
     circuit = ModelConfig(block="circuit", n_qubits=2)
     runs = [
@@ -44,7 +45,13 @@ def pages(tmp_path_factory):
     ]
     audit = read_stored_audit(directory / "amplitude")
     report = write_report(runs, directory / "report.html", audits=[audit])
-    return {"report": report, "audit": write_audit_report(audit, directory / "a.html")}
+    results = fill(directory / "results", names={"cnn-2k": LONG, "linear": HOSTILE})
+    write(results, f"audit_{LONG}", "{")  # a note
+    return {
+        "report": report,
+        "audit": write_audit_report(audit, directory / "a.html"),
+        "study": write_page(results, directory / "study.html"),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +67,7 @@ def faults(browser):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("kind", ["report", "audit"])
+@pytest.mark.parametrize("kind", ["report", "audit", "study"])
 def test_nothing_is_wrong(browser, pages, kind, width):
     browser.open(pages[kind], width=width)
     assert browser.run("innerWidth") == width
@@ -113,8 +120,9 @@ STOP = f"""(() => {{
 }})()"""
 
 
-def test_tab_reaches_everything_in_order_and_shows_where_it_is(browser, pages):
-    browser.open(pages["audit"], width=1280)
+@pytest.mark.parametrize("kind", ["audit", "study"])
+def test_tab_reaches_everything_in_order_and_shows_where_it_is(browser, pages, kind):
+    browser.open(pages[kind], width=1280)
     n_stops = browser.run(f"{FOCUSABLE}.length")
     stops = []
     for _ in range(n_stops):
@@ -166,8 +174,9 @@ def test_a_figure_enlarges_and_escape_closes_it(browser, pages):
     assert browser.problems == []
 
 
-def test_print_shows_all_but_what_is_pressed(browser, pages):
-    browser.open(pages["report"], width=1280)
+@pytest.mark.parametrize("kind", ["report", "study"])
+def test_print_shows_all_but_what_is_pressed(browser, pages, kind):
+    browser.open(pages[kind], width=1280)
     browser.run("document.querySelector('.enlarge').click()")
     seen = (
         "document.querySelector('{}').checkVisibility({{contentVisibilityAuto: true}})"
