@@ -236,7 +236,7 @@ from qfm_jax import AuditConfig, run_audit
 
 config = RunConfig("hybrid", hybrid, training, images)
 twins = ("removed", "frozen", "separable")
-asked = AuditConfig(config, N_SEEDS, twins, together=N_SEEDS, rate_factors=(1.0,))
+asked = AuditConfig(config, N_SEEDS, twins, rate_factors=(1.0,), baselines=())
 audit = run_audit(asked, WORK / "audit", resume=(WORK / "audit").exists())
 print(f"Verdict: {audit.verdict}.\n{audit.sentence}")
 
@@ -400,8 +400,19 @@ cost_table(budgets[1])
 #
 # ### What the models reach
 #
-# All 60,000 training images (5,000 of them to choose the epoch), all 10,000 test
-# images, one seed each (`experiments/zoo.py`).
+# All on one protocol: 60,000 training images (5,000 of them to choose the epoch), ten
+# epochs, all 10,000 test images, one seed each (`experiments/compare_models.py`).
+
+# %%
+import compare_models
+
+from qfm_jax.results import read_rows
+
+rows = read_rows("results/compare_models.json", "compare_models")
+compare_models.table_of(compare_models.rows_of_preset(rows, "full"))
+
+# %% [markdown]
+# And what some of them reach with as many epochs as they take (`experiments/zoo.py`):
 
 # %%
 import json

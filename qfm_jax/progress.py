@@ -132,7 +132,11 @@ class AuditProgress:
         seeds: Sequence[int],
         records: Sequence[EpochRecord],
     ) -> None:
-        """Shows the epoch of a group of seeds, and where the audit stands."""
+        """Shows the epoch of a group of seeds, or else what is done."""
+        if not records:
+            self.bar.update(self.task, description=name, completed=done)
+            self.console.print(f"{done:>4.0%}  {name}", highlight=False)
+            return
         accuracies = [record.validation_accuracy for record in records]
         epoch = records[0].epoch
         first, last = seeds[0], seeds[-1]

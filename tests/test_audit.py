@@ -33,7 +33,12 @@ RUN = RunConfig(
 )
 # Two rates with a seed, and two seeds with a rate: one program for both.
 CONFIG = AuditConfig(
-    RUN, n_seeds=2, twins=("removed", "frozen"), together=2, rate_factors=(1e-3, 10.0)
+    RUN,
+    n_seeds=2,
+    twins=("removed", "frozen"),
+    together=2,
+    rate_factors=(1e-3, 10.0),
+    baselines=("logistic-regression",),
 )
 
 
@@ -411,7 +416,7 @@ def test_the_report_needs_nothing_but_itself_and_says_it_all(finished, tmp_path)
         for name in ("accuracies", "differences")
         for kind in ("png", "svg")
     }
-    assert audit_table(audit).row_count == 3
+    assert audit_table(audit).row_count == 3 + len(audit.baselines)
 
 
 def test_the_command_line(finished, capsys, tmp_path, monkeypatch):

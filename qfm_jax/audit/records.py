@@ -3,6 +3,8 @@
 audit.toml             AuditConfig: all that repeats the audit
 tuning/TWIN.json       Tuning: the learning rates that were tried for it
 units/TWIN/seed-N.json Unit: predictions and scores of one training
+features.npz           what the circuit of the first seed's model was given
+baselines/*.json       Baseline: what a classical classifier reached
 audit.json             Audit: everything, with the statistics and the verdict
 """
 
@@ -22,6 +24,7 @@ from .._checks import (
     check_range,
     input_error,
 )
+from ..baselines import BASELINES, BaselineScore
 from ..controls import QUESTIONS
 from ..files import read_table
 from ..models.block import CIRCUIT_BLOCKS
@@ -52,6 +55,8 @@ class AuditConfig:
     the model's own; a single one is taken untried."""
     tuning_seeds: int = 1
     """Seeds that each of them is tried with; none is one of the paired seeds."""
+    baselines: tuple[str, ...] = tuple(BASELINES)
+    """Classifiers of scikit-learn that are fitted beside the first seed."""
 
     def __post_init__(self) -> None:
         cure = "One seed cannot tell a difference from chance."
@@ -59,6 +64,8 @@ class AuditConfig:
         check_at_least("together", self.together, 1)
         check_at_least("tuning_seeds", self.tuning_seeds, 1)
         self._check_rate_factors()
+        for name in self.baselines:
+            check_one_of("baselines", name, BASELINES)
         has_circuit = self.run.network.block == "circuit"  # others are refused later
         name = self.run.model
         if has_circuit and (name in QUESTIONS or Path(name).name != name):
@@ -203,6 +210,17 @@ class TwinResult:
 
 
 @dataclasses.dataclass(frozen=True)
+class Baseline:
+    """A classifier of scikit-learn beside the model, fitted once, on one split."""
+
+    sees: str
+    """`pixels`, or `features`: what the front end of the first seed's model gives its
+    circuit."""
+    score: BaselineScore
+    """What it reached on the test images."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Audit:
     """A finished audit."""
 
@@ -236,6 +254,8 @@ class Audit:
     """Versions of what it rests on; several where its units differ."""
     warning: str | None = None
     """What a reader must know, such as a data set that was replaced."""
+    baselines: tuple[Baseline, ...] = ()
+    """Classical classifiers on the images and features of the first seed."""
 
 
 def read_audit_config(directory: Path) -> AuditConfig:
@@ -271,7 +291,7 @@ def read_audit(path: Path | str) -> Audit:
     directory = Path(path)
     path = directory if directory.is_file() else directory / "audit.json"
     try:
-        table = _table(path)
+        table = read_own_table(path)
         table["twins"] = list(table["twins"].values())
         return converter().structure(table, Audit)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -316,8 +336,8 @@ def read_tuning(directory: Path, name: str) -> Tuning:
         InputError: If the file is damaged or of another version.
     """
     path = tuning_path(directory, name)
-    with _naming_damage(path):
-        tuning = converter().structure(_table(path), Tuning)
+    with naming_damage(path):
+        tuning = converter().structure(read_own_table(path), Tuning)
         if tuning.name != name:
             raise ValueError(f"it is of {tuning.name}")
         if len(tuning.accuracy) != len(tuning.learning_rates):
@@ -346,14 +366,19 @@ def read_unit(directory: Path, name: str, seed: int) -> Unit:
         InputError: If the file is damaged or of another version.
     """
     path = unit_path(directory, name, seed)
-    with _naming_damage(path):
-        unit = converter().structure(_table(path), Unit)
+    with naming_damage(path):
+        unit = converter().structure(read_own_table(path), Unit)
         if (unit.name, unit.seed) != (name, seed):
             raise ValueError(f"it is of {unit.name}, seed {unit.seed}")
     return unit
 
 
-def _table(path: Path) -> dict[str, Any]:
+def read_own_table(path: Path) -> dict[str, Any]:
+    """A file of an audit as plain values, without its version.
+
+    Raises:
+        ValueError: If it is of another version.
+    """
     table = read_table(path)
     if table.pop("format") != FORMAT:
         raise ValueError("it is of another version")
@@ -361,7 +386,12 @@ def _table(path: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _naming_damage(path: Path) -> Iterator[None]:
+def naming_damage(path: Path) -> Iterator[None]:
+    """Within it, what a damaged file raises becomes a sentence that names it.
+
+    Raises:
+        InputError: In place of what was raised.
+    """
     try:
         yield
     except _DAMAGE as error:

@@ -32,6 +32,7 @@ from ..statistics import (
     verdict,
     verdict_sentence,
 )
+from .baselines import feature_keeper, fit_baselines
 from .records import (
     CLASSICAL,
     Audit,
@@ -55,8 +56,8 @@ from .units import Told, check_start, train_units, tune
 HELD = "Wait until it has ended; --resume then trains what is missing."
 
 Show = Callable[[float, str, Sequence[int], tuple[EpochRecord, ...]], None]
-"""Told of each epoch: share of the audit that is done, name of the twin, its seeds, and
-a record of each."""
+"""Told of each epoch: share of the trainings that is done, name of the twin, its seeds,
+and a record of each; and of each baseline, which has neither."""
 
 
 def run_audit(
@@ -161,8 +162,9 @@ def _run(
         share.n_done += config.n_seeds - sum(map(len, groups[name]))
         for seeds in groups[name]:
             told = share.told(name, seeds)
+            keep = feature_keeper(config, directory, name, seeds, data)
             for unit in train_units(
-                name, run, seeds, data, told, rate_factor=factor, mesh=mesh
+                name, run, seeds, data, told, rate_factor=factor, mesh=mesh, keep=keep
             ):
                 if not unit_path(directory, name, unit.seed).exists():
                     write_unit(directory, unit)
@@ -171,8 +173,10 @@ def _run(
         for name in runs
     }
     _check_units(directory, units, data)
+    baselines = fit_baselines(config, directory, data[config.seeds[0]], share.tell)
     audit = _conclude(config, twins, impossible, data, units, tunings)
-    audit = dataclasses.replace(audit, seconds=time.monotonic() - start)
+    seconds = time.monotonic() - start
+    audit = dataclasses.replace(audit, baselines=baselines, seconds=seconds)
     write_audit(directory, audit)
     return audit
 
@@ -199,6 +203,11 @@ class _Share:
             show(n_done / self.n_trainings, name, seeds, records)
 
         return tell
+
+    def tell(self, what: str) -> None:
+        """Tells what else is done now."""
+        if self.show is not None:
+            self.show(self.n_done / self.n_trainings, what, (), ())
 
 
 def _tuning_of(

@@ -23,6 +23,7 @@ from ..cluster import (
 from ..data import Dataset
 from ..experiment import load_images
 from ..runs import RunConfig, write_json
+from .baselines import feature_keeper
 from .records import (
     FORMAT,
     AuditConfig,
@@ -141,7 +142,10 @@ def work_on(task: Task) -> None:
         return
     factor = task.config.rate_factors[read_tuning(directory, name).chosen]
     data = _data(task, seeds)
-    for unit in train_units(name, task.run, seeds, data, None, rate_factor=factor):
+    keep = feature_keeper(task.config, directory, name, seeds, data)
+    for unit in train_units(
+        name, task.run, seeds, data, None, rate_factor=factor, keep=keep
+    ):
         if not unit_path(directory, name, unit.seed).exists():
             write_unit(directory, unit)
 

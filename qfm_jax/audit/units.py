@@ -77,10 +77,16 @@ def train_units(
     *,
     rate_factor: float = 1.0,
     mesh: Mesh | None = None,
+    keep: Callable[[Classifier], None] | None = None,
 ) -> Iterator[Unit]:
-    """Trains a group of seeds and scores each on the test images."""
+    """Trains a group of seeds and scores each on the test images.
+
+    `keep` is told of the trained model of the group's first seed.
+    """
     rates = [rate_factor] * len(seeds)
     models, histories = _fit(run, seeds, data, told, rates, mesh)
+    if keep is not None:
+        keep(models[0])
     test = data[seeds[0]].test  # the same for every seed
     versions = machine_versions()
     flops = flops_of_image(models[0], data[seeds[0]].image_shape)

@@ -73,6 +73,9 @@ class Audit:
     twin, as multiples of the model's own; a single one for no choice."""
     tuning_seeds: int = AuditConfig.tuning_seeds
     """Seeds that each rate is tried with, beside the paired ones."""
+    baselines: tuple[str, ...] = AuditConfig.baselines
+    """Classifiers of scikit-learn that are fitted beside the first seed, on pixels and
+    on what the circuit sees; none where no name follows."""
     trunk: Trunk = None
     device: Device = DeviceConfig().name
     diff_method: DiffMethod = "best"
@@ -132,6 +135,7 @@ class Audit:
             together=config.together,
             rate_factors=config.rate_factors,
             tuning_seeds=config.tuning_seeds,
+            baselines=config.baselines,
             device=run.device.name,
             diff_method=run.device.diff_method,
         )
@@ -161,6 +165,7 @@ class Audit:
             self.together,
             self.rate_factors,
             self.tuning_seeds,
+            self.baselines,
         )
 
     def _settled(self) -> AuditConfig:

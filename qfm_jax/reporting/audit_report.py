@@ -77,6 +77,9 @@ def audit_table(audit: Audit) -> Table:
             f"{row['n_parameters']:,}",
             f"{row['seconds']:,.1f}",
         )
+    table.add_section()
+    for row in _baselines(audit):
+        table.add_row(f"{row['name']}, {row['sees']}", row["accuracy"])
     return table
 
 
@@ -91,6 +94,7 @@ def audit_content(audit: Audit) -> dict[str, Any]:
         "n_tuning_seeds": audit.config.tuning_seeds,
         "at_edge": [twin.name for twin in audit.twins if twin.tuning.is_at_edge],
         "n_seeds": len(audit.seeds),
+        "baselines": _baselines(audit),
         "verdict": _says(_control(audit)),
         "command": audit_command(audit),
         "config": to_toml(dataclasses.replace(audit.config, run=run)),
@@ -105,6 +109,24 @@ def audit_content(audit: Audit) -> dict[str, Any]:
             "the numbers stand in the table",
         ),
     }
+
+
+def _baselines(audit: Audit) -> list[dict[str, Any]]:
+    mean = statistics.mean(audit.twins[0].accuracy)
+    return [
+        {
+            "name": baseline.score.baseline,
+            "sees": baseline.sees,
+            "n_features": baseline.score.n_features,
+            "accuracy": f"{100 * baseline.score.accuracy:.2f}",
+            "interval": " to ".join(
+                f"{100 * limit:.2f}" for limit in baseline.score.accuracy_interval
+            ),
+            "difference": f"{100 * (mean - baseline.score.accuracy):+.2f}",
+            "seconds": baseline.score.seconds_training,
+        }
+        for baseline in audit.baselines
+    ]
 
 
 def _rates_tried(audit: Audit) -> list[float]:

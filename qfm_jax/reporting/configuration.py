@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from ..audit import Audit
+from ..audit import Audit, AuditConfig
 from ..devices import DeviceConfig
 from ..models import ModelConfig
 from ..presets import MODELS
@@ -51,6 +51,8 @@ def audit_command(audit: Audit) -> str:
     options |= {"train_size": audit.n_train, "seeds": config.n_seeds}
     options |= {"device": config.run.device.name}
     options |= {name: getattr(config, name) or None for name in names}
+    if config.baselines != AuditConfig.baselines:
+        options["baselines"] = config.baselines
     return _command("audit", config.run.model, options, f"audit-{audit.model}")
 
 

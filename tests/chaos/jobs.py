@@ -46,6 +46,7 @@ AUDIT = Job(
     (
         *("audit", "hybrid-cnn", *TINY, *CIRCUIT, "--seeds", "3", "--together", "2"),
         *("--twins", "frozen", "dense", "--rate-factors", "1"),
+        *("--baselines", "logistic-regression"),
     ),
     "audit.toml",
 )
