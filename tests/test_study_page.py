@@ -113,7 +113,7 @@ def test_the_leaderboard_has_the_numbers_and_sorts_by_them(page, rows):
         assert float(cells[0][0]) == row["accuracy"]
         assert cells[0][1] == f"{100 * row['accuracy']:.2f}"
         low, high = row["accuracy_interval"]
-        assert cells[1][1] == f"{100 * low:.2f} to {100 * high:.2f}"
+        assert cells[1][1] == f"{100 * low:.2f}\u2013{100 * high:.2f}"
         assert cells[2] == (
             str(row["n_parameters_quantum"]),
             f"{row['n_parameters_quantum']:,}",
@@ -380,6 +380,10 @@ def test_models_are_compared_with_their_twins_at_the_same_place():
     made = scaled_accuracy(records, {"n": 1}, {"n": "things"}, {"a": "b"}, "By things")
     assert made.sentences == (
         "By things: the mean of “a” is higher than that of “b” in 1 of 2 settings; "
-        "where their 95 % intervals are apart, it is higher in 0 and lower in 1.",
+        "their 95 % intervals are apart in 1, with it above in 0.",
         "Against things: a 50.0 % at 1 and 90.3 % at 3; b 80.0 % at 1 and 66.7 % at 2.",
     )
+    near = [record for record in records if record["cell"]["n"] == 2]
+    made = scaled_accuracy(near, {"n": 2}, {"n": "things"}, {"a": "b"}, "By things")
+    (sentence,) = made.sentences
+    assert sentence.endswith("in 1 of 1 settings; their 95 % intervals overlap in all.")

@@ -151,10 +151,11 @@ def _compare(records: Sequence[Record], model: str, twin: str) -> str:
     n_above = sum(statistics.mean(a) > statistics.mean(b) for a, b in both)
     n_better = sum(seed_interval(a)[0] > seed_interval(b)[1] for a, b in both)
     n_worse = sum(seed_interval(a)[1] < seed_interval(b)[0] for a, b in both)
+    apart = f"are apart in {n_better + n_worse}, with it above in {n_better}"
     return (
         f"The mean of “{model}” is higher than that of “{twin}” in {n_above} of "
-        f"{len(both)} settings; where their 95 % intervals are apart, it is higher in "
-        f"{n_better} and lower in {n_worse}."
+        f"{len(both)} settings; their 95 % intervals "
+        f"{apart if n_better + n_worse else 'overlap in all'}."
     )
 
 
