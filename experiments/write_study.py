@@ -39,6 +39,7 @@ from qfm_jax.audit import Audit, read_audit
 from qfm_jax.audit.records import FORMAT as AUDIT
 from qfm_jax.cli import in_sentences
 from qfm_jax.files import read_table
+from qfm_jax.reporting.audit_report import audit_content
 from qfm_jax.reporting.study import Comparison, Study, write_study
 
 T = TypeVar("T")
@@ -54,6 +55,9 @@ FILES = {
 }
 """The files of the study, with the command that makes each; those of audits beside."""
 AUDITS = "qfm audit MODEL --out DIR, and DIR/audit.json as audit_MODEL.json"
+
+UNREADABLE = (*write_results.DAMAGE, AssertionError, StopIteration)
+"""What an audit raises whose numbers do not fit together."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,10 +150,12 @@ class Reading:
             if (found := read_table(path).get("format", AUDIT)) != AUDIT:
                 was = f"{path} has format {found!r}, and {AUDIT!r} is read"
                 raise InputError(f"{was}. Run the audit again.")
-            return read_audit(path)
-        except (ValueError, OSError) as error:
+            audit = read_audit(path)
+            audit_content(audit)  # what cannot be shown is refused here, by name
+        except (*UNREADABLE, OSError) as error:
             self._leave_out(path, error)
             return None
+        return audit
 
     def absent(self, audits: Sequence[Path]) -> list[str]:
         """A note about the files that are not there, with what makes them."""
@@ -159,7 +165,8 @@ class Reading:
 
     def _leave_out(self, path: Path, error: Exception) -> None:
         # The page does not say where this machine keeps its files.
-        said = str(error).replace(f"{path.parent}/", "").removesuffix(".")
+        said = str(error) if isinstance(error, ValueError) else repr(error)
+        said = said.replace(f"{path.parent}/", "").removesuffix(".")
         named = said if path.name in said else f"{path.name} is damaged: {said}"
         self.notes.append(f"Left out: {named}.")
 

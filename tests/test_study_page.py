@@ -271,6 +271,7 @@ def test_a_damaged_file_is_named_and_left_out(study, tmp_path, capsys, kind):
         ("scale_data", lambda t: t["rows"][0].update(accuracy=[0.5, None, 0.5])),
         ("zoo", lambda t: t["rows"][0]["result"].update(n_parameters_quantum=-1)),
         ("audit_amplitude", lambda t: t.pop("verdict")),
+        ("audit_amplitude", lambda t: t.update(control="none of these")),
     ],
 )
 def test_each_file_can_be_left_out(study, tmp_path, name, change):
