@@ -58,6 +58,12 @@ DAMAGE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
 Texts = tuple[Sequence[str], list[Any]]
 """The heading of a table and its rows."""
 
+BASELINES_SEE = {
+    "pixels": "the best of scikit-learn on all pixels",
+    "features": "the best of scikit-learn on the circuit's features",
+}
+"""What stands beside an audit, by what it sees."""
+
 USUAL_SHOTS = 1024
 """Those of all devices whose name says nothing else."""
 
@@ -193,13 +199,24 @@ def audit_column(table: Any) -> list[str]:
         f"`{table['model']}`, {table['n_train']:,} images, {epochs} epochs",
         f"{mean:.2f} ± {sd:.2f} %",
         *cells,
+        *(best_baseline(table, sees) for sees in BASELINES_SEE),
         f"**{table['verdict']}** (against `{table['control']}`)",
     ]
 
 
+def best_baseline(table: Any, sees: str) -> str:
+    """The best of scikit-learn beside an audit; nothing where none was fitted."""
+    found = [b["score"] for b in table.get("baselines", ()) if b["sees"] == sees]
+    if not found:
+        return ""
+    best = max(found, key=lambda score: score["accuracy"])
+    return f"{100 * best['accuracy']:.2f} % (`{best['baseline']}`)"
+
+
 def audits_block(*columns: list[str]) -> str:
     """The audits side by side, differences in points with their 95 % intervals."""
-    names = ["trained: test accuracy, mean ± sd", *TWINS.values(), "verdict"]
+    first = "trained: test accuracy, mean ± sd"
+    names = [first, *TWINS.values(), *BASELINES_SEE.values(), "verdict"]
     head, *rows = zip(["the circuit is", *names], *columns, strict=True)
     return markdown(head, rows)
 
