@@ -62,8 +62,8 @@ MODELS = {
         AUGMENTED,
     ),
     "strong-cnn": Preset(
-        "six wider convolutions, parts of the images covered too, and no block",
-        replace(DEEP, channels=(32, 64, 128), dropout=0.25),
+        "six wider convolutions, parts of the images covered too, scored with mirrors",
+        replace(DEEP, channels=(32, 64, 128), dropout=0.25, mirrored=True),
         replace(AUGMENTED, epochs=24, erase=0.5),
     ),
     "hybrid-cnn": Preset(

@@ -2,7 +2,10 @@
 
 import dataclasses
 import json
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import psutil
@@ -204,6 +207,35 @@ def test_a_scheduler_changes_nothing(finished, tmp_path, dask_scheduler, monkeyp
     assert shown[-1].total == 1  # what was missing, and nothing else
     assert all(path.read_bytes() == content for path, content in kept.items())
     assert not (directory / "failed.json").exists()
+
+
+def test_seeds_spread_over_cores_change_nothing(finished, tmp_path):
+    """The command as it is typed, where a CPU has two cores for the two seeds."""
+    audit, _ = finished
+    program = (
+        "from qfm_jax import mesh; from qfm_jax.cli import main\n"
+        "mesh._n_cores = lambda: 2; import sys; sys.exit(main(sys.argv[1:]))"
+    )
+    network = ["--features", "dense", "--channels", "--hidden", "--dropout", "0"]
+    network += ["--n-qubits", "2", "--n-layers", "1"]
+    network += ["--layers", NETWORK.layers, "--clip-norm", "1"]
+    images = ["--dataset", "digits", "--train-size", "200", "--batch-size", "20"]
+    how = ["--epochs", "1", "--seeds", "2", "--seed", "5", "--out", "audit"]
+    how += ["--twins", "removed", "frozen", "--rate-factors", "0.001", "10"]
+    words = ["audit", "hybrid-cnn", *network, *images, *how, "--baselines"]
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program, *words],
+        **{"cwd": tmp_path, "env": environment, "capture_output": True, "text": True},
+    )
+    assert done.returncode == 0, done.stderr
+    found = read_audit(tmp_path / "audit")
+    renamed = {"hybrid-cnn": "tiny"}
+    twins = [
+        dataclasses.replace(twin, name=renamed.get(twin.name, twin.name))
+        for twin in found.twins
+    ]
+    assert_same(dataclasses.replace(found, twins=tuple(twins)), audit)
 
 
 @pytest.mark.slow

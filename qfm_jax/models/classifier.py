@@ -67,6 +67,8 @@ class Classifier(nnx.Module):
         self.resolution = config.resolution
         self.input_scale = config.input_scale
         self.has_block = config.block != "none"
+        self.mirrored = config.mirrored
+        self.deterministic = False  # set by `eval` and `train`, as that of a dropout
         # In the middle of (0, pi) an angle says nothing; elsewhere 0 does.
         self.middle = jnp.pi / 2 if _to_angles in _squash(config) else 0.0
         # Beside nothing, the features would be there twice.
@@ -101,6 +103,11 @@ class Classifier(nnx.Module):
 
     def __call__(self, images: jax.Array) -> jax.Array:
         """Classifies a batch of images."""
+        if self.mirrored and self.deterministic:
+            return (self._logits_of(images) + self._logits_of(images[..., ::-1])) / 2
+        return self._logits_of(images)
+
+    def _logits_of(self, images: jax.Array) -> jax.Array:
         features = self._features(images)
         return self.logits(features, self.block(features))
 
@@ -115,6 +122,11 @@ class Classifier(nnx.Module):
             around_zero = features - self.middle
             results = jnp.concatenate([results, around_zero], axis=-1)
         return self.readout(self.back(results))
+
+    def set_view(self, deterministic: bool | None = None) -> None:
+        """Sets the mode of a view of the model (see `nnx.view`)."""
+        if deterministic is not None:
+            self.deterministic = deterministic
 
     @property
     def circuit_layers(self) -> tuple[QuantumLayer, ...]:

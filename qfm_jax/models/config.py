@@ -95,6 +95,10 @@ class ModelConfig:
     """What pixels in [0, 1] are multiplied with before all else, above 0. Angles of
     patches then lie in [0, pi input_scale]."""
 
+    mirrored: bool = False
+    """Whether an image is classified, outside of training, by the mean logits of itself
+    and its mirror image; for classifiers without a block."""
+
     def __post_init__(self) -> None:
         check_one_of("block", self.block, ("none", *BLOCKS))
         check_one_of("embedding", self.embedding, (*EMBEDDINGS, *REUPLOADINGS))
@@ -116,6 +120,9 @@ class ModelConfig:
             check_at_least("hidden", width, 1)
         if self.block != "none":
             self._check_place_of_block()
+            if self.mirrored:
+                must = "be False where there is a block: it would work twice an image"
+                raise input_error("mirrored", must, "is True")
 
     def _check_place_of_block(self) -> None:
         excluded: dict[str, Any] = {}

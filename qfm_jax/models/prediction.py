@@ -98,7 +98,7 @@ def predict_seeds(
     check_shape("images", images.shape, ("n_seeds", "n", "height", "width"))
     _check_pixels(images)
     graphdef = nnx.graphdef(in_evaluation_mode(model))
-    parts = states if isinstance(states, tuple) else (states,)
+    parts = place_rows(states if isinstance(states, tuple) else (states,), mesh)
     logits = []
     for start in range(0, images.shape[1], batch_size):
         batch = images[:, start : start + batch_size]

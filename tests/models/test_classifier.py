@@ -13,6 +13,7 @@ from flax import nnx
 from qfm_jax._checks import InputError
 from qfm_jax.devices import DeviceConfig
 from qfm_jax.models import Classifier, ModelConfig, QuantumLayer, count_parameters
+from qfm_jax.models.prediction import predict_logits
 from qfm_jax.models.quantum_layer import QuantumParam
 from qfm_jax.presets import MODELS
 
@@ -190,9 +191,33 @@ def test_dropout_never_does_nothing(hidden, block):
     np.testing.assert_array_equal(model(images), model(images))
 
 
+def test_outside_of_training_images_are_mirrored_too():
+    config = ModelConfig(channels=(2,), normalized=True, mirrored=True)
+    model, plain = build(config), build(dataclasses.replace(config, mirrored=False))
+    images = jax.random.uniform(jax.random.key(0), (3, 9, 8))
+    expected = []
+    for mode in ("train", "eval"):
+        for one in (model, plain):
+            getattr(one, mode)()
+        expected.append(plain(images))
+        if mode == "eval":
+            expected[-1] = (expected[-1] + plain(images[:, :, ::-1])) / 2
+            assert jnp.any(abs(expected[-1] - plain(images)) > 1e-3)
+        np.testing.assert_allclose(model(images), expected[-1], rtol=1e-5, atol=1e-6)
+    model.train()
+    pixels = np.asarray(255 * images, np.uint8)
+    found = predict_logits(model, pixels)  # in evaluation mode, whatever the model's
+    mirror = predict_logits(model, pixels[:, :, ::-1])
+    np.testing.assert_allclose(found, mirror, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            {"block": "dense", "mirrored": True},
+            "`mirrored` must be False where there is a block: .*, but is True",
+        ),
         (
             {"block": "dens"},
             "`block` must be one of circuit, dense, .*Did you mean 'dense'",
