@@ -1,10 +1,12 @@
 """The classical classifiers beside an audit: the same images, the very features."""
 
 import dataclasses
+import io
 
 import jax
 import numpy as np
 import pytest
+from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -14,7 +16,7 @@ from qfm_jax.audit import AuditConfig, read_audit, run_audit
 from qfm_jax.baselines import circuit_features
 from qfm_jax.experiment import load_images, start_model
 from qfm_jax.models import ModelConfig
-from qfm_jax.reporting import audit_table, write_audit_report
+from qfm_jax.reporting import baselines_table, write_audit_report
 from qfm_jax.runs import DataConfig, RunConfig
 from qfm_jax.training import TrainConfig, fit
 
@@ -78,7 +80,13 @@ def test_they_are_kept_told_of_and_shown(finished, tmp_path):
         assert f"<td>{100 * share:.2f}</td>" in page
         assert f"<td>{100 * (sum(accuracy) / 2 - share):+.2f}</td>" in page
     assert "front end of this seed" in page
-    assert "logistic-regression, pixels" in audit_table(audit).columns[0]._cells
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(baselines_table(audit))
+    text = console.export_text()
+    assert "\u2026" not in text  # nothing is cut off
+    for baseline in audit.baselines:
+        row = next(line for line in text.splitlines() if f" {baseline.sees} " in line)
+        assert f"{100 * baseline.score.accuracy:.2f} (" in row
 
 
 def test_resuming_fits_what_is_missing(finished, tmp_path):

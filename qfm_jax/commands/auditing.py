@@ -20,7 +20,7 @@ from ..loading import loaded_files
 from ..mesh import make_seed_mesh
 from ..models import ModelConfig
 from ..progress import AuditProgress, UnitProgress
-from ..reporting import audit_table, write_audit_report
+from ..reporting import audit_table, baselines_table, write_audit_report
 from ..runs import DataConfig, RunConfig
 from ..training import TrainConfig, TrainingInterrupted
 from .options import (
@@ -232,6 +232,8 @@ class Audit:
             err.print(f"[yellow]{escape(audit.warning)}[/]")
         console = Console()
         console.print(audit_table(audit))
+        if audit.baselines:
+            console.print(baselines_table(audit))
         console.print(f"Verdict: {audit.verdict}. {audit.sentence}", highlight=False)
         print(f"Report: {report}")
 

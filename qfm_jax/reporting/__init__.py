@@ -3,6 +3,7 @@
 from .audit_figures import plot_accuracies as plot_accuracies
 from .audit_figures import plot_differences as plot_differences
 from .audit_report import audit_table as audit_table
+from .audit_report import baselines_table as baselines_table
 from .audit_report import write_audit_report as write_audit_report
 from .comparison_figures import plot_calibration as plot_calibration
 from .comparison_figures import plot_class_scores as plot_class_scores

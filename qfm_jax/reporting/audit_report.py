@@ -77,9 +77,24 @@ def audit_table(audit: Audit) -> Table:
             f"{row['n_parameters']:,}",
             f"{row['seconds']:,.1f}",
         )
-    table.add_section()
+    return table
+
+
+def baselines_table(audit: Audit) -> Table:
+    """The classical classifiers beside an audit, for a terminal of 80 columns."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    table.add_column("scikit-learn, one fit", no_wrap=True)
+    table.add_column("sees", no_wrap=True)
+    for name in (
+        "Accuracy, %\n95 % interval",
+        "Model (mean) \u2212 it,\npoints",
+        "Fit, s",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in _baselines(audit):
-        table.add_row(f"{row['name']}, {row['sees']}", row["accuracy"])
+        accuracy = f"{row['accuracy']} ({row['interval']})"
+        seconds = f"{row['seconds']:,.1f}"
+        table.add_row(row["name"], row["sees"], accuracy, row["difference"], seconds)
     return table
 
 
