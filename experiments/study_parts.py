@@ -52,8 +52,9 @@ def comparison_of(
     check_experiment(table, COMPARISON)
     names = ("full", "laptop", "smoke") if preset is None else (preset,)
     found = {name: rows_of_preset(table["rows"], name) for name in names}
-    preset = max(found, key=lambda name: len(found[name]))
-    rows = checked_rows(found[preset], ComparedRow)
+    chosen = write_results.shown_preset(found.values())
+    preset = next(name for name in names if found[name] is chosen)
+    rows = checked_rows(chosen, ComparedRow)
     if not rows:
         raise InputError(f"{COMPARISON}.json holds no row of {' or '.join(names)}.")
     models = [row["cell"]["model"] for row in rows]

@@ -67,8 +67,8 @@ class Options:
     results: Path = write_results.RESULTS
     """Folder of the JSON files."""
     preset: Literal["smoke", "laptop", "full"] | None = None
-    """Rows of this preset of compare_models.py; where left out, of the one that has the
-    most models, the larger one of equals."""
+    """Rows of this preset of compare_models.py; where left out, of the largest that
+    has most of the models."""
     out: Path = Path("build") / "study.html"
     """HTML file to write."""
 

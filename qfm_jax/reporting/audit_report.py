@@ -88,13 +88,11 @@ def baselines_table(audit: Audit) -> Table:
     for name in (
         "Accuracy, %\n95 % interval",
         "Model (mean) \u2212 it,\npoints",
-        "Fit, s",
     ):
         table.add_column(name, justify="right", no_wrap=True)
     for row in _baselines(audit):
         accuracy = f"{row['accuracy']} ({row['interval']})"
-        seconds = f"{row['seconds']:,.1f}"
-        table.add_row(row["name"], row["sees"], accuracy, row["difference"], seconds)
+        table.add_row(row["name"], row["sees"], accuracy, row["difference"])
     return table
 
 
