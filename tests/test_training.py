@@ -168,6 +168,16 @@ def test_losses_are_those_of_a_reference_loop(small, options):
     assert len(set(np.round(losses, 4))) >= 5  # it moved after the first, idle step
 
 
+def test_erasing_changes_what_is_trained_on_and_repeats(small):
+    options = PLAIN | {"erase": 1.0}
+    erased = train(build(MLP), small, **options)
+    again = train(build(MLP), small, **options)
+    plain = train(build(MLP), small, **PLAIN)
+    losses = [[r.train_loss for r in h.epochs] for h in (erased, again, plain)]
+    assert losses[0] == losses[1]
+    assert min(losses[0]) > min(losses[2]) + 0.01  # half-covered digits are harder
+
+
 def test_same_seed_same_result_and_another_seed_another(small):
     models = [build(MLP) for _ in range(3)]
     first, again, other = (
@@ -383,6 +393,7 @@ def test_second_ctrl_c_stops_at_once(small, monkeypatch):
         ({"optimizer": "adamm"}, "Did you mean 'adam' or 'adamw'"),
         ({"weight_decay": -1}, "`weight_decay` must be at least 0"),
         ({"clip_norm": -1.0}, "`clip_norm` must be at least 0"),
+        ({"erase": 1.5}, r"`erase` must lie in \[0, 1\], but is 1.5"),
         ({"patience": -1}, "`patience` must be a whole number of at least 0"),
         ({"checkpoint_seconds": -1}, "`checkpoint_seconds` must be at least 0"),
     ],

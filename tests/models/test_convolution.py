@@ -91,6 +91,15 @@ def test_images_in_chunks_are_images_at_once(monkeypatch):
     assert (n_before, n_loops()) == (0, 1)
     for a, b in zip(jax.tree.leaves(found()), jax.tree.leaves(whole), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
+    # Forwards too, and by a loop over a vmapped axis.
+    direction = jnp.asarray(RNG.normal(size=x.shape), jnp.float32)
+    value, slope = jax.jvp(lambda x: jnp.sum(jnp.sin(layer(x))), (x,), (direction,))
+    np.testing.assert_allclose(value, whole[0], rtol=1e-5, atol=1e-4)
+    expected = jnp.vdot(whole[1][1], direction)
+    np.testing.assert_allclose(slope, expected, rtol=1e-4, atol=1e-3)
+    both = jax.vmap(lambda x: layer(x))(jnp.stack([x, direction]))
+    for one, alone in zip(both, (x, direction), strict=True):
+        np.testing.assert_allclose(one, layer(alone), rtol=1e-5, atol=1e-5)
 
 
 def test_on_a_gpu_it_is_one_product(monkeypatch):
