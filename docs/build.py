@@ -187,6 +187,8 @@ def main(argv: list[str] | None = None) -> int:
             warnings.simplefilter("error")
             # The type of optax's states refers to itself, which pdoc cannot follow.
             warnings.filterwarnings("ignore", ".*ForwardRef.'ArrayTree'")
+            # A TypedDict forgets its bases, so that pdoc cannot name an entry's origin.
+            warnings.filterwarnings("ignore", ".*_records[.].* is taken from")
             build(folder)
     except ModuleNotFoundError as error:
         print(

@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -61,6 +62,15 @@ def test_a_missing_package_is_named_with_its_cure(monkeypatch, tmp_path, capsys)
     monkeypatch.setitem(sys.modules, "pdoc", None)
     assert docs.main([str(tmp_path)]) == 2
     assert "qfm_jax[docs]" in capsys.readouterr().err
+
+
+def test_all_pages_are_written_without_a_warning(tmp_path):
+    subprocess.run(
+        [sys.executable, ROOT / "docs" / "build.py", tmp_path], check=True, text=True
+    )
+    assert "plot_pareto" in (tmp_path / "qfm_jax" / "reporting.html").read_text("utf-8")
+    pages = {page.stem for page in tmp_path.rglob("*.html")}
+    assert {name.rpartition(".")[2] for name in docs.modules()} <= pages
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
