@@ -63,18 +63,17 @@ TRUNKS = {"transfer-hybrid": "cnn"}
 """Models that start from another one's layers: both trainings count, the table says."""
 
 STEP_MS = {
-    **{"linear": 1, "mlp": 2, "cnn-2k": 12, "cnn-10k": 25, "cnn": 46},
-    **{"deep-cnn": 190, "strong-cnn": 760, "hybrid-cnn": 48, "deep-hybrid": 195},
-    **{"compact-hybrid": 40, "residual-hybrid": 48, "parallel-hybrid": 48},
-    **{"transfer-hybrid": 35, "reuploading": 60, "patch-cnn": 30, "quanvolution": 55},
-    **{"quanvolution-random": 45, "amplitude": 110, "hamiltonian": 105, "qcnn": 130},
-    **{"tree": 100, "chain": 100},
+    **{"linear": 0.2, "mlp": 0.6, "cnn-2k": 5, "cnn-10k": 10, "cnn": 25},
+    **{"deep-cnn": 136, "strong-cnn": 260, "hybrid-cnn": 33, "deep-hybrid": 146},
+    **{"compact-hybrid": 19, "residual-hybrid": 32, "parallel-hybrid": 31},
+    **{"transfer-hybrid": 18, "reuploading": 145, "patch-cnn": 9, "quanvolution": 15},
+    **{"quanvolution-random": 14, "amplitude": 47, "hamiltonian": 67, "qcnn": 61},
+    **{"tree": 28, "chain": 23},
 }
-"""Milliseconds of a training step on 2 free cores, for what is left to be printed. From
-epochs in the log for `cnn`, `hybrid-cnn`, `amplitude`, `hamiltonian`; by operations, or
-guessed, for the others."""
-FIT_MS = {"logistic-regression": 10, "rbf-svm": 5, "gradient-boosting": 20}
-"""Milliseconds a training image that a baseline takes: guessed."""
+"""Milliseconds of a training step on one core, for what is left to be printed: median
+epochs of the full preset's rows."""
+FIT_MS = {"logistic-regression": 1.3, "rbf-svm": 4.5, "gradient-boosting": 9}
+"""Milliseconds a training image that a baseline takes; likewise."""
 START_S = 25.0
 """Seconds until a process has imported and compiled everything."""
 

@@ -5,6 +5,8 @@ An *embedding* takes features in (Qiskit: feature map), *layers* take weights in
 hashable and equal by value, and all are plain PennyLane quantum functions.
 """
 
+from .circuit import ANGLES as ANGLES
+from .circuit import PIXELS as PIXELS
 from .circuit import REUPLOADINGS as REUPLOADINGS
 from .circuit import Circuit as Circuit
 from .circuit import VariationalCircuit as VariationalCircuit

@@ -167,3 +167,9 @@ REUPLOADINGS: dict[str, tuple[Callable[[int, int], VariationalCircuit], str]] = 
 }
 """Circuits that take the features in again in each layer, by the names of embeddings:
 called with n_qubits and n_layers; and the name of the layers between the uploads."""
+
+ANGLES = frozenset({"angle", "zz", "reuploading"})
+"""Embeddings, by name, whose features are angles and want to be bounded."""
+
+PIXELS = frozenset({"pixel-reuploading"})
+"""Embeddings, by name, that take each pixel as it is, and no frame around them."""

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from .._checks import check_at_least, check_shape, input_error
+from ..circuits import ANGLES, PIXELS
 from ..devices import DeviceConfig
 from .block import BOUNDED, CIRCUIT_BLOCKS, SideBySide, block_width, build_blocks
 from .config import ModelConfig
@@ -219,8 +220,7 @@ def _front(
         return [_as_channel, *layers], n_features
     n_features = config.n_circuits * config.circuit.n_features
     if config.features == "pixels":
-        takes_angles = config.embedding == "pixel-reuploading"
-        take = _pooled_to if takes_angles else _framed_to
+        take = _pooled_to if config.embedding in PIXELS else _framed_to
         return [take(n_features)], n_features
     layers, n_in = _trunk(config, (*image_shape, 1), rngs)
     reduce = nnx.Linear(n_in, n_features, rngs=rngs)
@@ -291,8 +291,7 @@ def _flatten(x: jax.Array) -> jax.Array:
 def _squash(config: ModelConfig) -> list[Any]:
     """What bounds the features of a block: angles for a circuit and its series."""
     takes_angles = config.block in (*CIRCUIT_BLOCKS, "fourier")
-    is_angle = config.embedding in ("angle", "zz", "reuploading")
-    if config.block == "linear" or (takes_angles and not is_angle):
+    if config.block == "linear" or (takes_angles and config.embedding not in ANGLES):
         return []
     return [_to_angles] if takes_angles else [jnp.tanh]
 
