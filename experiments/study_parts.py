@@ -11,9 +11,9 @@ from typing import Any
 
 import accuracy_vs_cost
 import cattrs
+import result_tables
 import scale_data
 import scale_qubits
-import write_results
 from compare_models import COMPARISON, PLANS, check_is_of_today, rows_of_preset
 
 from qfm_jax._checks import InputError
@@ -52,7 +52,7 @@ def comparison_of(
     check_experiment(table, COMPARISON)
     names = ("full", "laptop", "smoke") if preset is None else (preset,)
     found = {name: rows_of_preset(table["rows"], name) for name in names}
-    chosen = write_results.shown_preset(found.values())
+    chosen = result_tables.shown_preset(found.values())
     preset = next(name for name in names if found[name] is chosen)
     rows = checked_rows(chosen, ComparedRow)
     if not rows:
@@ -151,7 +151,7 @@ def devices_of(table: Any) -> Devices:
 def scaling_of_qubits(table: Any) -> Scalings:
     """What qubits and layers cost and bring, of the largest preset."""
     check_experiment(table, scale_qubits.EXPERIMENT)
-    plan, rows = write_results.largest_preset(scale_qubits, table["rows"])
+    plan, rows = result_tables.largest_preset(scale_qubits, table["rows"])
     kinds = {"step": StepRow, "random": RandomRow, "accuracy": TrainedRow}
     parts = {
         part: checked_rows([r for r in rows if r["cell"]["part"] == part], kind)
@@ -178,9 +178,9 @@ def scaling_of_qubits(table: Any) -> Scalings:
         ),
     )
     tables = (
-        ("Times and memory of a step", *write_results.steps_table(table)),
-        ("Circuits with random weights", *write_results.circuits_table(table)),
-        ("Test accuracy, %, behind one layer", *write_results.widths_table(table)),
+        ("Times and memory of a step", *result_tables.steps_table(table)),
+        ("Circuits with random weights", *result_tables.circuits_table(table)),
+        ("Test accuracy, %, behind one layer", *result_tables.widths_table(table)),
     )
     return Scalings(figures, plain(tables), scaling_repeat(scale_qubits, plan, rows))
 
@@ -188,7 +188,7 @@ def scaling_of_qubits(table: Any) -> Scalings:
 def scaling_of_data(table: Any) -> Scalings:
     """What the images change, of the largest preset."""
     check_experiment(table, scale_data.EXPERIMENT)
-    plan, rows = write_results.largest_preset(scale_data, table["rows"])
+    plan, rows = result_tables.largest_preset(scale_data, table["rows"])
     figure = scaled_accuracy(
         checked_rows(rows, TrainedRow),
         scale_data.base_of(plan),
@@ -196,7 +196,7 @@ def scaling_of_data(table: Any) -> Scalings:
         TWINS[scale_data.EXPERIMENT],
         "Accuracy by resolution, images, classes and scale",
     )
-    tables = (("Test accuracy, %", *write_results.images_table(table)),)
+    tables = (("Test accuracy, %", *result_tables.images_table(table)),)
     return Scalings((figure,), plain(tables), scaling_repeat(scale_data, plan, rows))
 
 
@@ -218,7 +218,7 @@ def records_of(table: Any) -> Records:
     rows = [row for row in rows if row["preset"] == "full"]
     if not rows:
         raise InputError("zoo.json holds no row of full.")
-    parts = (("", *write_results.records_table(write_results.zoo_records(table))),)
+    parts = (("", *result_tables.records_table(result_tables.zoo_records(table))),)
     ((_, head, texts),) = plain(parts)
     return Records(head, texts, [record_repeat(row) for row in rows])
 

@@ -310,8 +310,8 @@ def write_scaling(folder, experiment, rows):
     (folder / f"{experiment.EXPERIMENT}.json").write_text(json.dumps(table))
 
 
-def test_accuracies_by_images_are_a_column_a_model(writing, tmp_path):
-    scaling = writing.scale_data
+def test_accuracies_by_images_are_a_column_a_model(experiment, writing, tmp_path):
+    scaling = experiment("scale_data")
     cells = scaling.cells_of(scaling.PLANS["laptop"], scaling.Options("laptop"))
     rows = [{"cell": cell, "accuracy": [0.5, 0.6, 0.7]} for cell in cells]
     rows[1]["accuracy"] = [0.9, 0.9, 0.9]  # `linear` at the usual values
@@ -330,8 +330,8 @@ def test_accuracies_by_images_are_a_column_a_model(writing, tmp_path):
     assert "neither all rows of full nor all of laptop" in said
 
 
-def test_what_qubits_cost_and_bring_are_three_tables(writing, tmp_path):
-    scaling = writing.scale_qubits
+def test_what_qubits_cost_and_bring_are_three_tables(experiment, writing, tmp_path):
+    scaling = experiment("scale_qubits")
     rows = []
     for cell in scaling.cells_of(scaling.PLANS["laptop"], scaling.Options("laptop")):
         n = cell["n_qubits"]
@@ -420,7 +420,7 @@ def test_the_smoke_preset_from_training_to_figure(compare, price, tmp_path, caps
     assert "QPU (s an image): compact-hybrid" in capsys.readouterr().out
 
 
-def test_faults_of_all_seeds_stand_side_by_side(writing):
+def test_faults_of_all_seeds_stand_side_by_side(experiment):
     rows = [
         {"cell": {"fault": fault, "seed": seed}, "notes": note, "tried": n, "lost": m}
         for fault, seed, note, n, m in (
@@ -429,7 +429,8 @@ def test_faults_of_all_seeds_stand_side_by_side(writing):
             ("a kill", 1, "", 5, 1),
         )
     ]
-    assert writing.chaos_block({"rows": rows}).splitlines() == [
+    tables = experiment("result_tables")
+    assert tables.chaos_block({"rows": rows}).splitlines() == [
         "| fault | tried, SEED=0 | lost, SEED=0 | tried, SEED=1 | lost, SEED=1 |",
         "| --- | --- | --- | --- | --- |",
         "| a kill | 1,200 | 0 | 5 | 1 |",
