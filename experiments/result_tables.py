@@ -209,6 +209,52 @@ def records_table(*parts: list[Record]) -> Texts:
     return (*names, "test accuracy, 95 % interval"), rows
 
 
+def kernels_block(table: Any) -> str:
+    """A row a kernel and number of training images; smoke presets are left out."""
+    body = (
+        (
+            row["kernel"],
+            f"{row['n_train']:,}",
+            f"{row['scale']:g}",
+            f"{row['C']:g}",
+            f"{row['validation_accuracy']:.2%}",
+            accuracy_of(row),
+            f"{row['seconds']:,.0f}",
+        )
+        for row in table["rows"]
+        if row["setting"]["preset"] != "smoke"
+    )
+    chosen = ("scale", "C", "validation accuracy", "test accuracy, 95 % interval", "s")
+    return markdown(("kernel", "training images", *chosen), body)
+
+
+def baselines_block(table: Any) -> str:
+    """scikit-learn's classifiers on a circuit's features and on all pixels."""
+    rows = [row for row in table["rows"] if row["setting"]["preset"] != "smoke"]
+    runs = {run["model"]: run for run in (row["setting"]["run"] for row in rows)}
+    whole = [
+        (
+            "the circuit's",
+            f"`{name}`, trained as a whole",
+            *(f"{run['n_train']:,}", "", accuracy_of(run), ""),
+        )
+        for name, run in runs.items()
+    ]
+    body = [
+        (
+            row["features"],
+            f"`{row['baseline']}`",
+            f"{row['n_train']:,}",
+            str(row["n_features"]),
+            accuracy_of(row),
+            f"{row['seconds_training']:.1f}",
+        )
+        for row in rows
+    ]
+    head = ("features", "classifier", "training images", "numbers an image")
+    return markdown((*head, "test accuracy, 95 % interval", "fit, s"), whole + body)
+
+
 def training_block(table: Any) -> str:
     """What an epoch costs."""
     names = ("s an epoch", "s for 60,000", "ratio", "compiling, s", "peak, GiB")
