@@ -3,8 +3,10 @@
 Question: which models does no other beat, against each of parameters, circuit
     executions, training seconds, inference seconds, memory, and seconds of a quantum
     computer: the Pareto fronts.
+
 Command:  python experiments/compare_models.py --preset laptop
           python experiments/accuracy_vs_cost.py --preset laptop
+
 Expected: seconds, but for the transpilation of each circuit, which is done once. It
     needs no account: the backend is a fake one, with the couplings, gates and times of
     IBM's device.

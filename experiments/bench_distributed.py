@@ -2,7 +2,9 @@
 
 Question: how many images per second do N processes with a compute thread each train,
     joined on loopback (gloo), and how far is that from N times what one of them does?
+
 Command:  python experiments/bench_distributed.py
+
 Expected: about 6 minutes on 2 idle cores; with batches of 1,024 images at least 1.5
     times the images per second with two processes. A step's collectives take tens of
     milliseconds whatever the batch, as gloo moves each array on its own: small batches

@@ -2,7 +2,9 @@
 
 Question: is one parameterised job for a batch and all its shifts at least 100 times
     faster a circuit than `qiskit.aer` through pennylane-qiskit, on the same work?
+
 Command:  python experiments/bench_hardware.py
+
 Expected: about three minutes on 2 cores. The plugin takes 70 to 100 ms a circuit, so
     that it gets few samples, and is asked for the slopes by parameter shift of one set
     of weights; the fast path gets the same work, and a larger batch beside it. Values

@@ -4,7 +4,9 @@ Question: seconds that a hundred units take on a scheduler with one worker, agai
     same units in this process. A unit keeps a core busy for a set time, so that all
     else is what the scheduler adds. `connected` counts from a scheduler whose worker
     is there; `local` also starts one, which imports JAX and this package.
+
 Command:  python experiments/bench_scheduler.py
+
 Expected: about four minutes on an idle machine; at most 2 s and 5 % once connected.
 """
 

@@ -3,7 +3,9 @@
 Question: seconds of an epoch of n seeds at once against n times that of one seed, with
     and without compiling. One seed alone has all cores; seeds that train together share
     them out, or are a `vmap` axis on a GPU, as in an audit.
+
 Command:  python experiments/bench_seeds.py
+
 Expected: about ten minutes on one core. README.md says what came.
 
 Rows are written as they come; rows that the output file holds are not measured again.

@@ -4,10 +4,12 @@ Question: RY angle embedding, L strongly entangling layers, all <Z_i>, loss = me
     squares: how long does a cold process take to the first value and gradient (in
     weights and features), how long a step, how much memory, how exact is it, how far
     from what the machine could do, and is that what was promised (`promises`)?
+
 Command:  python experiments/bench_simulator.py --script PATH --timeout 400
         --python TorchQuantum=PATH --python qujax=PATH ...
     --python names the interpreter of a peer that this Python lacks ("not installed").
     --resume continues a run that was stopped. `make bench` runs the form --short.
+
 Expected: about an hour on 2 cores, most of it in the peers' compilers (default.qubit
     needs 4 minutes at 8 qubits and 16 layers: the reason for --timeout 400); 2 minutes
     with --short. The aim: 6 times faster than default.qubit and 5 times faster than

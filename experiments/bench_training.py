@@ -3,7 +3,9 @@
 Question: what does the circuit of `hybrid-cnn` cost beside its classical twin `cnn`, an
     epoch of all 60,000 images, and do both reach 91 % on the 10,000 test images within
     ten epochs, under 100,000 parameters and 2 GiB of memory?
+
 Command:  python experiments/bench_training.py
+
 Expected: about 10 minutes on 2 cores; 15 to 20 s an epoch for `cnn`, and at most twice
     that for `hybrid-cnn` on default.qubit. Each model trains in a process of its own,
     one after the other, so that neither's memory counts for the other.

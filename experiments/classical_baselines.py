@@ -2,8 +2,10 @@
 
 Question: a front end that was trained with a circuit hands the circuit a few features.
     How well do classical classifiers do on these very features, and on all pixels?
+
 Command:  qfm train hybrid-cnn --dataset fashion-mnist --out runs/hybrid
           python experiments/classical_baselines.py --run runs/hybrid
+
 Expected: with --preset smoke five minutes on 2 busy cores, nearly all of them for
     gradient boosting on 784 pixels; longer presets have not been timed. On the features
     a linear classifier comes within a point of the whole model.

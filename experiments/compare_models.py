@@ -4,8 +4,10 @@ Question: every model of `qfm models`, and scikit-learn's classifiers on the pix
     one protocol: the same images and split, the same number of images seen in training,
     the best epoch chosen on the same validation images, all test images scored once.
     Learning rate, dropout and augmentation are those of each model's preset.
+
 Command:  python experiments/compare_models.py --preset laptop
           the same again goes on where it was stopped, by epochs
+
 Expected: about a minute for smoke (four models on the digits); an hour at most on
     one core for laptop (10,000 images, 6 epochs), two for full (55,000 images, 10
     epochs), 20 minutes of them for strong-cnn; less on a GPU, but for scikit-learn. It

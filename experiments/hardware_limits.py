@@ -4,8 +4,10 @@ Question: accuracy with exact expectations, with shots, with depolarizing and re
     noise of several strengths, before and after mitigation, and on fake backends, which
     have the couplings, gates and errors of IBM's devices; which predictions flip; gates
     and seconds of QPU.
+
 Command:  python experiments/hardware_limits.py --runs RUN...
           with runs of `qfm train`, such as those of experiments/zoo.py
+
 Expected: 8 minutes on 2 cores for a run with a circuit of 8 qubits, less with --preset
     smoke. A hybrid with a shallow circuit loses less than a point; a circuit that works
     alone more.

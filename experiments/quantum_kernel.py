@@ -4,7 +4,9 @@ Question: support vector machines on a few principal components of the pixels, w
     fidelity kernel, the projected kernel and scikit-learn's own RBF kernel. Which C and
     which scale of the angles (or gamma) a kernel gets is chosen on validation images,
     from as many candidates for each kernel.
+
 Command:  python experiments/quantum_kernel.py --preset laptop
+
 Expected: 3 minutes on 2 cores for laptop, 1 for smoke. Each kernel gets
     twenty tries.
 

@@ -4,7 +4,9 @@ Question: test accuracy against the resolution of the images, their number, the 
     of classes and the scale of the inputs, one at a time, of a circuit on all pixels
     (`amplitude`), of circuits on patches (`quanvolution`), and of their classical twins
     (`linear`: the pixels without the circuit; `patch-cnn`: a convolution for it).
+
 Command:  python experiments/scale_data.py --preset laptop
+
 Expected: about a minute for smoke, nearly all of it compiling; 35 minutes on one core
     for laptop (up to 10,000 images, 3 seeds). Full (up to 55,000, 5 seeds: hours on a
     GPU) has not been run. README.md says what came.

@@ -5,7 +5,9 @@ Question: seconds and memory of a step (value and gradient) against 2^n; the var
     of circuits with random weights; test accuracy of a circuit behind one trained
     layer, beside the same model without the circuit and with a dense layer for it.
     Then, on paper, 30 qubits, and a cluster.
+
 Command:  python experiments/scale_qubits.py --preset laptop
+
 Expected: about a minute for smoke, nearly all of it compiling; 40 minutes on one core
     for laptop (16 qubits; 20 for one sample). Full, for a GPU, has not been run.
     README.md says what came.

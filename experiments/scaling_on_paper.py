@@ -2,7 +2,9 @@
 
 Question: seconds, memory, traffic and dollars for 60,000 to 10 million images, 8 to 34
     qubits, 1 to 1,024 GPUs, from what one GPU was measured to take.
+
 Command:  python experiments/scaling_on_paper.py --write
+
 Expected: some seconds; the tables of docs/scaling.md. A test compares the two.
 """
 

@@ -1,6 +1,7 @@
 """One simulator, one case, one process: the worker of `bench_simulator.py`.
 
 Command: python experiments/simulator_peers.py '{"peer": "qujax", "case": "4,2,16"}'
+
 Expected: some seconds; prints one line of JSON after the first result and one at the
 end. Runs in any Python that has NumPy and the simulator; needs no qfm_jax for a peer.
 

@@ -4,7 +4,9 @@ Question: none of its own. In README.md, experiments/README.md and docs/reliabil
     each block between `<!-- results: NAME -->` and `<!-- end -->` is written from the
     files of results/ by the functions of that name in `BLOCKS`, so that no table drifts
     from its numbers.
+
 Command:  make results
+
 Expected: seconds. A file that is missing, damaged or of another version is named, and
     its blocks stay as they are. A test fails where a block differs from its files.
 """

@@ -3,8 +3,10 @@
 Question: none of its own. The page shows what the files of results/ hold: all models,
     accuracy against cost, the audits, what hardware would do and cost, how it scales,
     the records; under each number what repeats it.
+
 Command:  make study
           python experiments/write_study.py --preset laptop --out build/study.html
+
 Expected: half a minute on one core, most of it drawing. It trains nothing, and needs no
     network. A file that is damaged or of another version is named, here and on the
     page, and left out; a part whose file is not there has no section.

@@ -3,8 +3,10 @@
 Question: test accuracy on all 10,000 images of each model below, trained as its line in
     `TRAININGS` says, chosen on validation images, scored once. Beside two classes also
     logistic regression on the same pixels.
+
 Command:  python experiments/zoo.py
           python experiments/zoo.py --only qcnn compact-hybrid
+
 Expected: an hour on 2 cores for all but the deep ones; --preset smoke (600 images,
     one epoch) 3 minutes. `strong-cnn` takes two hours of a core, the wider hybrid one.
 

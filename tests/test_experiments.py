@@ -1,5 +1,6 @@
 """The scripts run from their first line to their file, on the digits."""
 
+import ast
 import importlib.util
 import json
 import subprocess
@@ -39,6 +40,20 @@ def test_bad_input_ends_every_script_in_a_sentence():
     del run["simulator_peers.py"]  # of another script, in another environment
     assert len(run) > 15
     assert all(text.splitlines()[-1] == last for text in run.values()), list(run)
+
+
+def test_help_says_question_command_and_expectation_in_lines_of_their_own(
+    experiment, capsys
+):
+    for path in EXPERIMENTS.glob("*.py"):
+        if "tyro.cli" in (text := path.read_text(encoding="utf-8")):
+            paragraphs = ast.get_docstring(ast.parse(text)).split("\n\n")
+            starts = [paragraph.partition(":")[0] for paragraph in paragraphs[1:4]]
+            assert starts == ["Question", "Command", "Expected"], path.name
+    with pytest.raises(SystemExit, match="0"):
+        experiment("quantum_kernel").main(["--help"])
+    shown = capsys.readouterr().out.splitlines()
+    assert "Command:  python experiments/quantum_kernel.py --preset laptop" in shown
 
 
 @pytest.mark.slow
