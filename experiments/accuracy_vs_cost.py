@@ -14,7 +14,8 @@ Expected: seconds, but for the transpilation of each circuit, which is done once
 Accuracy and all other costs are those that `compare_models.py` measured, of one
 protocol; models that have no row yet are named. A circuit that Qiskit cannot hold with
 free angles is transpiled with random ones, which cost as many gates. Classical models
-run no circuit: they have 0 executions, and no place on the axis of the QPU.
+run no circuit: they have 0 executions, and no place on the axis of the QPU. Weights that
+are not trained, such as a trunk's, count among the parameters.
 """
 
 import dataclasses
@@ -144,8 +145,9 @@ def show(row: Row) -> None:
 def record_of(row: Row, seconds_qpu: float | None) -> CostRecord:
     """What a model reached, and each cost that it has."""
     quantum, other = row["n_parameters_quantum"], row["n_parameters_classical"]
+    frozen = row.get("n_parameters_frozen", 0)
     costs = {
-        "parameters": None if other is None else quantum + other,
+        "parameters": None if other is None else quantum + other + frozen,
         "circuit executions (an image)": row["executions_per_image"],
         "training (s)": row["seconds_training"],
         "inference (ms an image)": 1e3 * row["seconds_per_image"],

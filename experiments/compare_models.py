@@ -291,6 +291,7 @@ def row_of(run: Run) -> Row:
         "confusion": confusion,
         "n_parameters_quantum": result.n_parameters_quantum,
         "n_parameters_classical": result.n_parameters_classical,
+        "n_parameters_frozen": result.n_parameters_frozen,
         "executions_per_image": circuits_per_image(network, (28, 28)) * has_circuit,
         "seconds_of_epochs": [record.seconds for record in run.history.epochs],
         "seconds_training": result.seconds_training,
@@ -332,6 +333,7 @@ def fit_baseline(cell: Mapping[str, Any]) -> Row:
         "accuracy_interval": found.accuracy_interval,
         "n_parameters_quantum": 0,
         "n_parameters_classical": n_weights,
+        "n_parameters_frozen": 0,
         "executions_per_image": 0,
         "seconds_of_epochs": [],
         "seconds_training": found.seconds_training,
@@ -364,7 +366,7 @@ def rows_of_preset(
 
 
 COLUMNS = (
-    *("model", "accuracy, %, 95 % interval", "parameters: angles + other"),
+    *("model", "accuracy, %, 95 % interval", "parameters: angles + other (+ frozen)"),
     *("s an epoch", "ms an image", "peak, MiB", "circuits an image"),
 )
 
@@ -376,11 +378,13 @@ def leaderboard(rows: Sequence[Row], digits: int = 2) -> Iterator[tuple[str, ...
         limits = f"({low:.{digits}f}\u2013{high:.{digits}f})"
         quantum, other = row["n_parameters_quantum"], row["n_parameters_classical"]
         both = "" if other is None else f"{other:,}"
+        frozen = row.get("n_parameters_frozen", 0)
         epochs = row["seconds_of_epochs"]
         yield (
             row["cell"]["model"] + (f" (on {row['trunk']})" if row["trunk"] else ""),
             f"{100 * row['accuracy']:.{digits}f} {limits}",
-            f"{quantum:,} + {both}" if quantum else both,
+            (f"{quantum:,} + {both}" if quantum else both)
+            + (f" (+ {frozen:,})" if frozen else ""),
             f"{statistics.median(epochs):.1f}" if epochs else "",
             f"{1e3 * row['seconds_per_image']:.2f}",
             f"{row['peak_memory_bytes'] / 2**20:,.0f}",
@@ -393,12 +397,12 @@ def table_of(rows: Sequence[Row]) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column("model", overflow="ellipsis", no_wrap=True, max_width=19)
     for name in (
-        *("accuracy, %\n95 % interval", "parameters\nangles+other"),
+        *("accuracy, %\n95 % interval", "parameters\nangles+other\n(+ frozen)"),
         *("epoch\ns", "image\nms", "peak\nMiB", "circuits\nan image"),
     ):
         table.add_column(name, justify="right", no_wrap=True)
     for texts in leaderboard(rows, digits=1):
-        table.add_row(*texts)
+        table.add_row(*(text.replace(" (+", "\n(+") for text in texts))
     return table
 
 

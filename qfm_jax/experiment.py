@@ -21,7 +21,7 @@ from .devices import DeviceConfig
 from .evaluation import Scores, score
 from .files import locked
 from .history import History
-from .models import Classifier, count_parameters
+from .models import Classifier, count_frozen, count_parameters
 from .models.classifier import FrozenParam
 from .models.prediction import PREDICTION_BATCH, predict_logits
 from .processes import are_several, check_alike
@@ -321,6 +321,7 @@ def _result(
         n_parameters=quantum + classical,
         n_parameters_quantum=quantum,
         n_parameters_classical=classical,
+        n_parameters_frozen=count_frozen(model),
         best_epoch=history.best_epoch,
         seconds_training=history.seconds_training,
         seconds_compiling=history.seconds_compiling,

@@ -119,8 +119,12 @@ def test_a_trunk_is_trained_first_and_the_table_says_so(compare, monkeypatch, tm
     assert config.trunk == str(folder / "cnn")
     assert trunk.data == config.data
     row = make_row(compare, "transfer-hybrid", config.network, trunk="cnn")
-    ((name, *_),) = compare.leaderboard([row])
+    ((name, _, parameters, *_),) = compare.leaderboard([row])
     assert name == "transfer-hybrid (on cnn)"
+    assert parameters == "12 + 7,850"  # a row of before frozen weights were counted
+    row["n_parameters_frozen"] = 60_744
+    ((_, _, parameters, *_),) = compare.leaderboard([row])
+    assert parameters == "12 + 7,850 (+ 60,744)"
 
 
 def test_a_row_counts_the_circuits_of_an_image(compare):

@@ -10,7 +10,8 @@ from flax import nnx
 from qfm_jax._checks import InputError
 from qfm_jax.cli import main
 from qfm_jax.experiment import execute, load_model, start_model
-from qfm_jax.models import ModelConfig, count_parameters
+from qfm_jax.models import ModelConfig, count_frozen, count_parameters
+from qfm_jax.reporting import cost_records
 from qfm_jax.runs import DataConfig, RunConfig, read_run
 from qfm_jax.training import TrainConfig
 
@@ -53,6 +54,11 @@ def test_the_front_is_the_trunks_and_stays_so(trunk, tmp_path):
     ]
     assert all(moved)
     assert count_parameters(trained) == (2 * 3, 3 * 10 + 10)
+    # A hidden layer of six, and the one that reduces them to three.
+    n_frozen = 784 * 6 + 6 + 6 * 3 + 3
+    assert count_frozen(trained) == run.result.n_parameters_frozen == n_frozen
+    (record,) = cost_records([run])
+    assert record.costs["parameters"] == 6 + 40 + n_frozen
 
 
 def test_without_frozen_layers_the_trunk_is_a_start(trunk):

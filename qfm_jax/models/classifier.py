@@ -16,7 +16,7 @@ from .block import BOUNDED, CIRCUIT_BLOCKS, SideBySide, block_width, build_block
 from .config import ModelConfig
 from .convolution import Convolution
 from .pixels import centred, coarse, framed, patches, pooled
-from .quantum_layer import QuantumLayer, QuantumParam
+from .quantum_layer import FrozenQuantumParam, QuantumLayer, QuantumParam
 
 NOTHING = ("none", "removed", "linear")
 """Blocks that give what they take."""
@@ -333,6 +333,17 @@ def count_parameters(model: nnx.Module) -> tuple[int, int]:
     """
     quantum = _count(nnx.state(model, QuantumParam))
     return quantum, _count(nnx.state(model, nnx.Param)) - quantum
+
+
+def count_frozen(model: nnx.Module) -> int:
+    """Counts the weights that keep the value they started with.
+
+    Example:
+        >>> config = ModelConfig(block="frozen", n_qubits=3, n_layers=2)
+        >>> count_frozen(Classifier(config, rngs=nnx.Rngs(0)))
+        18
+    """
+    return _count(nnx.state(model, nnx.Any(FrozenParam, FrozenQuantumParam)))
 
 
 def _count(state: nnx.State) -> int:

@@ -43,7 +43,7 @@ class CostRecord:
 
 
 def cost_records(runs: Sequence[Run]) -> list[CostRecord]:
-    """What finished runs cost, best test accuracy first.
+    """What finished runs cost, best test accuracy first; frozen weights cost too.
 
     Raises:
         InputError: If there are no runs, or they are on different data sets.
@@ -58,7 +58,9 @@ def cost_records(runs: Sequence[Run]) -> list[CostRecord]:
             row.accuracy,
             row.accuracy_interval,
             {
-                "parameters": row.n_parameters_quantum + row.n_parameters_classical,
+                "parameters": row.n_parameters_quantum
+                + row.n_parameters_classical
+                + row.n_parameters_frozen,
                 "training (s)": row.seconds_training,
                 "inference (ms an image)": 1e3 / row.images_per_second,
                 "peak memory (MiB)": row.peak_mebibytes,

@@ -217,6 +217,7 @@ def _row(row: Record) -> dict[str, Any]:
         "interval": row["accuracy_interval"],
         "n_quantum": row["n_parameters_quantum"],
         "n_other": other,
+        "n_frozen": row.get("n_parameters_frozen", 0),
         "seconds_epoch": statistics.median(epochs) if epochs else None,
         "seconds_training": row["seconds_training"],
         "ms": 1e3 * row["seconds_per_image"],

@@ -36,6 +36,7 @@ class ComparedRow(TypedDict):
     confusion: NotRequired[list[list[Count]]]
     n_parameters_quantum: Count
     n_parameters_classical: Count | None
+    n_parameters_frozen: NotRequired[Count]
     executions_per_image: Count
     seconds_of_epochs: list[Amount]
     seconds_training: Amount

@@ -32,6 +32,8 @@ class LeaderboardRow:
     """Trainable angles of the circuit."""
     n_parameters_classical: int
     """All other trainable numbers."""
+    n_parameters_frozen: int
+    """Weights that are not trained, such as a trunk's."""
     n_train: int
     """Training images."""
     n_epochs: int
@@ -118,6 +120,7 @@ def _row(label: str, run: Run) -> LeaderboardRow:
         f1=sum(scores.f1) / len(scores.f1),
         n_parameters_quantum=result.n_parameters_quantum,
         n_parameters_classical=result.n_parameters_classical,
+        n_parameters_frozen=result.n_parameters_frozen,
         n_train=result.n_train,
         n_epochs=len(run.history.epochs),
         seconds_training=result.seconds_training,
