@@ -14,8 +14,8 @@ Expected: seconds, but for the transpilation of each circuit, which is done once
 Accuracy and all other costs are those that `compare_models.py` measured, of one
 protocol; models that have no row yet are named. A circuit that Qiskit cannot hold with
 free angles is transpiled with random ones, which cost as many gates. Classical models
-run no circuit: they have 0 executions, and no place on the axis of the QPU. Weights that
-are not trained, such as a trunk's, count among the parameters.
+run no circuit: they have 0 executions, and no place on the axis of the QPU. Weights
+that are not trained, such as a trunk's, count among the parameters.
 """
 
 import dataclasses

@@ -66,14 +66,30 @@ def make_mesh(devices: int | Literal["all"] | None = None) -> Mesh | None:
     return _mesh_of(chosen)
 
 
-def narrowed(mesh: Mesh | None, most: int) -> Mesh | None:
-    """The mesh with its first devices alone where it has more than `most`.
+def narrowed(mesh: Mesh | None, n_rows: int) -> Mesh | None:
+    """The mesh with its first devices alone: as few as take as few rows each.
+
+    Ten rows take eight devices two turns, and so they do five.
 
     Example:
         >>> narrowed(None, 3) is None
         True
     """
-    return mesh and _mesh_of(list(mesh.devices.flat[:most]))
+    if mesh is None:
+        return None
+    n_turns = -(-n_rows // mesh.size)
+    return _mesh_of(list(mesh.devices.flat[: -(-n_rows // n_turns)]))
+
+
+def filled(entries: Sequence[T], mesh: Mesh | None) -> list[T]:
+    """The entries, and copies of the first: as many for each device.
+
+    Example:
+        >>> filled([1, 2, 3], None)
+        [1, 2, 3]
+    """
+    n_copies = -len(entries) % mesh.size if mesh else 0
+    return [*entries, *[entries[0]] * n_copies]
 
 
 def _mesh_of(devices: Sequence[jax.Device]) -> Mesh | None:
@@ -86,21 +102,23 @@ def make_seed_mesh(devices: int | Literal["all"] | None, n_seeds: int) -> Mesh |
     """The mesh over which models are spread that train at the same time.
 
     Args:
-        devices: As for `make_mesh`; where left out, every core of a CPU becomes a
-            device, and one device of another kind is taken. A model keeps one core
-            busier than two, and several cores are best kept busy by several models.
+        devices: As for `make_mesh`, where each core of a CPU is a device, or as many
+            as asked for: a model keeps one core busier than two, and several cores are
+            best kept busy by several models. Where left out, all cores of a CPU, and
+            one device of another kind.
         n_seeds: How many there are: more devices than that are not taken unasked.
 
     Example:
         >>> make_seed_mesh(1, n_seeds=10) is None
         True
     """
-    if devices is None:
-        if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-            with contextlib.suppress(RuntimeError):  # JAX has started: too late
-                jax.config.update("jax_num_cpu_devices", min(_n_cores(), n_seeds))
-        if jax.default_backend() == "cpu":
-            devices = min(jax.local_device_count(), n_seeds)
+    if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        unasked = min(_n_cores(), n_seeds)
+        wanted = _n_cores() if devices == "all" else devices or unasked
+        with contextlib.suppress(RuntimeError):  # JAX has started: too late
+            jax.config.update("jax_num_cpu_devices", wanted)
+    if devices is None and jax.default_backend() == "cpu":
+        devices = min(jax.local_device_count(), n_seeds)
     return make_mesh(devices)
 
 

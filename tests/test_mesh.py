@@ -19,6 +19,7 @@ from flax import nnx
 from qfm_jax.data import load_dataset
 from qfm_jax.mesh import make_mesh, place, share_out
 from qfm_jax.models import Classifier, ModelConfig
+from qfm_jax.models.prediction import predict_seeds
 from qfm_jax.training import TrainConfig, fit, fit_seeds, loop, seeds
 from qfm_jax.training.steps import Steps
 
@@ -177,6 +178,12 @@ for models, histories in found:
     for i in range(3):
         close(curves[i].epochs, histories[i].epochs)
         compare(expected[i], models[i], atol=5e-5)
+states = jax.tree.map(lambda *leaves: np.stack(leaves), *map(nnx.state, expected))
+images = np.stack([data.test.images] * 3)
+one, two = (predict_seeds(expected[0], states, images, mesh=part)
+            for part in (None, make_mesh(2)))
+assert one.shape == two.shape == (3, len(data.test), data.n_classes)
+np.testing.assert_allclose(one, two, atol=1e-5)
 print("spread")
 """
 
@@ -224,20 +231,29 @@ import jax
 from qfm_jax import mesh
 
 mesh._n_cores = lambda: 3
-found = mesh.make_seed_mesh(None, n_seeds=5)
+found = mesh.make_seed_mesh(FIRST, n_seeds=5)
 sizes = [found.size, mesh.make_seed_mesh(None, n_seeds=2).size, jax.device_count()]
 sizes += [mesh.make_seed_mesh(2, n_seeds=5).size, mesh.narrowed(found, 2).size]
+all_devices = mesh.make_seed_mesh("all", n_seeds=10)
+for n_seeds in (10, 4):
+    fewer = mesh.narrowed(all_devices, n_seeds)
+    sizes += [fewer.size, len(mesh.filled(range(n_seeds), fewer))]
 print(*sizes, mesh.make_seed_mesh(None, n_seeds=1), mesh.narrowed(found, 1))
 """
 
 
 @pytest.mark.parametrize(
-    ("flags", "sizes"),
-    [("", "3 2 3 2 2 None None"), (EIGHT, "5 2 8 2 2 None None")],
+    ("flags", "first", "sizes"),
+    [
+        ("", "None", "3 2 3 2 2 3 12 2 4 None None"),
+        ("", "'all'", "3 2 3 2 2 3 12 2 4 None None"),
+        ("", "4", "4 2 4 2 2 4 12 4 4 None None"),
+        (EIGHT, "None", "5 2 8 2 2 5 10 4 4 None None"),
+    ],
 )
-def test_each_core_of_a_cpu_takes_seeds(flags, sizes):
+def test_each_core_of_a_cpu_takes_seeds(flags, first, sizes):
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", CORES]
+    command = [sys.executable, "-c", CORES.replace("FIRST", first)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.stdout == f"{sizes}\n", done.stderr
 

@@ -93,8 +93,7 @@ def train_units(
     # At once: each model alone would compile a program of its own.
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(nnx.state, models))
     images = np.broadcast_to(test.images, (len(seeds), *test.images.shape))
-    shared = mesh if mesh and len(seeds) % mesh.size == 0 else None
-    labels = predict_seeds(models[0], states, images, mesh=shared).argmax(axis=2)
+    labels = predict_seeds(models[0], states, images, mesh=mesh).argmax(axis=2)
     of_seeds = zip(seeds, models, histories, labels, strict=True)
     for seed, model, history, predictions in of_seeds:
         quantum, classical = count_parameters(model)

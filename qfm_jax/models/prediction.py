@@ -11,7 +11,16 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from .._checks import check_at_least, check_shape, input_error
-from ..mesh import gather, own_rows, place, place_rows, sharing, spread
+from ..mesh import (
+    filled,
+    gather,
+    narrowed,
+    own_rows,
+    place,
+    place_rows,
+    sharing,
+    spread,
+)
 from ..simulator.kernels import on_gpu
 
 M = TypeVar("M", bound=nnx.Module)
@@ -82,7 +91,7 @@ def predict_seeds(
             length n_seeds.
         images: uint8 (n_seeds, n, height, width).
         batch_size: Images of each seed at once.
-        mesh: Devices over which the seeds are spread, as many on each.
+        mesh: Devices over which the seeds are spread, as in `fit_seeds`.
 
     Returns:
         Logits (n_seeds, n, n_classes), float32.
@@ -98,16 +107,21 @@ def predict_seeds(
     check_shape("images", images.shape, ("n_seeds", "n", "height", "width"))
     _check_pixels(images)
     graphdef = nnx.graphdef(in_evaluation_mode(model))
-    parts = place_rows(states if isinstance(states, tuple) else (states,), mesh)
+    parts = states if isinstance(states, tuple) else (states,)
+    n_seeds, mesh = len(images), narrowed(mesh, len(images))
+    rows = np.array(filled(range(n_seeds), mesh))
+    if len(rows) > n_seeds:
+        parts = jax.tree.map(lambda leaf: leaf[rows], parts)
+    parts = place_rows(parts, mesh)
     logits = []
     for start in range(0, images.shape[1], batch_size):
-        batch = images[:, start : start + batch_size]
+        batch = images[rows, start : start + batch_size]
         missing = batch_size - batch.shape[1]
         batch = np.pad(batch, ((0, 0), (0, missing), (0, 0), (0, 0)), mode="edge")
         batch = place_rows(batch, mesh)
         found = np.asarray(_logits_of_seeds(graphdef, mesh, parts, batch))
         logits.append(found[:, : batch_size - missing])
-    return np.concatenate(logits, axis=1)
+    return np.concatenate(logits, axis=1)[:n_seeds]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))

@@ -7,7 +7,7 @@ takes a share of the seeds (`make_seed_mesh`), and trains them one after another
 import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,14 +18,12 @@ from jax.sharding import Mesh
 from .._checks import check_at_least, input_error
 from ..data import Images
 from ..history import EpochRecord, History, best_epoch
-from ..mesh import narrowed, own_rows, place_rows
+from ..mesh import filled, narrowed, own_rows, place_rows
 from ..models.prediction import each_seed, predict_seeds
 from ..simulator.kernels import on_gpu
 from .config import TrainConfig
 from .images import check_images
 from .steps import Steps, TrainState
-
-T = TypeVar("T")
 
 OnEpoch = Callable[[tuple[EpochRecord, ...]], None]
 
@@ -57,8 +55,8 @@ def fit_seeds(
             out.
         on_epoch: Called with the records of all seeds after each epoch.
         mesh: Devices over which the seeds are spread, as many on each: what is
-            missing to that are copies of the first one, which count for nothing. No
-            device has copies alone.
+            missing to that are copies of the first one, which count for nothing.
+            Devices that would have copies alone are left out.
 
     Returns:
         The history of each seed. Times and memory are a seed's share.
@@ -91,13 +89,13 @@ def fit_seeds(
     steps = Steps.of(models[0], config, len(train[0]))
     pairs = zip(models, keys, strict=True)
     starts = [steps.initial_state(model, key) for model, key in pairs]
-    states = place_rows(_stack(_filled(starts, mesh)), mesh)
+    states = place_rows(_stack(filled(starts, mesh)), mesh)
     # (seeds, n, height, width) and (seeds, n)
-    parts = _filled(train, mesh)
+    parts = filled(train, mesh)
     images = place_rows(np.stack([part.images for part in parts]), mesh)
     labels = place_rows(np.stack([part.labels for part in parts]), mesh)
-    unseen = np.stack([part.images for part in _filled(validation, mesh)])
-    rates = place_rows(np.array(_filled(factors, mesh), np.float32), mesh)
+    unseen = np.stack([part.images for part in filled(validation, mesh)])
+    rates = place_rows(np.array(filled(factors, mesh), np.float32), mesh)
     start = time.perf_counter()
     orders = place_rows(_orders(steps, states.key, 1), mesh)
     arguments = states, images, labels, orders, rates, 0, 0
@@ -194,12 +192,6 @@ def _next_epoch(states: TrainState, is_best: Sequence[bool]) -> TrainState:
 
 def _of_seed(states: TrainState, i: int) -> TrainState:
     return jax.tree.map(lambda leaf: leaf[i], states)
-
-
-def _filled(entries: Sequence[T], mesh: Mesh | None) -> list[T]:
-    """The entries of the seeds, and copies of the first: as many on each device."""
-    n_copies = -len(entries) % mesh.size if mesh else 0
-    return [*entries, *[entries[0]] * n_copies]
 
 
 def _stack(states: Sequence[TrainState]) -> TrainState:

@@ -199,7 +199,8 @@ class Steps:
         if self.config.augment:
             images = shift_and_flip(images, key=key, max_shift=self.config.max_shift)
         if self.config.erase:
-            key = jax.random.fold_in(key, 0)
+            # 0 and 1 would give the very keys that `shift_and_flip` splits off.
+            key = jax.random.fold_in(key, 2)
             images = erase(images, key=key, share=self.config.erase)
 
         def loss_of(params: nnx.State) -> tuple[jax.Array, Any]:
