@@ -22,6 +22,7 @@ from .evaluation import Scores, score
 from .files import locked
 from .history import History
 from .models import Classifier, count_frozen, count_parameters
+from .models.block import CIRCUIT_BLOCKS
 from .models.classifier import FrozenParam
 from .models.prediction import PREDICTION_BATCH, predict_logits
 from .processes import are_several, check_alike
@@ -245,14 +246,14 @@ def score_model(model: nnx.Module, test: Images) -> tuple[Scores, np.ndarray, fl
     return score(logits, test.labels), logits, seconds
 
 
-def check_memory_of(config: RunConfig, data: Dataset, *, n_models: int = 1) -> None:
+def check_memory_of(config: RunConfig, data: Dataset) -> None:
     """Traces the model once, before anything is written: circuits check their size.
 
     Raises:
         InputError: If the model cannot be built, or its states do not fit the memory.
     """
     size = max(min(config.training.batch_size, len(data.train)), PREDICTION_BATCH)
-    shape = (n_models * size, *data.image_shape)
+    shape = (size, *data.image_shape)
 
     def logits_of(images: jax.Array) -> jax.Array:
         return build_model(config, n_classes=data.n_classes)(images)
@@ -272,8 +273,19 @@ def load_images(config: RunConfig) -> Dataset:
     )
 
 
-def check_same(config: RunConfig, stored: RunConfig, directory: Path) -> None:
-    """Raises unless a resumed run has the configuration that it started with.
+def check_same(
+    config: Any,
+    stored: Any,
+    directory: Path,
+    what: str = "a run",
+) -> None:
+    """Raises unless what is resumed has the configuration that it started with.
+
+    Args:
+        config: What is asked for, a dataclass of values and of dataclasses of them.
+        stored: What was started, of the same type.
+        directory: Of it.
+        what: It is, in the sentence.
 
     Raises:
         InputError: Naming every difference.
@@ -286,13 +298,13 @@ def check_same(config: RunConfig, stored: RunConfig, directory: Path) -> None:
     ]
     if different:
         raise InputError(
-            f"{directory} holds a run of another configuration: "
+            f"{directory} holds {what} of another configuration: "
             f"{'; '.join(different)}. Leave the options out when you resume, or start "
-            "a new run with --out."
+            "a new one with --out."
         )
 
 
-def _leaves(config: RunConfig) -> dict[str, Any]:
+def _leaves(config: Any) -> dict[str, Any]:
     """Every value of a configuration by its dotted name."""
     leaves: dict[str, Any] = {}
     for name, value in vars(config).items():
@@ -310,10 +322,11 @@ def _result(
     seconds_inference: float,
 ) -> Result:
     quantum, classical = count_parameters(model)
+    has_circuit = config.network.block in CIRCUIT_BLOCKS
     return Result(
         model=config.model,
         dataset=data.name,
-        device=config.device.name if quantum else "classical",
+        device=config.device.name if has_circuit else "classical",
         seed=config.seed,
         class_names=data.class_names,
         n_train=len(data.train),

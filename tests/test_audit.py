@@ -320,9 +320,11 @@ def test_a_directory_of_another_audit_is_refused(finished, tmp_path):
     before = (directory / "audit.toml").read_bytes()
     with pytest.raises(InputError, match="is not empty, and nothing is overwritten"):
         run_audit(CONFIG, directory)
-    more = dataclasses.replace(CONFIG, n_seeds=4)
-    with pytest.raises(InputError, match=r"holds an audit of 2 seeds .* 4 seeds and"):
-        run_audit(more, directory, resume=True)
+    for change in ({"n_seeds": 4}, {"tuning_seeds": 3}, {"baselines": ()}):
+        ((name, value),) = change.items()
+        there = re.escape(f"{getattr(CONFIG, name)!r} there and {value!r} here")
+        with pytest.raises(InputError, match=f"holds an audit .*: {name} is {there}"):
+            run_audit(dataclasses.replace(CONFIG, **change), directory, resume=True)
     longer = dataclasses.replace(RUN, training=TrainConfig(epochs=2))
     other = dataclasses.replace(CONFIG, run=longer)
     with pytest.raises(InputError, match=r"training.epochs is 1 there and 2 here"):

@@ -284,6 +284,7 @@ def test_evaluate_repeats_the_accuracy(capsys, run_directory, tmp_path):
         (["--shots", 0], "`shots` must be a whole number of at least 1, but is 0"),
         (["--device", "nothing"], "`device` must be one of"),
         (["--mitigation", "zne"], "`--mitigation` must .* a model without a circuit"),
+        (["--noise", "none"], "`--noise` must .* a model without a circuit, but is"),
     ],
 )
 def test_evaluate_refuses(capsys, run_directory, option, sentence):

@@ -247,7 +247,7 @@ def test_training_on_paper_by_hand():
 def test_processes_are_compared_on_the_same_batches(tmp_path, monkeypatch, capsys):
     bench, out = script("bench_distributed"), tmp_path / "distributed.json"
     given = ["--model", "linear", "--dataset", "digits", "--train-size", "200"]
-    given += ["--epochs", "2", "--batch-size", "50", "--out", str(out)]
+    given += ["--epochs", "2", "--batch-sizes", "50", "--out", str(out)]
     core = min(bench.os.sched_getaffinity(0))
     # One core will do here, for both.
     monkeypatch.setattr(bench.os, "sched_getaffinity", lambda _: [core, core])

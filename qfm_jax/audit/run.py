@@ -141,7 +141,7 @@ def _run(
         # Only then is there a directory: what is wrong with the input leaves none.
         if not resume:
             if connection is None:
-                check_start(config, data[config.seeds[0]], mesh)
+                check_start(config, data[config.seeds[0]])
             else:
                 check_start_elsewhere(connection, config)
         held.enter_context(locked(directory, HELD))
@@ -245,15 +245,9 @@ def _twins_of(config: AuditConfig) -> tuple[tuple[Twin, ...], dict[str, str]]:
 def _check_same(config: AuditConfig, directory: Path) -> None:
     stored = read_audit_config(directory)
     # How many train together changes the time, and the results by rounding alone.
-    if dataclasses.replace(config, together=stored.together) == stored:
-        return
+    config = dataclasses.replace(config, together=stored.together)
     check_same(config.run, stored.run, directory)
-    raise InputError(
-        f"{directory} holds an audit of {stored.n_seeds} seeds and the twins "
-        f"{list(stored.twins) or 'all'}, and {config.n_seeds} seeds and "
-        f"{list(config.twins) or 'all'} are asked for. Leave the options out when you "
-        "resume, or start a new audit with --out."
-    )
+    check_same(config, stored, directory, what="an audit")
 
 
 def _load(config: AuditConfig, *, alone: bool) -> dict[int, Dataset]:

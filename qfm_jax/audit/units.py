@@ -16,23 +16,19 @@ from ..models import Classifier, count_parameters
 from ..models.cost import flops_of_image
 from ..models.prediction import predict_seeds
 from ..runs import RunConfig, machine_versions
-from ..simulator.kernels import on_gpu
 from ..training import fit_seeds
 from .records import AuditConfig, Tuning, Unit
 
 Told = Callable[[tuple[EpochRecord, ...]], None]
 
 
-def check_start(config: AuditConfig, data: Dataset, mesh: Mesh | None = None) -> None:
+def check_start(config: AuditConfig, data: Dataset) -> None:
     """Raises where the model cannot start: too large, or with another's trunk.
 
     Raises:
         InputError: As `check_memory_of` and `start_model` do.
     """
-    n_devices = mesh.size if mesh else 1
-    # On a CPU, a device trains its seeds one after another: see `each_seed`.
-    n_models = config.together if on_gpu() else n_devices
-    check_memory_of(config.run, data, n_models=n_models)
+    check_memory_of(config.run, data)
     start_model(config.run, n_classes=data.n_classes)
 
 

@@ -117,9 +117,10 @@ class Evaluate:
         """As the run itself was scored."""
         from ..deployment import Target, sample_of
 
-        if self.mitigation:
-            must = "be left out for a model without a circuit"
-            raise input_error("--mitigation", must, f"is {self.mitigation[0]!r}")
+        for option, given in (("noise", self.noise), ("mitigation", self.mitigation)):
+            if given:
+                must = "be left out for a model without a circuit"
+                raise input_error(f"--{option}", must, f"is {given[0]!r}")
         for name in self.device:
             Target(name, self.shots or 1, seed=self.seed)  # refuses unknown ones
         if self.shots is not None:
@@ -128,7 +129,8 @@ class Evaluate:
         scores, _, seconds = score_model(load_model(run), test)
         low, high = scores.accuracy_interval
         device = run.config.device.name
-        where = f" on {device}" if run.result.n_parameters_quantum else ""
+        has_circuit = run.config.network.block in CIRCUIT_BLOCKS
+        where = f" on {device}" if has_circuit else ""
         print(
             f"{run.result.model}{where}: {scores.accuracy:.2%} of "
             f"{scores.n_test:,} test images ({low:.2%} to {high:.2%}, 95 %), log-loss "

@@ -26,10 +26,11 @@ class Convolution(nnx.Module):
     Args:
         c_in: Channels of the input.
         c_out: Channels of the output.
-        pool: Whether to pool; where the normalisation's factors are positive, it does
-            not matter that this comes first, and it saves three quarters of the work.
+        pool: Whether to pool. Pooling comes first, which saves three quarters of what
+            follows; a bias and a relu do not notice.
         normalized: Batch normalisation (Ioffe and Szegedy, arXiv 1502.03167) in place
             of a bias: over the batch in training, with running averages elsewhere.
+            Where it pools, mean and variance are those of the maxima.
         rngs: Flax random number generators; the stream `params` starts the kernel.
 
     Example:
@@ -154,6 +155,7 @@ def _in_chunks(
     if n_chunks == 1:
         return function(x, kernel)
     size = -(-batch // n_chunks)
+    n_chunks = -(-batch // size)
     filled = jnp.pad(x, [(0, n_chunks * size - batch)] + [(0, 0)] * (x.ndim - 1))
     again = jax.checkpoint(function)  # reads x again instead of keeping its patches
     chunks = filled.reshape(n_chunks, size, *x.shape[1:])
