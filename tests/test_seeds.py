@@ -1,6 +1,8 @@
 """Seeds that train together against seeds that train alone."""
 
+import contextlib
 import dataclasses
+import itertools
 
 import jax
 import numpy as np
@@ -9,9 +11,10 @@ from flax import nnx
 
 from qfm_jax._checks import InputError
 from qfm_jax.data import Images, load_dataset
-from qfm_jax.models import Classifier, ModelConfig
+from qfm_jax.models import Classifier, ModelConfig, prediction
 from qfm_jax.models.prediction import predict_logits
 from qfm_jax.training import TrainConfig, fit, fit_seeds
+from qfm_jax.training import seeds as training_seeds
 
 SEEDS = (3, 4, 5)
 # A higher rate lets the rounding of one step grow in those that follow.
@@ -38,12 +41,31 @@ def together(models, data, config=CONFIG, **more):
     return fit_seeds(models, train, validation, config, keys, **more)
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+@contextlib.contextmanager
+def as_on_a_gpu():
+    """Seeds are an axis of `vmap`, and no program of another way is used."""
+    programs = training_seeds._advance, prediction._logits_of_seeds
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (training_seeds, prediction):
+            patch.setattr(module, "on_gpu", lambda: True)
+        for program in programs:
+            program.clear_cache()
+        yield
+    for program in programs:
+        program.clear_cache()
+
+
+WAYS = {"in turn": contextlib.nullcontext, "at once": as_on_a_gpu}
+
+
+@pytest.fixture(scope="module", params=itertools.product(NETWORKS, WAYS), ids=", ".join)
 def trained(request, data):
     """Models and histories, together; and the same, one after another."""
-    models, alone = build(NETWORKS[request.param]), build(NETWORKS[request.param])
+    name, way = request.param
+    models, alone = build(NETWORKS[name]), build(NETWORKS[name])
     told = []
-    histories = together(models, data, on_epoch=told.append)
+    with WAYS[way]():
+        histories = together(models, data, on_epoch=told.append)
     expected = [
         fit(m, d.train, d.validation, CONFIG, jax.random.key(seed), progress=False)
         for m, d, seed in zip(alone, data, SEEDS, strict=True)
@@ -106,7 +128,8 @@ def test_each_epoch_is_told_with_a_record_of_each_seed(trained):
         assert history.epochs == tuple(records[i] for records in told)
 
 
-def test_a_seed_that_diverges_leaves_the_others_alone(data, trained):
+@pytest.mark.parametrize("way", WAYS)
+def test_a_seed_that_diverges_leaves_the_others_alone(data, way):
     class Fragile(nnx.Module):
         """Softmax regression whose weights may start as NaN."""
 
@@ -118,7 +141,8 @@ def test_a_seed_that_diverges_leaves_the_others_alone(data, trained):
             return self.linear(images.reshape(len(images), -1))
 
     models = [Fragile(start) for start in (0.0, np.nan, 0.0)]
-    histories = together(models, data, TrainConfig(epochs=1, batch_size=50))
+    with WAYS[way]():
+        histories = together(models, data, TrainConfig(epochs=1, batch_size=50))
     losses = [history.epochs[-1].train_loss for history in histories]
     assert np.isnan(losses[1])
     assert np.isfinite(losses[0])
