@@ -87,11 +87,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     fronts = fronts_of(records)
     print(*(f"{cost}: {', '.join(names)}" for cost, names in fronts.items()), sep="\n")
     about = {"backend": options.backend, "shots": SHOTS, "fronts": fronts}
-    kept = read_rows(out, EXPERIMENT)
-    write_rows(out, EXPERIMENT, kept, **{f"fronts_{options.preset}": about})
-    picture = out.with_name(f"{EXPERIMENT}_{options.preset}.png")
+    kept, name = read_rows(out, EXPERIMENT), name_of(options)
+    write_rows(out, EXPERIMENT, kept, **{f"fronts_{name}": about})
+    picture = out.with_name(f"{EXPERIMENT}_{name}.png")
     picture.write_bytes(render(plot_pareto(records), "png"))
     print(f"Written: {out}, {picture}")
+
+
+def name_of(options: Options) -> str:
+    """What fronts and figure are called: the preset, and what it has otherwise."""
+    usual, name = PLANS[options.preset].dataset, str(options.preset)
+    if options.dataset not in (None, usual):
+        name += f"_{options.dataset}"
+    return name + (f"_seed{options.seed}" if options.seed else "")
 
 
 def cell_of(row: Row, backend: str) -> dict[str, Any]:

@@ -15,9 +15,9 @@ The circuit is scored on the same test images. Nothing is tuned.
 """
 
 import dataclasses
-import json
+import functools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
+from qfm_jax._checks import check_one_of
 from qfm_jax.baselines import (
     BASELINES,
     circuit_features,
@@ -33,9 +34,12 @@ from qfm_jax.baselines import (
     score_baseline,
 )
 from qfm_jax.cli import in_sentences
-from qfm_jax.data import Dataset
 from qfm_jax.experiment import load_data, load_model
-from qfm_jax.runs import Run, machine_versions, read_run, write_json
+from qfm_jax.results import Row, measure_missing
+from qfm_jax.runs import Run, read_run
+
+EXPERIMENT = "classical_baselines"
+FEATURES = ("pixels", "the circuit's")
 
 SIZES = {"smoke": 1_000, "laptop": 10_000, "full": None}
 """Training images of each preset."""
@@ -60,24 +64,28 @@ class Options:
 def main(argv: Sequence[str] | None = None) -> None:
     options = tyro.cli(Options, args=argv, description=__doc__)
     run = read_run(options.run)
-    data, out = load_data(run), options.out
-    result = json.loads(out.read_text()) if out.exists() else {"rows": []}
+    for name in options.baselines:
+        check_one_of("baselines", name, BASELINES)
     setting = {"preset": options.preset, "seed": options.seed, "run": about(run)}
-    others = [row for row in result["rows"] if row["setting"] != setting]
-    rows = [row for row in result["rows"] if row["setting"] == setting]
-    done = {(row["features"], row["baseline"]) for row in rows}
-    for features, (train, test) in samples(run, data, SIZES[options.preset]):
-        for name in options.baselines:
-            if (features, name) in done:
-                continue
-            found = score_baseline(name, train, test, seed=options.seed)
-            row = {"features": features, **dataclasses.asdict(found)}
-            rows.append(row | {"setting": setting})
-            out.parent.mkdir(parents=True, exist_ok=True)
-            write_json(out, {"rows": others + rows, "versions": machine_versions()})
+    cells = [
+        {**setting, "features": features, "baseline": name}
+        for features in FEATURES
+        for name in options.baselines
+    ]
+
+    @functools.cache
+    def samples_of(features: str) -> tuple[Samples, Samples]:
+        return samples(run, features, SIZES[options.preset])
+
+    def measure(cell: Mapping[str, Any]) -> Row:
+        train, test = samples_of(cell["features"])
+        found = score_baseline(cell["baseline"], train, test, seed=cell["seed"])
+        return dataclasses.asdict(found)
+
+    rows = measure_missing(options.out, EXPERIMENT, cells, measure)
     width = max(Console().width, 110)
     Console(width=width).print(table_of(rows, run))
-    print(f"Written: {out}")
+    print(f"Written: {options.out}")
 
 
 def about(run: Run) -> dict[str, Any]:
@@ -96,23 +104,19 @@ def about(run: Run) -> dict[str, Any]:
 Samples = tuple[np.ndarray, np.ndarray]
 
 
-def samples(
-    run: Run, data: Dataset, train_size: int | None
-) -> Iterator[tuple[str, tuple[Samples, Samples]]]:
-    """Training and test samples: all pixels, then what the run's circuit sees."""
-    model = load_model(run)
-    parts = (data.train, data.test)
-    ways = {
-        "pixels": pixel_features,
-        "the circuit's": lambda images: circuit_features(model, images),
-    }
-    for name, features_of in ways.items():
-        train, test = ((features_of(part.images), part.labels) for part in parts)
-        few = slice(None, train_size)
-        yield name, ((train[0][few], train[1][few]), test)
+def samples(run: Run, features: str, train_size: int | None) -> tuple[Samples, Samples]:
+    """Training and test samples: all pixels, or what the run's circuit sees."""
+    data, features_of = load_data(run), pixel_features
+    if features != "pixels":
+        features_of = functools.partial(circuit_features, load_model(run))
+    few = slice(None, train_size)
+    return (
+        (features_of(data.train.images[few]), data.train.labels[few]),
+        (features_of(data.test.images), data.test.labels),
+    )
 
 
-def table_of(rows: Sequence[dict[str, Any]], run: Run) -> Table:
+def table_of(rows: Sequence[Row], run: Run) -> Table:
     table = Table(title=f"{run.result.model} and classical classifiers")
     for column in ("features", "classifier"):
         table.add_column(column, no_wrap=True)
@@ -125,7 +129,7 @@ def table_of(rows: Sequence[dict[str, Any]], run: Run) -> Table:
     for row in rows:
         low, high = row["accuracy_interval"]
         table.add_row(
-            row["features"],
+            row["cell"]["features"],
             row["baseline"],
             str(row["n_features"]),
             f"{100 * row['accuracy']:.2f}",

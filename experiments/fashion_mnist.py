@@ -415,12 +415,10 @@ compare_models.table_of(compare_models.rows_of_preset(rows, "full"))
 # And what some of them reach with as many epochs as they take (`experiments/zoo.py`):
 
 # %%
-import json
-
 from qfm_jax.reporting import CostRecord
 
-rows = json.loads(Path("results/zoo.json").read_text())["rows"]
-rows = [row for row in rows if row["name"] != "two classes"]
+rows = read_rows("results/zoo.json", "zoo")
+rows = [row for row in rows if row["cell"]["name"] != "two classes"]
 
 # %%
 records = []
@@ -429,7 +427,8 @@ for row in rows:
     prices = {"parameters": result["n_parameters"]}
     prices |= {"training (s)": result["seconds_training"]}
     interval = tuple(scores["accuracy_interval"])
-    records.append(CostRecord(row["name"], scores["accuracy"], interval, prices))
+    name = row["cell"]["name"]
+    records.append(CostRecord(name, scores["accuracy"], interval, prices))
 plot_pareto(records)
 
 # %% [markdown]
@@ -477,7 +476,7 @@ plot_differences(audits["amplitude"])
 # %%
 import scale_data
 
-rows = json.loads(Path("results/scale_data.json").read_text())["rows"]
+rows = read_rows("results/scale_data.json", "scale_data")
 plot_sweeps(rows, scale_data.base_of(scale_data.PLANS["laptop"]), scale_data.LABELS)
 
 # %% [markdown]
@@ -492,12 +491,12 @@ import scale_qubits
 
 from qfm_jax.reporting.scaling_figures import plot_step_growth
 
-study = json.loads(Path("results/scale_qubits.json").read_text())
-steps = [row for row in study["rows"] if row["cell"]["part"] == "step"]
+rows = read_rows("results/scale_qubits.json", "scale_qubits")
+steps = [row for row in rows if row["cell"]["part"] == "step"]
 plot_step_growth(steps, *scale_qubits.fits_of(steps))
 
 # %%
-drawn = [row for row in study["rows"] if row["cell"]["part"] == "random"]
+drawn = [row for row in rows if row["cell"]["part"] == "random"]
 plot_random_circuits(drawn)
 
 # %% [markdown]
@@ -508,6 +507,8 @@ plot_random_circuits(drawn)
 # (`experiments/hardware_limits.py`).
 
 # %%
+import json
+
 rows = json.loads(Path("results/hardware_limits.json").read_text())["rows"]
 plot_accuracy_against_noise(rows)
 

@@ -14,10 +14,10 @@ Rows are written as they come; rows that the output file holds are not computed 
 """
 
 import dataclasses
-import json
+import functools
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,7 +32,9 @@ from qfm_jax import FidelityKernel, ProjectedKernel, ZZEmbedding, load_dataset
 from qfm_jax.cli import in_sentences
 from qfm_jax.encoding import fit_angle_scaling, fit_pca
 from qfm_jax.evaluation import accuracy_interval
-from qfm_jax.runs import machine_versions, write_json
+from qfm_jax.results import Row, measure_missing
+
+EXPERIMENT = "quantum_kernel"
 
 SIZES = {"smoke": 500, "laptop": 4_000, "full": 20_000}
 """Training images of each preset."""
@@ -65,64 +67,62 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> None:
     options = tyro.cli(Options, args=argv, description=__doc__)
-    setting = {k: v for k, v in dataclasses.asdict(options).items() if k != "out"}
-    out = options.out
-    stored = json.loads(out.read_text())["rows"] if out.exists() else []
-    others = [row for row in stored if row["setting"] != setting]
-    rows = [row for row in stored if row["setting"] == setting]
-    done = {row["kernel"] for row in rows}
-    for row in compare(options, [name for name in KERNELS if name not in done]):
-        rows.append(row | {"setting": setting})
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(out, {"rows": others + rows, "versions": machine_versions()})
+    asked = {k: v for k, v in dataclasses.asdict(options).items() if k != "out"}
+    cells = [{**asked, "kernel": name} for name in KERNELS]
+    rows = measure_missing(options.out, EXPERIMENT, cells, measure)
     Console().print(table_of(rows, options))
-    print(f"Written: {out}")
+    print(f"Written: {options.out}")
 
 
-def compare(options: Options, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Chooses each kernel's settings on validation images, then scores them once."""
-    data = load_dataset(
-        options.dataset, train_size=SIZES[options.preset], seed=options.seed
+def measure(cell: Mapping[str, Any]) -> Row:
+    """Chooses a kernel's settings on validation images, then scores them once."""
+    features, labels = components(
+        cell["dataset"], SIZES[cell["preset"]], cell["seed"], cell["n_qubits"]
     )
-    pca = fit_pca(data.train.images, options.n_qubits)
+    name, start = cell["kernel"], time.perf_counter()
+    best: tuple[float, SVC, float, float] | None = None
+    for scale in SCALES[name]:
+        gram = gram_of(name, scale, features)  # one for every C
+        grams = {part: gram(part) for part in ("train", "validation")}
+        for c in CS:
+            machine = SVC(kernel="precomputed", C=c)
+            machine.fit(grams["train"], labels["train"])
+            score = machine.score(grams["validation"], labels["validation"])
+            if best is None or score > best[0]:
+                best = score, machine, scale, c
+    assert best is not None
+    validation, machine, scale, c = best
+    predictions = machine.predict(gram_of(name, scale, features)("test"))
+    n_right, n_test = int((predictions == labels["test"]).sum()), len(predictions)
+    return {
+        "n_train": len(labels["train"]),
+        "n_test": n_test,
+        "n_tries": len(CS) * len(SCALES[name]),
+        "scale": scale,
+        "C": c,
+        "validation_accuracy": validation,
+        "accuracy": n_right / n_test,
+        "accuracy_interval": accuracy_interval(n_right, n_test),
+        "seconds": time.perf_counter() - start,
+    }
+
+
+Parts = dict[str, np.ndarray]
+
+
+@functools.cache
+def components(
+    dataset: str, train_size: int, seed: int, n_components: int
+) -> tuple[Parts, Parts]:
+    """The first principal components of each split's pixels; and its labels."""
+    data = load_dataset(dataset, train_size=train_size, seed=seed)
+    pca = fit_pca(data.train.images, n_components)
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     features = {name: pca(part.images) for name, part in parts.items()}
-    labels = {name: part.labels for name, part in parts.items()}
-    for name in names:
-        start = time.perf_counter()
-        best: tuple[float, SVC, float, float] | None = None
-        for scale in SCALES[name]:
-            # One Gram matrix for every C.
-            gram = gram_of(name, scale, features, options.n_qubits)
-            grams = {part: gram(part) for part in ("train", "validation")}
-            for c in CS:
-                machine = SVC(kernel="precomputed", C=c)
-                machine.fit(grams["train"], labels["train"])
-                score = machine.score(grams["validation"], labels["validation"])
-                if best is None or score > best[0]:
-                    best = score, machine, scale, c
-        assert best is not None
-        validation, machine, scale, c = best
-        gram = gram_of(name, scale, features, options.n_qubits)
-        n_right = int((machine.predict(gram("test")) == labels["test"]).sum())
-        n_test = len(labels["test"])
-        yield {
-            "kernel": name,
-            "n_features": options.n_qubits,
-            "n_train": len(labels["train"]),
-            "n_tries": len(CS) * len(SCALES[name]),
-            "scale": scale,
-            "C": c,
-            "validation_accuracy": validation,
-            "accuracy": n_right / n_test,
-            "accuracy_interval": accuracy_interval(n_right, n_test),
-            "seconds": time.perf_counter() - start,
-        }
+    return features, {name: part.labels for name, part in parts.items()}
 
 
-def gram_of(
-    name: str, scale: float, features: dict[str, np.ndarray], n_qubits: int
-) -> Callable[[str], np.ndarray]:
+def gram_of(name: str, scale: float, features: Parts) -> Callable[[str], np.ndarray]:
     """The kernel's values of a split's images, the rows, and the training images."""
     scaling = fit_angle_scaling(features["train"], 1.0 if name == "rbf" else scale)
     angles = {part: scaling(values) for part, values in features.items()}
@@ -131,11 +131,11 @@ def gram_of(
     # Angles about pi, where the phases of pairs are small: see `ZZEmbedding`.
     angles = {part: np.pi + values for part, values in angles.items()}
     kernel = {"fidelity": FidelityKernel, "projected": ProjectedKernel}[name]
-    compared = kernel(ZZEmbedding(n_qubits))
+    compared = kernel(ZZEmbedding(features["train"].shape[1]))
     return lambda part: compared(angles[part], angles["train"])
 
 
-def table_of(rows: Sequence[dict[str, Any]], options: Options) -> Table:
+def table_of(rows: Sequence[Row], options: Options) -> Table:
     table = Table(title=f"{options.dataset}, {options.n_qubits} principal components")
     table.add_column("kernel")
     for column in ("images", "tries", "test accuracy, %", "95 % interval", "time, s"):
@@ -143,7 +143,7 @@ def table_of(rows: Sequence[dict[str, Any]], options: Options) -> Table:
     for row in rows:
         low, high = row["accuracy_interval"]
         table.add_row(
-            row["kernel"],
+            row["cell"]["kernel"],
             f"{row['n_train']:,}",
             str(row["n_tries"]),
             f"{100 * row['accuracy']:.2f}",

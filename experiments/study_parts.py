@@ -214,8 +214,8 @@ def scaling_repeat(experiment: Any, plan: Any, rows: Sequence[Row]) -> Repeat:
 
 def records_of(table: Any) -> Records:
     """What recipes reached, and what repeats each."""
-    rows = checked_rows(table["rows"], RecordRow)
-    rows = [row for row in rows if row["preset"] == "full"]
+    check_experiment(table, "zoo")
+    rows = result_tables.of_record(checked_rows(table["rows"], RecordRow))
     if not rows:
         raise InputError("zoo.json holds no row of full.")
     parts = (("", *result_tables.records_table(result_tables.zoo_records(table))),)
@@ -226,10 +226,11 @@ def records_of(table: Any) -> Records:
 def record_repeat(row: Row) -> Repeat:
     """What repeats a recipe."""
     config = config_of(row)
-    out = row["name"].replace(" ", "-")
+    name: str = row["cell"]["name"]
+    out = name.replace(" ", "-")
     command = train_command(config, row["result"]["dataset"], out)
     versions = row["result"]["versions"]
-    return Repeat(row["name"], command, config_toml(config), versions)
+    return Repeat(name, command, config_toml(config), versions)
 
 
 def config_of(row: Row) -> RunConfig:

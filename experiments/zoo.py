@@ -11,7 +11,7 @@ Expected: an hour on 2 cores for all but the deep ones; --preset smoke (600 imag
     one epoch) 3 minutes. `strong-cnn` takes two hours of a core, the wider hybrid one.
 
 Each model is a run directory under --runs: what is finished is not trained again, what
-was interrupted goes on. The file keeps rows that were not asked for. One seed each; the
+was interrupted goes on, and one of another recipe is refused. One seed each; the
 intervals do not cover its choice.
 
 Why this is not a preset of `compare_models.py`: a record is what a model reaches with
@@ -20,9 +20,9 @@ reach with the same. In one table the first would be read as the second.
 """
 
 import dataclasses
-import json
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,29 +34,47 @@ from rich.table import Table
 from qfm_jax._checks import check_one_of
 from qfm_jax.baselines import pixel_features, score_baseline
 from qfm_jax.cli import in_sentences
-from qfm_jax.cli import main as qfm
-from qfm_jax.experiment import load_data
-from qfm_jax.runs import Run, read_run, write_json
+from qfm_jax.experiment import check_same, execute, load_data
+from qfm_jax.presets import get_preset
+from qfm_jax.results import Row, measure_missing, read_rows
+from qfm_jax.runs import DataConfig, Run, RunConfig, converter, read_config, read_run
 
-NARROWER = "--channels 16 32 64 --epochs 16"
+EXPERIMENT = "zoo"
+TWO_CLASSES = ("T-shirt/top", "Trouser")
 
-TRAININGS = {
-    "hamiltonian": "hamiltonian --epochs 15",
-    "amplitude": "amplitude --epochs 12",
-    "qcnn": "qcnn --epochs 10",
-    "compact-hybrid": "compact-hybrid --epochs 18",
-    "deep-hybrid": "deep-hybrid",
-    "deep-cnn": "deep-cnn",
-    "narrower deep-hybrid": f"deep-hybrid {NARROWER} --n-qubits 8",
-    "narrower deep-cnn": f"deep-cnn {NARROWER} --n-qubits 8",
-    "strong-cnn": "strong-cnn",
-    "reuploading": "reuploading",
-    "two classes": "amplitude --classes T-shirt/top Trouser --n-qubits 6 "
-    "--layers real-amplitudes --n-layers 7 --learning-rate 0.05 --epochs 10",
+
+def recipe(
+    model: str,
+    training: Mapping[str, Any] | None = None,
+    network: Mapping[str, Any] | None = None,
+    classes: tuple[str, ...] = (),
+) -> RunConfig:
+    """A preset, with other values of its training and its network where given."""
+    preset = get_preset(model)
+    return RunConfig(
+        model,
+        dataclasses.replace(preset.network, **(network or {})),
+        dataclasses.replace(preset.training, **(training or {})),
+        DataConfig("fashion-mnist", classes=classes),
+    )
+
+
+RECIPES = {
+    "hamiltonian": recipe("hamiltonian", {"epochs": 15}),
+    "amplitude": recipe("amplitude", {"epochs": 12}),
+    "qcnn": recipe("qcnn", {"epochs": 10}),
+    "compact-hybrid": recipe("compact-hybrid", {"epochs": 18}),
+    "deep-hybrid": recipe("deep-hybrid"),
+    "deep-cnn": recipe("deep-cnn"),
+    "strong-cnn": recipe("strong-cnn"),
+    "two classes": recipe(
+        "amplitude",
+        {"epochs": 10, "learning_rate": 0.05},
+        {"n_qubits": 6, "layers": "real-amplitudes", "n_layers": 7},
+        TWO_CLASSES,
+    ),
 }
-"""Arguments of `qfm train`, by the name of a row."""
-
-SMOKE = "--train-size 600 --epochs 1"
+"""What is trained, by the name of a row."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +82,8 @@ class Options:
     """What is trained."""
 
     preset: Literal["smoke", "full"] = "full"
-    """600 images and one epoch, or what the table says."""
-    only: tuple[str, ...] = tuple(TRAININGS)
+    """600 images and one epoch, or what the recipes say."""
+    only: tuple[str, ...] = tuple(RECIPES)
     """Names of rows."""
     dataset: str = "fashion-mnist"
     """Name of the data set."""
@@ -77,44 +95,53 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> None:
     options = tyro.cli(Options, args=argv, description=__doc__)
-    out = options.out
-    stored = json.loads(out.read_text())["rows"] if out.exists() else []
-    rows = {(row["preset"], row["name"]): row for row in stored}
     for name in options.only:
-        check_one_of("only", name, TRAININGS)
-    for name in options.only:
-        row = row_of(name, trained(name, options))
-        rows[options.preset, name] = {"preset": options.preset, **row}
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(out, {"rows": list(rows.values())})
-    shown = [row for row in rows.values() if row["preset"] == options.preset]
-    Console(width=max(Console().width, 100)).print(table_of(shown))
-    print(f"Written: {out}")
+        check_one_of("only", name, RECIPES)
+    cells = [
+        {"preset": options.preset, "name": name, "dataset": options.dataset}
+        for name in options.only
+    ]
+    for row in read_rows(options.out, EXPERIMENT):
+        if row["cell"] in cells:
+            stored = converter().structure(row["config"], RunConfig)
+            check_same(config_of(row["cell"]), stored, options.out, what="a row")
+    measure_one = functools.partial(measure, runs=options.runs)
+    rows = measure_missing(options.out, EXPERIMENT, cells, measure_one)
+    Console(width=max(Console().width, 100)).print(table_of(rows))
+    print(f"Written: {options.out}")
 
 
-def trained(name: str, options: Options) -> Run:
-    """The finished run of a row: as it stands, continued, or trained."""
-    directory = options.runs / options.preset / name.replace(" ", "-")
+def config_of(cell: Mapping[str, Any]) -> RunConfig:
+    """The run of a cell: its recipe, on the data set that was asked for."""
+    config = RECIPES[cell["name"]]
+    data = dataclasses.replace(config.data, name=cell["dataset"])
+    if cell["preset"] == "full":
+        return dataclasses.replace(config, data=data)
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(data, train_size=600),
+        training=dataclasses.replace(config.training, epochs=1),
+    )
+
+
+def measure(cell: Mapping[str, Any], *, runs: Path) -> Row:
+    """The finished run of a cell: as it stands, continued, or trained."""
+    folder = runs / f"{cell['preset']}-{cell['dataset']}"
+    directory, config = folder / cell["name"].replace(" ", "-"), config_of(cell)
+    is_started = (directory / "config.toml").exists()
+    if is_started:
+        check_same(config, read_config(directory), directory)
     if (directory / "scores.json").exists():
-        return read_run(directory)
-    if (directory / "config.toml").exists():
-        arguments = ["train", "--resume", str(directory)]
-    else:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        smoke = SMOKE.split() if options.preset == "smoke" else []
-        where = ["--dataset", options.dataset, "--out", str(directory)]
-        arguments = ["train", *TRAININGS[name].split(), *smoke, *where]
-    if status := qfm(arguments):
-        raise SystemExit(status)
-    return read_run(directory)
+        return row_of(read_run(directory))
+    return row_of(execute(config, directory, resume=is_started))
 
 
-def row_of(name: str, run: Run) -> dict[str, Any]:
-    """A row of the results: configuration, scores, cost."""
+def row_of(run: Run) -> Row:
+    """Configuration, scores and cost; beside some classes logistic regression."""
     row = {
-        "name": name,
         "config": cattrs.unstructure(run.config),
         "result": cattrs.unstructure(run.result),
+        "versions": run.result.versions,
     }
     if run.config.data.classes:
         data = load_data(run)
@@ -125,7 +152,7 @@ def row_of(name: str, run: Run) -> dict[str, Any]:
     return row
 
 
-def table_of(rows: Sequence[dict[str, Any]]) -> Table:
+def table_of(rows: Sequence[Row]) -> Table:
     table = Table(title="Test accuracy, one seed each")
     table.add_column("model", no_wrap=True)
     for column in ("qubits", "angles", "other", "accuracy, %", "95 %", "s"):
@@ -134,7 +161,7 @@ def table_of(rows: Sequence[dict[str, Any]]) -> Table:
         result, network = row["result"], row["config"]["network"]
         low, high = result["scores"]["accuracy_interval"]
         table.add_row(
-            row["name"],
+            row["cell"]["name"],
             str(network["n_qubits"]) if "circuit" in network["block"] else "",
             f"{result['n_parameters_quantum']:,}",
             f"{result['n_parameters_classical']:,}",

@@ -1,6 +1,7 @@
 """The scripts run from their first line to their file, on the digits."""
 
 import ast
+import dataclasses
 import importlib.util
 import json
 import subprocess
@@ -70,17 +71,25 @@ def test_zoo_trains_what_is_missing_and_keeps_what_is_there(tmp_path, capsys):
     zoo, out = script("zoo"), tmp_path / "zoo.json"
     given = ["--preset", "smoke", "--dataset", "digits", "--only", "compact-hybrid"]
     given += ["--runs", str(tmp_path / "runs"), "--out", str(out)]
-    other = {"rows": [json.loads(ZOO.read_text())["rows"][0]]}
+    other = json.loads(ZOO.read_text())
+    del other["rows"][1:]
     out.write_text(json.dumps(other))
     zoo.main(given)
     kept, row = json.loads(out.read_text())["rows"]
     assert row["result"]["n_parameters"] < 20_000
+    assert row["cell"]["dataset"] == row["result"]["dataset"] == "digits"
     assert kept == other["rows"][0]
-    scores = tmp_path / "runs" / "smoke" / "compact-hybrid" / "scores.json"
+    scores = tmp_path / "runs" / "smoke-digits" / "compact-hybrid" / "scores.json"
     before = scores.stat().st_mtime_ns
     zoo.main(given)
     assert scores.stat().st_mtime_ns == before
     assert "compact-hybrid" in capsys.readouterr().out
+    recipe = zoo.RECIPES["compact-hybrid"]
+    zoo.RECIPES["compact-hybrid"] = dataclasses.replace(recipe, seed=1)
+    with pytest.raises(InputError, match=r"holds a row of another.*: seed is 0 there"):
+        zoo.main(given)
+    with pytest.raises(InputError, match=r"holds a run of another.*: seed is 0 there"):
+        zoo.main([*given[:-1], str(tmp_path / "new.json")])
 
 
 @pytest.mark.slow
@@ -89,7 +98,8 @@ def test_kernels_are_compared_on_the_same_features(tmp_path):
     given = ["--preset", "smoke", "--dataset", "digits", "--n-qubits", "3"]
     compare.main([*given, "--out", str(out)])
     rows = json.loads(out.read_text())["rows"]
-    assert [row["kernel"] for row in rows] == ["fidelity", "projected", "rbf"]
+    kernels = [row["cell"]["kernel"] for row in rows]
+    assert kernels == ["fidelity", "projected", "rbf"]
     assert {row["n_tries"] for row in rows} == {20}
     assert all(row["accuracy"] > 0.4 for row in rows)  # chance: 0.1
     stamp = [row["seconds"] for row in rows]
@@ -97,7 +107,7 @@ def test_kernels_are_compared_on_the_same_features(tmp_path):
     again = json.loads(out.read_text())["rows"]
     assert [row["seconds"] for row in again] == stamp
     compare.main([*given[:-1], "2", "--out", str(out)])
-    kept = [row["n_features"] for row in json.loads(out.read_text())["rows"]]
+    kept = [row["cell"]["n_qubits"] for row in json.loads(out.read_text())["rows"]]
     assert kept == [3, 3, 3, 2, 2, 2]
 
 

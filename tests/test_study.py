@@ -240,6 +240,14 @@ def test_costs_and_fronts_of_a_comparison(compare, price, tmp_path, capsys):
     assert len(fronts) == 6
     picture = (tmp_path / "accuracy_vs_cost_smoke.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
+    for row in rows:
+        row["cell"]["seed"] = 1
+    write_rows(tmp_path, rows[:2])
+    price.main(["--results", str(tmp_path), "--seed", "1", *SMOKE])
+    table = json.loads((tmp_path / "accuracy_vs_cost.json").read_text())
+    assert table["fronts_smoke"]["fronts"] == fronts
+    assert len(table["fronts_smoke_seed1"]["fronts"]) == 6
+    assert (tmp_path / "accuracy_vs_cost_smoke.png").read_bytes() == picture
 
 
 SMOKE = ["--preset", "smoke"]

@@ -127,9 +127,16 @@ class RecordResult(TypedDict):
     warning: str | None
 
 
-class RecordRow(TypedDict):
-    """A recipe and what it reached."""
+class RecordCell(TypedDict):
+    """What was asked of a recipe."""
 
     preset: str
     name: str
+    dataset: str
+
+
+class RecordRow(TypedDict):
+    """A recipe and what it reached."""
+
+    cell: RecordCell
     result: RecordResult
