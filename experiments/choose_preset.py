@@ -14,23 +14,24 @@ the output file holds are not trained again.
 """
 
 import dataclasses
-import json
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import tyro
 from flax import nnx
-from rich.console import Console
 
 from qfm_jax import load_dataset
 from qfm_jax.cli import in_sentences
 from qfm_jax.data import Dataset
 from qfm_jax.models import Classifier, ModelConfig
-from qfm_jax.runs import machine_versions, write_json
+from qfm_jax.results import Row, measure_missing
 from qfm_jax.training import TrainConfig, fit_seeds
+
+EXPERIMENT = "choose_preset"
 
 START: dict[str, Any] = {
     "channels": (16, 32, 64),
@@ -91,30 +92,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     out = options.out
     if options.workers > 1:
         out = out.with_stem(f"{out.stem}_{options.worker}")
-    rows = json.loads(out.read_text())["rows"] if out.exists() else []
     numbers = options.variants or tuple(range(len(VARIANTS)))
-    data = [
-        load_dataset(options.dataset, train_size=options.train_size, seed=seed)
-        for seed in range(options.seeds)
+    asked = {
+        name: getattr(options, name)
+        for name in ("dataset", "train_size", "seeds", "epochs")
+    }
+    cells = [
+        {**asked, "change": VARIANTS[number]}
+        for number in numbers[options.worker :: options.workers]
     ]
-    console = Console()
-    for number in numbers[options.worker :: options.workers]:
-        change = json.loads(json.dumps(VARIANTS[number]))  # as the file spells it
-        if any(row["change"] == change for row in rows):
-            continue
-        row = {"change": change, **train(VARIANTS[number], data, options)}
-        rows.append(row)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(out, {"rows": rows, "versions": machine_versions()})
-        best = ", ".join(f"{value:.2%}" for value in row["validation_accuracy"])
-        console.print(f"{change or 'the start'}: {best}", highlight=False)
-    console.print(f"Written: {out}")
+    measure_missing(out, EXPERIMENT, cells, train, show)
+    print(f"Written: {out}")
 
 
-def train(
-    change: dict[str, Any], data: Sequence[Dataset], options: Options
-) -> dict[str, Any]:
+def show(row: Row) -> None:
+    best = ", ".join(f"{value:.2%}" for value in row["validation_accuracy"])
+    print(f"{row['cell']['change'] or 'the start'}: {best}", flush=True)
+
+
+@functools.cache
+def split(dataset: str, train_size: int | None, seed: int) -> Dataset:
+    return load_dataset(dataset, train_size=train_size, seed=seed)
+
+
+def train(cell: Mapping[str, Any]) -> Row:
     """The best validation accuracy of each seed, and that of every epoch."""
+    change = structured(cell["change"])
+    data = [
+        split(cell["dataset"], cell["train_size"], seed)
+        for seed in range(cell["seeds"])
+    ]
     names = {field.name for field in dataclasses.fields(ModelConfig)}
     network = ModelConfig(**START | {k: v for k, v in change.items() if k in names})
     rest = {k: v for k, v in change.items() if k not in names}
@@ -122,11 +129,16 @@ def train(
         [Classifier(network, rngs=nnx.Rngs(seed)) for seed in range(len(data))],
         [part.train for part in data],
         [part.validation for part in data],
-        TrainConfig(epochs=options.epochs, **rest),
+        TrainConfig(epochs=cell["epochs"], **rest),
         [jax.random.key(seed) for seed in range(len(data))],
     )
     curves = [[record.validation_accuracy for record in h.epochs] for h in histories]
     return {"validation_accuracy": [max(curve) for curve in curves], "curves": curves}
+
+
+def structured(change: Mapping[str, Any]) -> dict[str, Any]:
+    """A change as it stands in `VARIANTS`: files have lists for tuples."""
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in change.items()}
 
 
 if __name__ == "__main__":

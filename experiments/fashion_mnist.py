@@ -435,8 +435,8 @@ plot_pareto(records)
 # Circuits that see the pixels themselves do learn: `hamiltonian` reaches 88.8 % and
 # passes the linear classifier, with 24,576 angles on ten qubits; `reuploading` 83 %,
 # with 954 parameters in all. Behind convolutions a small circuit goes further:
-# `deep-hybrid` reaches 93.4 %. But `deep-cnn`, the same network with a dense layer in the
-# circuit's place, reaches 93.5 %, and `strong-cnn`, of 298,000 parameters, 94.6 %.
+# `deep-hybrid` reaches 93.4 %. But `deep-cnn`, the same network with a dense layer in
+# the circuit's place, reaches 93.5 %, and `strong-cnn`, of 298,000 parameters, 94.6 %.
 #
 # ### Did the circuit matter?
 #
@@ -507,9 +507,7 @@ plot_random_circuits(drawn)
 # (`experiments/hardware_limits.py`).
 
 # %%
-import json
-
-rows = json.loads(Path("results/hardware_limits.json").read_text())["rows"]
+rows = read_rows("results/hardware_limits.json", "hardware_limits")
 plot_accuracy_against_noise(rows)
 
 # %%

@@ -18,23 +18,28 @@ The file keeps rows of other runs.
 """
 
 import dataclasses
-import json
+import functools
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import tyro
+from classical_baselines import about
 from rich.console import Console
 
-from qfm_jax import Deployment, Target, budget_of, deploy, read_run
+from qfm_jax import Target, budget_of, deploy, read_run
 from qfm_jax.cli import in_sentences
 from qfm_jax.deployment import deployment_folder
+from qfm_jax.files import read_table
 from qfm_jax.progress import JobProgress
 from qfm_jax.reporting.deployments import deployment_table
 from qfm_jax.reporting.hardware_figures import hardware_figures
 from qfm_jax.reporting.style import render
-from qfm_jax.runs import Run, machine_versions, write_json
+from qfm_jax.results import Row, measure_missing, read_rows, write_rows
+from qfm_jax.runs import Run
 
+EXPERIMENT = "hardware_limits"
 SHOTS = 1024
 NOISES = (
     *("depolarizing:0.001", "depolarizing:0.01", "depolarizing:0.03"),
@@ -66,32 +71,28 @@ class Options:
     """JSON file to write."""
 
 
-def main(argv: list[str] | None = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Runs every target for every run, writes as it goes, prints the tables."""
-    options = tyro.cli(Options, args=argv)
-    file: dict[str, Any] = {"rows": [], "costs": {}, "versions": machine_versions()}
-    if options.out.exists():
-        file |= json.loads(options.out.read_text(encoding="utf-8"))
+    options = tyro.cli(Options, args=argv, description=__doc__)
+    out, console = options.out, Console()
     for directory in options.runs:
         run = read_run(directory)
-        rows = []
-        for target, samples in targets(options):
-            found = measured(run, target, samples).as_table()
-            size = {"n_qubits": run.config.network.n_qubits}
-            rows.append({"model": run.result.model} | size | found)
-            if not any(same(rows[-1], known) for known in file["rows"]):
-                file["rows"].append(rows[-1])
-            write_json(options.out, file)
-        budget = budget_of(run, BACKENDS, shots=SHOTS)
-        file["costs"][run.result.model] = budget.as_table()
-        write_json(options.out, file)
-        console = Console()
+        cells = [
+            {"run": about(run), "samples": n, "target": dataclasses.asdict(target)}
+            for target, n in targets(options)
+        ]
+        measure_one = functools.partial(measure, run=run)
+        rows = measure_missing(out, EXPERIMENT, cells, measure_one)
+        costs = read_table(out).get("costs", {})
+        costs[run.result.model] = budget_of(run, BACKENDS, shots=SHOTS).as_table()
+        write_rows(out, EXPERIMENT, read_rows(out, EXPERIMENT), costs=costs)
         console.print(f"{run.result.model}, {run.result.n_parameters:,} parameters")
         console.print(deployment_table(rows))
-    for name, figure in hardware_figures(file["rows"], linear=options.linear).items():
-        path = options.out.with_name(f"{options.out.stem}_{name}.png")
+    drawn = hardware_figures(read_rows(out, EXPERIMENT), linear=options.linear)
+    for name, figure in drawn.items():
+        path = out.with_name(f"{out.stem}_{name}.png")
         path.write_bytes(render(figure, "png"))
-    print(f"Written: {options.out}")
+    print(f"Written: {out}")
 
 
 def targets(options: Options) -> list[tuple[Target, int | None]]:
@@ -108,17 +109,16 @@ def targets(options: Options) -> list[tuple[Target, int | None]]:
     return [*exact, *((target, some) for target in noisy)]
 
 
-def measured(run: Run, target: Target, samples: int | None) -> Deployment:
+def measure(cell: Mapping[str, Any], *, run: Run) -> Row:
     """The model on a target; its jobs are kept in the run directory."""
-    folder = deployment_folder(run, target, samples)
+    target = Target(**cell["target"])
+    folder = deployment_folder(run, target, cell["samples"])
     with JobProgress(target.label) as progress:
-        return deploy(run, target, samples=samples, folder=folder, progress=progress)
-
-
-def same(row: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two rows are of one measurement."""
-    keys = ("model", "n_qubits", "device", "noise", "shots", "mitigation", "seed")
-    return all(row[key] == other[key] for key in (*keys, "n_test"))
+        found = deploy(
+            run, target, samples=cell["samples"], folder=folder, progress=progress
+        )
+    size = {"n_qubits": run.config.network.n_qubits}
+    return {"model": run.result.model} | size | found.as_table()
 
 
 if __name__ == "__main__":

@@ -127,6 +127,7 @@ def compared_repeat(row: Row) -> Repeat:
 
 def devices_of(table: Any) -> Devices:
     """What devices did to trained models, and would cost."""
+    check_experiment(table, "hardware_limits")
     rows = checked_rows(table["rows"], DeviceRow)
     if not rows:
         raise InputError("hardware_limits.json holds no row.")
@@ -143,7 +144,7 @@ def devices_of(table: Any) -> Devices:
         "python experiments/hardware_limits.py --runs RUN...\n"
         f"# with the run directories of `qfm train` of {', '.join(models)}",
         to_toml(about),
-        versions_of([table]),
+        versions_of(rows),
     )
     return Devices(rows, costs, repeat)
 

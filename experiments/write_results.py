@@ -145,7 +145,7 @@ def read(path: Path, part_of: Callable[[Any], Any]) -> Any:
 FORMATS: dict[str, tuple[int | None, ...]] = {
     COMPARISON: (1,),
     "accuracy_vs_cost": (1,),
-    "hardware_limits": (None,),
+    "hardware_limits": (1,),
     "zoo": (1,),
     "bench_training": (None,),
     "quantum_kernel": (1,),

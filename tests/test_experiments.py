@@ -126,7 +126,7 @@ def test_the_fast_path_and_the_plugin_compute_the_same(tmp_path):
 
 
 @pytest.mark.slow
-def test_hardware_limits_are_measured_once(tmp_path, capsys):
+def test_hardware_limits_are_measured_once(tmp_path, siblings, capsys):
     limits, out = script("hardware_limits"), tmp_path / "limits.json"
     network = ModelConfig(block="circuit", n_qubits=3, n_layers=1, hidden=(16,))
     data = DataConfig("digits", train_size=300)
@@ -147,6 +147,10 @@ def test_hardware_limits_are_measured_once(tmp_path, capsys):
     assert "fake_torino" in capsys.readouterr().out
     names = {path.name for path in tmp_path.glob("limits_*.png")}
     assert "limits_accuracy_against_noise.png" in names
+    out.write_text("{")
+    with pytest.raises(InputError, match=r"limits\.json is damaged"):
+        limits.main(given)
+    assert out.read_text() == "{"
 
 
 def test_scaling_rows_of_another_version_are_named_and_left(tmp_path, siblings):
