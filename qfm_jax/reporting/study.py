@@ -1,6 +1,7 @@
 """The raw numbers of the whole study -> one self-contained HTML file."""
 
 import statistics
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -339,8 +340,11 @@ def _matter(study: Study) -> list[str]:
     said = []
     verdicts = [audit.verdict for audit in study.audits]
     if len(verdicts) > 1:
-        counts = (f"“{v}” {verdicts.count(v)} times" for v in dict.fromkeys(verdicts))
-        said.append(f"The verdict of {len(verdicts)} audits: {', '.join(counts)}.")
+        counts = Counter(verdicts)
+        found = (
+            f"“{v}” {'once' if n == 1 else f'{n} times'}" for v, n in counts.items()
+        )
+        said.append(f"The verdict of {len(verdicts)} audits: {', '.join(found)}.")
     said += map(verdict_sentence, study.audits)
     rows = [] if study.comparison is None else study.comparison.rows
     audited = {audit.model for audit in study.audits}
