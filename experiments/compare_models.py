@@ -8,10 +8,10 @@ Question: every model of `qfm models`, and scikit-learn's classifiers on the pix
 Command:  python experiments/compare_models.py --preset laptop
           the same again goes on where it was stopped, by epochs
 
-Expected: about a minute for smoke (four models on the digits); an hour at most on
-    one core for laptop (10,000 images, 6 epochs), two for full (55,000 images, 10
-    epochs), 20 minutes of them for strong-cnn; less on a GPU, but for scikit-learn. It
-    prints what is left. README.md says what came.
+Expected: about a minute for smoke (four models on the digits); 20 minutes on one core
+    for laptop (10,000 images, 6 epochs), two hours for full (55,000 images, 10 epochs),
+    20 minutes of them for strong-cnn; less on a GPU, but for scikit-learn. It prints
+    what is left. README.md says what came.
 
 Each model trains in a process of its own, one after the other, so that neither memory
 nor time of one counts for another; what fails is named, and the others go on. Its run
