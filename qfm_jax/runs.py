@@ -124,11 +124,11 @@ class Result:
     """Scores on the test images."""
     versions: dict[str, str]
     """Versions of Python, this package and what it stands on; the machine."""
+    warning: str | None = None
+    """What a reader must know, such as a data set that was replaced."""
     n_parameters_frozen: int = 0
     """Weights that keep the value they started with, such as a trunk's; not counted
     above. Runs of before they were counted have 0."""
-    warning: str | None = None
-    """What a reader must know, such as a data set that was replaced."""
     format: int = FORMAT
     """Version of this file."""
 

@@ -1,5 +1,6 @@
 """Runs with real images and made-up logits: what reporting reads, without training."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -124,5 +125,11 @@ def make_mistakes(logits: np.ndarray, labels: np.ndarray, most: int = 24) -> Mis
 def read_stored_audit(directory: Path) -> Audit:
     """An audit of this project's log, at a place of its own; nothing is trained."""
     directory.mkdir(parents=True)
-    shutil.copy(RESULTS / "audit_amplitude.json", directory / "audit.json")
+    shutil.copy(STORED_AUDIT, directory / "audit.json")
     return read_audit(directory)
+
+
+STORED_AUDIT = RESULTS / "audit_amplitude.json"
+
+CONCLUSION = json.loads(STORED_AUDIT.read_text("utf-8"))["sentence"].rpartition(": ")[2]
+"""The last words of its verdict, with a full stop."""

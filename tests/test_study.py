@@ -391,7 +391,10 @@ def test_a_bad_file_is_named_and_the_old_table_stays(
     assert "The block 'audits' stays as it is" in said
     assert sentence in said
     text, said = rewrite(writing, "audits", RESULTS)
-    assert "+66.17 (+63.55 to +68.32)" in text
+    audit = json.loads((RESULTS / "audit_amplitude.json").read_text())
+    frozen = audit["twins"]["frozen"]["difference"]
+    limits = [100 * value for value in (frozen["mean"], *frozen["interval"])]
+    assert "{:+.2f} ({:+.2f} to {:+.2f})".format(*limits) in text
     assert said == ""
 
 

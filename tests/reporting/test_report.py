@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tyro
 from rich.console import Console
-from synthetic_runs import NETWORKS, make_run, read_stored_audit
+from synthetic_runs import CONCLUSION, NETWORKS, make_run, read_stored_audit
 
 from qfm_jax import InputError
 from qfm_jax.commands import Train
@@ -296,8 +296,9 @@ def test_summary_says_which_models_learn():
 
 
 def test_summary_holds_verdicts_and_says_what_is_not_audited(runs, audit):
-    assert "the circuit hurts" in said(runs, [audit])
-    assert "amplitude, audited on 3,000 training images of" in said(runs, [audit])
+    assert CONCLUSION in said(runs, [audit])
+    images = f"{audit.n_train:,} training images of"
+    assert f"amplitude, audited on {images}" in said(runs, [audit])
     assert "Not audited here: hybrid-cnn." in said(runs, [audit])
     audited = make_run("amplitude", network=audit.config.run.network)
     assert "Not audited" not in said([audited], [audit])
@@ -311,8 +312,11 @@ def test_audits_have_a_section_of_their_own(audit, page, tmp_path):
     write_report([small_run("linear")], path, audits=audits, left_out=left_out)
     with_audits = Page(path.read_text("utf-8"))
     assert "Note. Left out: x." in with_audits.text
-    assert "amplitude: the circuit hurts" in with_audits.text
-    assert "-0.86 (-1.11 to -0.65)" in with_audits.text
+    assert f"amplitude: {CONCLUSION[:-1]}" in with_audits.text
+    control = next(twin for twin in audit.twins if twin.name == audit.control)
+    mean, (low, high) = control.difference.mean, control.difference.interval
+    limits = f"{100 * mean:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+    assert limits in with_audits.text
     assert "qfm audit amplitude --dataset fashion-mnist" in with_audits.text
     assert HOSTILE in with_audits.text
     assert "McNemar" in with_audits.text
