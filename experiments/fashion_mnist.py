@@ -423,12 +423,11 @@ rows = [row for row in rows if row["cell"]["name"] != "two classes"]
 # %%
 records = []
 for row in rows:
-    result, scores = row["result"], row["result"]["scores"]
+    name, result = row["cell"]["name"], row["result"]
     prices = {"parameters": result["n_parameters"]}
     prices |= {"training (s)": result["seconds_training"]}
-    interval = tuple(scores["accuracy_interval"])
-    name = row["cell"]["name"]
-    records.append(CostRecord(name, scores["accuracy"], interval, prices))
+    accuracy, interval = map(result["scores"].get, ("accuracy", "accuracy_interval"))
+    records.append(CostRecord(name, accuracy, tuple(interval), prices))
 plot_pareto(records)
 
 # %% [markdown]
@@ -445,7 +444,8 @@ plot_pareto(records)
 # %%
 from qfm_jax import read_audit
 
-names = ("hybrid-cnn_short", "residual-hybrid", "quanvolution", "amplitude")
+names = ("hybrid-cnn_short", "residual-hybrid", "quanvolution")
+names = (*names, "amplitude", "hamiltonian")
 audits = {name: read_audit(f"results/audit_{name}.json") for name in names}
 for name, audit in audits.items():
     print(f"{name}, {audit.n_train:,} images: {audit.verdict}\n  {audit.sentence}\n")
@@ -454,14 +454,17 @@ for name, audit in audits.items():
 plot_differences(audits["hybrid-cnn_short"])
 
 # %%
-plot_differences(audits["amplitude"])
+plot_differences(audits["hamiltonian"])
 
 # %% [markdown]
 # In `hybrid-cnn` a circuit frozen at its random start does as well as a trained one:
 # the front end does the work. `residual-hybrid`, whose read-out sees the features
 # beside the circuit, loses more to what squashes them. In `amplitude` training and
 # entanglement matter very much, and all that they reach is what a linear classifier
-# reaches on the same pixels.
+# reaches on the same pixels. `hamiltonian` is the one circuit that helps: it takes the
+# pixels in before each layer, and beats the linear classifier and dense layers of its
+# width and of its number of parameters. A support vector machine on the same pixels is
+# 3.5 points better still.
 #
 # An older audit, with the model's own learning rate for all twins, ends alike: on all
 # training images `hybrid-cnn` is 0.59 points below its best classical twin (the README
@@ -526,9 +529,9 @@ plot_accuracy_against_gates(rows)
 #
 # - **Circuits learn.** Alone, on the pixels, up to 88.8 % of ten classes. What counted
 #   most is how many weights a pass over the state holds.
-# - **In no audit did the circuit help.** The verdict of four of the five is that it
-#   hurts: its best classical twin is better by 0.6 to 4.0 points. Of the circuit that
-#   sees the pixels themselves no difference to a linear classifier is detected.
+# - **In one of six audits the circuit helped.** `hamiltonian` is 1.4 points better than
+#   the best of its classical twins, and 3.5 worse than a support vector machine. In
+#   four audits it hurt, by 0.6 to 4.0 points; in one no difference was detected.
 # - **A hybrid's accuracy is that of its classical part.** Behind convolutions, freezing
 #   its circuit changes nothing that ten seeds can detect; on patches, half a point.
 # - **The circuit that stood the noise is one that did not matter.** Where the circuit

@@ -58,6 +58,7 @@ AUDITS = (
     "residual-hybrid",
     "quanvolution",
     "amplitude",
+    "hamiltonian",
 )
 
 DAMAGE = (LookupError, ValueError, TypeError, AttributeError, ArithmeticError)
