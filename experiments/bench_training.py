@@ -6,9 +6,9 @@ Question: what does the circuit of `hybrid-cnn` cost beside its classical twin `
 
 Command:  python experiments/bench_training.py
 
-Expected: about 10 minutes on 2 cores; 15 to 20 s an epoch for `cnn`, and at most twice
-    that for `hybrid-cnn` on default.qubit. Each model trains in a process of its own,
-    one after the other, so that neither's memory counts for the other.
+Expected: four minutes on 2 cores; 8 to 10 s an epoch for both. Each model trains in a
+    process of its own, one after the other, so that neither's memory counts for the
+    other.
 """
 
 import dataclasses
