@@ -246,17 +246,14 @@ def larger(rows: Sequence[Any]) -> list[Any]:
 def baselines_block(table: Any) -> str:
     """scikit-learn's classifiers on a circuit's features and on all pixels."""
     rows = larger(table["rows"])
-    runs = {run["model"]: run for run in (row["cell"]["run"] for row in rows)}
-    if any(row["cell"]["run"] != runs[row["cell"]["run"]["model"]] for row in rows):
-        raise InputError("classical_baselines.json holds two runs of a model.")
-    whole = [
-        (
-            "the circuit's",
-            f"`{name}`, trained as a whole",
-            *(f"{run['n_train']:,}", "", accuracy_of(run), ""),
-        )
-        for name, run in runs.items()
-    ]
+    run = rows[0]["cell"]["run"]
+    if any(row["cell"]["run"] != run for row in rows):
+        raise InputError("classical_baselines.json holds rows of several runs.")
+    whole = (
+        "the circuit's",
+        f"`{run['model']}`, trained as a whole",
+        *(f"{run['n_train']:,}", "", accuracy_of(run), ""),
+    )
     body = [
         (
             row["cell"]["features"],
@@ -269,7 +266,7 @@ def baselines_block(table: Any) -> str:
         for row in rows
     ]
     head = ("features", "classifier", "training images", "numbers an image")
-    return markdown((*head, "test accuracy, 95 % interval", "fit, s"), whole + body)
+    return markdown((*head, "test accuracy, 95 % interval", "fit, s"), [whole, *body])
 
 
 def training_block(table: Any) -> str:

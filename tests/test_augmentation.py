@@ -1,13 +1,18 @@
 """Augmentation against all shifts and flips, listed by brute force."""
 
+import functools
 from collections import Counter
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from qfm_jax._checks import InputError
 from qfm_jax.augmentation import erase, shift_and_flip
+from qfm_jax.models import Classifier, ModelConfig
+from qfm_jax.training import TrainConfig, steps
 
 augment = jax.jit(shift_and_flip, static_argnames="max_shift")
 erase_some = jax.jit(erase, static_argnames="share")
@@ -106,3 +111,21 @@ def test_no_image_or_every_image_is_erased():
 def test_a_share_beyond_one_is_refused():
     with pytest.raises(InputError, match=r"`share` must lie in .0, 1., but is 1.5"):
         erase(random_images(1, 5, 5), key=jax.random.key(0), share=1.5)
+
+
+def test_what_is_covered_does_not_hang_on_how_it_is_shifted(monkeypatch):
+    keys = {}
+
+    def note(name, images, *, key, **_):
+        keys[name] = key
+        return images
+
+    for name in ("shift_and_flip", "erase"):
+        monkeypatch.setattr(steps, name, functools.partial(note, name))
+    model = Classifier(ModelConfig(), rngs=nnx.Rngs(0))
+    config = TrainConfig(batch_size=5, augment=True, erase=0.5)
+    own = steps.Steps.of(model, config, 5)
+    state = own.initial_state(model, jax.random.key(0))
+    own.step(state, jnp.zeros((5, 28, 28), jnp.uint8), jnp.zeros(5, jnp.int32))
+    used = [keys["shift_and_flip"], *jax.random.split(keys["shift_and_flip"])]
+    assert all(key != keys["erase"] for key in used)

@@ -93,6 +93,23 @@ def test_zoo_trains_what_is_missing_and_keeps_what_is_there(tmp_path, capsys):
 
 
 @pytest.mark.slow
+def test_variants_of_a_preset_are_trained_once(tmp_path, capsys):
+    choose, out = script("choose_preset"), tmp_path / "variants.json"
+    given = ["--dataset", "digits", "--train-size", "200", "--epochs", "1"]
+    given += ["--variants", "0", "12", "--out", str(out)]
+    choose.main([*given, "--seeds", "2"])
+    rows = json.loads(out.read_text())["rows"]
+    changes = [choose.structured(row["cell"]["change"]) for row in rows]
+    assert changes == [choose.VARIANTS[0], choose.VARIANTS[12]]
+    assert {len(row["validation_accuracy"]) for row in rows} == {2}
+    assert "the start: " in capsys.readouterr().out
+    choose.main([*given, "--seeds", "2"])
+    assert json.loads(out.read_text())["rows"] == rows
+    choose.main([*given, "--seeds", "1"])  # other seeds are no row of these
+    assert len(json.loads(out.read_text())["rows"]) == 4
+
+
+@pytest.mark.slow
 def test_kernels_are_compared_on_the_same_features(tmp_path):
     compare, out = script("quantum_kernel"), tmp_path / "kernel.json"
     given = ["--preset", "smoke", "--dataset", "digits", "--n-qubits", "3"]

@@ -248,6 +248,9 @@ def test_costs_and_fronts_of_a_comparison(compare, price, tmp_path, capsys):
     assert table["fronts_smoke"]["fronts"] == fronts
     assert len(table["fronts_smoke_seed1"]["fronts"]) == 6
     assert (tmp_path / "accuracy_vs_cost_smoke.png").read_bytes() == picture
+    other = price.Options("laptop", dataset="digits", seed=2)
+    assert price.name_of(other) == "laptop_digits_seed2"
+    assert price.name_of(price.Options("laptop", "fashion-mnist")) == "laptop"
 
 
 SMOKE = ["--preset", "smoke"]
@@ -406,6 +409,34 @@ def test_no_results_and_no_such_block_are_refused(writing, tmp_path):
     with pytest.raises(InputError, match=r"'audit'.*Did you mean 'audits'"):
         writing.main(["--pages", str(page)])
     assert page.read_text() == PAGE.format("audit")
+
+
+def test_a_twin_that_was_not_asked_for_is_no_impossible_one(writing, tmp_path):
+    for path in RESULTS.glob("audit_*.json"):
+        shutil.copy(path, tmp_path)
+    path = tmp_path / "audit_amplitude.json"
+    audit = json.loads(path.read_text())
+    assert set(audit["impossible"]) == {"linear", "fourier"}
+    del audit["twins"]["frozen"]
+    path.write_text(json.dumps(audit))
+    text, _ = rewrite(writing, "audits", tmp_path)
+    (frozen,) = (line for line in text.splitlines() if "at its random start" in line)
+    (fourier,) = (line for line in text.splitlines() if "random Fourier" in line)
+    assert (frozen.count("not asked for"), frozen.count("cannot exist")) == (1, 0)
+    assert (fourier.count("not asked for"), fourier.count("cannot exist")) == (0, 2)
+
+
+def test_kernels_and_baselines_are_of_one_setting(writing, tmp_path):
+    for name in ("quantum_kernel", "classical_baselines"):
+        table = json.loads((RESULTS / f"{name}.json").read_text())
+        other = json.loads(json.dumps(table["rows"][0]))
+        other["cell"] |= {"seed": 7, "run": {"model": "another"}}
+        table["rows"].append(other)
+        (tmp_path / f"{name}.json").write_text(json.dumps(table))
+    assert rewrite(writing, "kernels", tmp_path) == rewrite(writing, "kernels", RESULTS)
+    text, said = rewrite(writing, "baselines", tmp_path)
+    assert text == "| old |\n"
+    assert "classical_baselines.json holds rows of several runs" in said
 
 
 def test_pages_are_written_whole_and_only_where_they_change(writing, tmp_path, capsys):
