@@ -14,8 +14,8 @@ Expected: seconds, but for the transpilation of each circuit, which is done once
 Accuracy and all other costs are those that `compare_models.py` measured, of one
 protocol; models that have no row yet are named. A circuit that Qiskit cannot hold with
 free angles is transpiled with random ones, which cost as many gates. Classical models
-run no circuit: they have 0 executions, and no place on the axis of the QPU. Weights
-that are not trained, such as a trunk's, count among the parameters.
+run no circuit: they have 0 executions, and no place on the axis of the QPU. A trunk's
+weights count among the parameters, and its training among the seconds.
 """
 
 import dataclasses
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         row["cell"]["model"]: cost["seconds_qpu_per_image"]
         for row, cost in zip(circuits, costs, strict=True)
     }
-    records = [record_of(row, seconds.get(row["cell"]["model"])) for row in rows]
+    records = records_of(rows, [seconds.get(row["cell"]["model"]) for row in rows])
     fronts = fronts_of(records)
     print(*(f"{cost}: {', '.join(names)}" for cost, names in fronts.items()), sep="\n")
     about = {"backend": options.backend, "shots": SHOTS, "fronts": fronts}
@@ -150,14 +150,29 @@ def show(row: Row) -> None:
     print(f"{row['cell']['model']}: {cost}", flush=True)
 
 
-def record_of(row: Row, seconds_qpu: float | None) -> CostRecord:
-    """What a model reached, and each cost that it has."""
+def records_of(
+    rows: Sequence[Row], seconds_qpu: Sequence[float | None]
+) -> list[CostRecord]:
+    """What each model reached and cost, its trunk's training included."""
+    training = {row["cell"]["model"]: row["seconds_training"] for row in rows}
+    trunks = [
+        0.0 if row["trunk"] is None else training.get(row["trunk"]) for row in rows
+    ]
+    return list(map(record_of, rows, seconds_qpu, trunks))
+
+
+def record_of(
+    row: Row, seconds_qpu: float | None, seconds_trunk: float | None
+) -> CostRecord:
+    """What a model reached, and each cost that is known."""
     quantum, other = row["n_parameters_quantum"], row["n_parameters_classical"]
     frozen = row.get("n_parameters_frozen", 0)
     costs = {
         "parameters": None if other is None else quantum + other + frozen,
         "circuit executions (an image)": row["executions_per_image"],
-        "training (s)": row["seconds_training"],
+        "training (s)": None
+        if seconds_trunk is None
+        else row["seconds_training"] + seconds_trunk,
         "inference (ms an image)": 1e3 * row["seconds_per_image"],
         "peak memory (MiB)": row["peak_memory_bytes"] / 2**20,
         "QPU (s an image)": seconds_qpu,

@@ -6,7 +6,7 @@ Question: which values of the preset give the best validation accuracy after ten
 Command:  python experiments/choose_preset.py [--worker I --workers N]
 
 Expected: 24 variants of 3 seeds; about 30 s each on an NVIDIA H100 (five workers at a
-    time: ten minutes in all), some 12 minutes each on 2 cores. Values differ by 0.3
+    time: ten minutes in all), some 12 minutes each on 2 cores. Values differ by 0.4
     points from seed to seed, so that differences of less say little.
 
 Each variant's seeds train together. Results are written as they come, and variants that

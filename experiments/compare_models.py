@@ -2,7 +2,7 @@
 
 Question: every model of `qfm models`, and scikit-learn's classifiers on the pixels, on
     one protocol: the same images and split, the same number of images seen in training,
-    the best epoch chosen on the same validation images, all test images scored once.
+    the best epoch chosen on the same validation images, all test images scored then.
     Learning rate, dropout and augmentation are those of each model's preset.
 
 Command:  python experiments/compare_models.py --preset laptop
@@ -10,7 +10,7 @@ Command:  python experiments/compare_models.py --preset laptop
 
 Expected: about a minute for smoke (four models on the digits); 20 minutes on one core
     for laptop (10,000 images, 6 epochs), two hours for full (55,000 images, 10 epochs),
-    20 minutes of them for strong-cnn; less on a GPU, but for scikit-learn. It prints
+    25 minutes of them for strong-cnn; less on a GPU, but for scikit-learn. It prints
     what is left. README.md says what came.
 
 Each model trains in a process of its own, one after the other, so that neither memory

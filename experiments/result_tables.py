@@ -96,7 +96,7 @@ def audit_column(table: Any) -> list[str]:
     for name in TWINS:
         found = table["twins"].get(name)
         missing = "cannot exist" if name in table["impossible"] else "not asked for"
-        cells.append(points(found["difference"]) if found else missing)
+        cells.append(difference_of(found) if found else missing)
     return [
         f"`{table['model']}`, {table['n_train']:,} images, {epochs} epochs",
         f"{mean:.2f} ± {sd:.2f} %",
@@ -123,7 +123,11 @@ def audits_block(*columns: list[str]) -> str:
     return markdown(head, rows)
 
 
-def points(difference: Mapping[str, Any]) -> str:
+def difference_of(twin: Mapping[str, Any]) -> str:
+    """The model minus a twin; of one that learns nothing, that alone."""
+    if len(twin["dead_seeds"]) == len(twin["accuracy"]):
+        return "at chance with every seed"
+    difference = twin["difference"]
     low, high = (100 * limit for limit in difference["interval"])
     return f"{100 * difference['mean']:+.2f} ({low:+.2f} to {high:+.2f})"
 

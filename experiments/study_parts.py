@@ -18,7 +18,7 @@ from compare_models import COMPARISON, PLANS, check_is_of_today, rows_of_preset
 
 from qfm_jax._checks import InputError
 from qfm_jax.reporting.configuration import config_toml, train_command
-from qfm_jax.reporting.hardware_records import Cost
+from qfm_jax.reporting.hardware_records import checked_cost
 from qfm_jax.reporting.scaling_section import (
     scaled_accuracy,
     scaled_random,
@@ -74,7 +74,7 @@ def comparison_of(
     )
     return Comparison(
         rows=rows,
-        costs=list(map(accuracy_vs_cost.record_of, rows, seconds)),
+        costs=accuracy_vs_cost.records_of(rows, seconds),
         repeats=[compared_repeat(row) for row in rows],
         fronts=fronts,
         missing=[name for name in PLANS[preset].models if name not in models],
@@ -131,7 +131,7 @@ def devices_of(table: Any) -> Devices:
     rows = checked_rows(table["rows"], DeviceRow)
     if not rows:
         raise InputError("hardware_limits.json holds no row.")
-    costs = {name: checked(cost, Cost) for name, cost in table["costs"].items()}
+    costs = {name: checked_cost(cost) for name, cost in table["costs"].items()}
     models = list(dict.fromkeys(row["model"] for row in rows))
     about = {
         "models": models,

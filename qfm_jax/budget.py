@@ -48,12 +48,12 @@ class Budget:
     """What the seconds are a share of."""
 
     def as_table(self) -> dict[str, Any]:
-        """All figures as plain values; of each backend its level of best fidelity."""
+        """All figures as plain values; of each backend its likeliest level."""
         backends: dict[str, Any] = {}
         for name in dict.fromkeys(cost.backend for cost in self.costs):
             own = [cost for cost in self.costs if cost.backend == name]
             levels = [self._row(cost) for cost in own]
-            best = max(levels, key=lambda row: row["fidelity"])
+            best = max(levels, key=lambda row: row["success_probability"])
             backends[name] = best | {"levels": levels}
         return {
             "model": self.model,

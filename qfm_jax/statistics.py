@@ -259,6 +259,7 @@ def verdict_sentence(
     model: str,
     differences: Iterable[PairedDifference],
     meanings: Mapping[str, str] | None = None,
+    subjects: Mapping[str, str] | None = None,
     *,
     margin: float = MARGIN,
 ) -> str:
@@ -271,6 +272,8 @@ def verdict_sentence(
         model: Name of the model.
         differences: From one call of `compare`, at least one.
         meanings: What a twin is, by its name; stands in parentheses after the name.
+        subjects: What it is that helps or hurts, by the twin's name; of all others, the
+            circuit.
         margin: See `verdict`.
 
     Raises:
@@ -287,9 +290,12 @@ def verdict_sentence(
     if not differences:
         must = "hold at least one comparison"
         raise input_error("differences", must, "is empty", "Pass those of `compare`.")
-    meanings = meanings or {}
+    meanings, subjects = meanings or {}, subjects or {}
     sentences = [
-        _sentence(model, d, meanings.get(d.twin), verdict(d, margin=margin))
+        _sentence(
+            *(model, d, meanings.get(d.twin), verdict(d, margin=margin)),
+            subjects.get(d.twin, "the circuit"),
+        )
         for d in differences
     ]
     if _too_few_seeds(differences[0]):
@@ -387,13 +393,15 @@ def _too_few_seeds(difference: PairedDifference) -> bool:
     return difference.n_twins * difference.p_floor > ALPHA
 
 
-def _sentence(model: str, d: PairedDifference, meaning: str | None, word: str) -> str:
+def _sentence(
+    model: str, d: PairedDifference, meaning: str | None, word: str, subject: str
+) -> str:
     twin = f"{d.twin} ({meaning})" if meaning else d.twin
     low, high = (f"{100 * end:z.2f}" for end in d.interval)
     p = "< 0.001" if d.p_adjusted < 0.001 else f"= {d.p_adjusted:.3f}"
     conclusion = {
-        "helps": "the circuit helps",
-        "hurts": "the circuit hurts",
+        "helps": f"{subject} helps",
+        "hurts": f"{subject} hurts",
         "cannot tell with this many seeds": "one cannot tell with this many seeds",
     }.get(word, word)
     return (

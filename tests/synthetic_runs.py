@@ -1,6 +1,5 @@
 """Runs with real images and made-up logits: what reporting reads, without training."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -131,5 +130,5 @@ def read_stored_audit(directory: Path) -> Audit:
 
 STORED_AUDIT = RESULTS / "audit_amplitude.json"
 
-CONCLUSION = json.loads(STORED_AUDIT.read_text("utf-8"))["sentence"].rpartition(": ")[2]
+CONCLUSION = read_audit(STORED_AUDIT).sentence.rpartition(": ")[2]
 """The last words of its verdict, with a full stop."""

@@ -58,7 +58,8 @@ def test_json_holds_the_figures_of_each_backend(hybrid, capsys, tmp_path):
         assert figures["seconds_qpu"] == pytest.approx(seconds)
         assert figures["share_of_plan"] == pytest.approx(seconds / 600)
         assert [row["optimization_level"] for row in figures["levels"]] == [0, 2]
-        assert figures["fidelity"] == max(row["fidelity"] for row in figures["levels"])
+        likeliest = max(row["success_probability"] for row in figures["levels"])
+        assert figures["success_probability"] == likeliest
 
 
 def test_the_table_fits_80_columns_and_the_formula_is_printed(hybrid, capsys):

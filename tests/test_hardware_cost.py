@@ -38,7 +38,7 @@ def test_a_chain_of_cnots_costs_the_product_of_its_errors():
     assert cost.gates == {"cx": 2, "x": 1}
     assert (cost.depth, cost.two_qubit_gates, cost.n_qubits) == (3, 2, 3)
     assert cost.n_qubits_backend == 5
-    assert np.isclose(cost.fidelity, np.prod(kept), rtol=1e-12)
+    assert np.isclose(cost.success_probability, np.prod(kept), rtol=1e-12)
     gates = [target["x"][(a,)], target["cx"][(a, b)], target["cx"][(b, c)]]
     in_a_row = sum(gate.duration for gate in gates)
     read = max(target["measure"][(wire,)].duration for wire in (a, b, c))
@@ -79,7 +79,7 @@ def test_a_gate_that_the_backend_states_as_broken_is_named():
     circuit = QuantumCircuit(127)
     circuit.ecr(*pair)
     cost = circuit_cost(circuit, backend, optimization_level=0)
-    assert cost.fidelity == 0
+    assert cost.success_probability == 0
     assert f"ecr on {pair}, which the backend states as broken" in cost.warnings[0]
 
 

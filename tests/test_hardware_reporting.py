@@ -16,7 +16,7 @@ from qfm_jax.reporting.hardware_figures import (
     plot_accuracy_against_noise,
     plot_accuracy_against_shots,
 )
-from qfm_jax.reporting.hardware_records import read_deployments
+from qfm_jax.reporting.hardware_records import read_cost, read_deployments
 from qfm_jax.reporting.hardware_section import hardware_section, hardware_sentences
 from qfm_jax.reporting.page import _templates
 
@@ -120,8 +120,8 @@ COST = {
     "backends": {
         "fake_torino": {
             **{"optimization_level": 2, "n_qubits": 8, "depth": 1234},
-            **{"two_qubit_gates": 98, "fidelity": 0.5, "seconds_qpu": 262.0},
-            "share_of_plan": 0.44,
+            **{"two_qubit_gates": 98, "success_probability": 0.5},
+            **{"seconds_qpu": 262.0, "share_of_plan": 0.44},
         }
     },
 }
@@ -155,6 +155,27 @@ def test_the_report_shows_devices_flips_margins_and_cost(evaluated, tmp_path):
     assert section.count("<img") == 2  # all devices, and accuracy against noise
     assert ">cnn<" not in section
     assert hardware_section([make_run("cnn", directory=tmp_path)]) == ([], [])
+
+
+def test_scores_and_cost_of_two_transpilations_are_told_apart(evaluated):
+    assert "of two transpilations" not in rendered([evaluated])
+    row = NOISY[0] | {"device": "fake_torino", "two_qubit_gates": 235}
+    folder = evaluated.directory / "deployments" / "c"
+    folder.mkdir()
+    (folder / "scores.json").write_text(json.dumps({"format": 1} | row))
+    said = "belong to the second: fake_torino (235 gates on two qubits, and 98)."
+    assert said in rendered([evaluated])
+
+
+def test_a_cost_of_older_days_is_read(evaluated):
+    path = evaluated.directory / "cost.json"
+    path.write_text(path.read_text().replace("success_probability", "fidelity"))
+    cost = read_cost(evaluated.directory)
+    assert cost["backends"]["fake_torino"]["success_probability"] == 0.5
+    assert "Success probability, %" in rendered([evaluated])
+    path.write_text('{"format": 1, "backends": ["fidelity"]}')
+    with pytest.raises(InputError, match=r"cost\.json is damaged"):
+        read_cost(evaluated.directory)
 
 
 def test_the_summary_says_what_the_worst_device_and_the_cheapest_cost(evaluated):

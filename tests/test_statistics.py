@@ -360,6 +360,9 @@ def test_sentence_of_a_circuit_that_hurts():
         "is 0.31 points lower (95 % interval -0.52 to -0.10, 10 seeds, Holm-adjusted "
         "p = 0.012): the circuit hurts."
     )
+    subjects = {"dense": "the circuit with its squashing"}
+    said = verdict_sentence("hybrid-cnn", [difference], subjects=subjects)
+    assert said.endswith("p = 0.012): the circuit with its squashing hurts.")
 
 
 def test_sentences_say_the_number_of_seeds_that_it_takes():

@@ -253,6 +253,33 @@ def test_costs_and_fronts_of_a_comparison(compare, price, tmp_path, capsys):
     assert price.name_of(price.Options("laptop", "fashion-mnist")) == "laptop"
 
 
+def test_a_trunk_is_trained_for_whoever_stands_on_it(compare, price):
+    """Else a head of 138 numbers would be the cheapest good model."""
+    hybrid = ModelConfig(block="circuit", n_qubits=3, n_layers=1)
+    trunk = make_row(compare, "cnn", accuracy=0.9, seconds_training=100.0)
+    head = make_row(
+        *(compare, "transfer-hybrid", hybrid),
+        **{"accuracy": 0.85, "seconds_training": 90.0, "trunk": "cnn"},
+    )
+    rows = [trunk, head, make_row(compare, "linear", accuracy=0.8)]
+    records = price.records_of(rows, [None, 0.3, None])
+    assert [r.costs["training (s)"] for r in records] == [100.0, 190.0, 12.0]
+    assert price.fronts_of(records)["training (s)"] == ["linear", "cnn"]
+    _, orphan = price.records_of([rows[2], head], [None, 0.3])
+    assert "training (s)" not in orphan.costs
+    assert orphan.costs["QPU (s an image)"] == 0.3
+
+
+def test_the_stored_front_counts_trunks(compare, price):
+    rows = json.loads((compare.RESULTS / "compare_models.json").read_text())["rows"]
+    rows = compare.rows_of_preset(rows, "full")
+    fronts = price.fronts_of(price.records_of(rows, [None] * len(rows)))
+    table = json.loads((compare.RESULTS / "accuracy_vs_cost.json").read_text())
+    stored = table["fronts_full"]["fronts"]
+    assert {name: stored[name] for name in fronts} == fronts
+    assert "transfer-hybrid" not in stored["training (s)"]
+
+
 SMOKE = ["--preset", "smoke"]
 
 
@@ -398,6 +425,9 @@ def test_a_bad_file_is_named_and_the_old_table_stays(
     frozen = audit["twins"]["frozen"]["difference"]
     limits = [100 * value for value in (frozen["mean"], *frozen["interval"])]
     assert "{:+.2f} ({:+.2f} to {:+.2f})".format(*limits) in text
+    (separable,) = (line for line in text.splitlines() if "entangling" in line)
+    assert audit["twins"]["separable"]["dead_seeds"] == audit["seeds"]
+    assert separable.count("| at chance with every seed") == 2  # hamiltonian's too
     assert said == ""
 
 

@@ -163,11 +163,21 @@ def test_what_is_left_out_is_said_on_the_page(page):
 
 def test_verdicts_of_several_audits_are_counted(tmp_path):
     for name, verdict in (("a", "hurts"), ("b", "helps"), ("c", "hurts")):
-        write(
-            tmp_path, f"audit_{name}", stored("audit_amplitude") | {"verdict": verdict}
-        )
+        table = stored("audit_amplitude") | {"verdict": verdict}
+        table["twins"]["removed"]["verdict"] = verdict
+        write(tmp_path, f"audit_{name}", table)
     page = Page(write_page(tmp_path, tmp_path / "study.html"))
-    assert "The verdict of 3 audits: “hurts” 2 times, “helps” once." in page.text
+    counted = "“the circuit hurts” 2 times, “the circuit helps” once."
+    assert f"The verdict of 3 audits: {counted}" in page.text
+
+
+def test_what_linear_lacks_is_said_and_removed_stands_beside_it(tmp_path):
+    write(tmp_path, "audit_hybrid", stored("audit_hybrid-cnn_short"))
+    page = Page(write_page(tmp_path, tmp_path / "study.html"))
+    assert "hybrid-cnn: the circuit with its squashing hurts" in page.text
+    assert "p = 0.014): the circuit with its squashing hurts. Against rem" in page.text
+    one = "hybrid-cnn is 0.85 points lower (95 % interval -1.32 to -0.58, 10 seeds"
+    assert f"{one}, Holm-adjusted p = 0.014): the circuit hurts." in page.text
 
 
 def test_names_are_text(page):

@@ -25,11 +25,11 @@ from .._checks import (
     input_error,
 )
 from ..baselines import BASELINES, BaselineScore
-from ..controls import QUESTIONS
+from ..controls import QUESTIONS, SUBJECTS
 from ..files import read_table
-from ..models.block import CIRCUIT_BLOCKS
+from ..models.block import BLOCKS, CIRCUIT_BLOCKS
 from ..runs import RunConfig, converter, read_toml, write_json
-from ..statistics import PairedDifference
+from ..statistics import PairedDifference, verdict_sentence
 
 FORMAT = 2
 """Version of the files of an audit."""
@@ -246,8 +246,6 @@ class Audit:
     """The classical twin that decides: the best on the validation images."""
     verdict: str
     """What the comparison with it says: see `qfm_jax.statistics.verdict`."""
-    sentence: str
-    """The verdict in words, with its numbers."""
     seconds: float
     """Time of the session that finished it, all in all."""
     versions: Mapping[str, str]
@@ -256,6 +254,18 @@ class Audit:
     """What a reader must know, such as a data set that was replaced."""
     baselines: tuple[Baseline, ...] = ()
     """Classical classifiers on the images and features of the first seed."""
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in words, with its numbers, made from the differences.
+
+        `linear` lacks two things, the circuit and the squashing of the features: where
+        it decides, what `removed` says, which lacks the circuit alone, stands beside.
+        """
+        names = [self.control, *(["removed"] if self.control == "linear" else [])]
+        own = {twin.name: twin.difference for twin in self.twins}
+        differences = [d for name in names if (d := own.get(name)) is not None]
+        return verdict_sentence(self.model, differences, BLOCKS, SUBJECTS)
 
 
 def read_audit_config(directory: Path) -> AuditConfig:
@@ -293,6 +303,7 @@ def read_audit(path: Path | str) -> Audit:
     try:
         table = read_own_table(path)
         table["twins"] = list(table["twins"].values())
+        table.pop("sentence", None)
         return converter().structure(table, Audit)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
@@ -356,6 +367,7 @@ def write_audit(directory: Path, audit: Audit) -> None:
     """Writes `audit.json`, with the twins by name."""
     table = cattrs.unstructure(audit)
     table["twins"] = {twin["name"]: twin for twin in table["twins"]}
+    table["sentence"] = audit.sentence  # for people; it is made anew when read
     write_json(directory / "audit.json", {"format": FORMAT, **table})
 
 

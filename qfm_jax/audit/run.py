@@ -23,14 +23,13 @@ from ..experiment import check_same, load_images
 from ..files import locked
 from ..history import EpochRecord
 from ..models import circuits_per_image
-from ..models.block import BLOCKS, CIRCUIT_BLOCKS
+from ..models.block import CIRCUIT_BLOCKS
 from ..runs import RunConfig, check_is_empty, start_directory
 from ..statistics import (
     PairedDifference,
     compare,
     dead_seeds,
     verdict,
-    verdict_sentence,
 )
 from .baselines import feature_keeper, fit_baselines
 from .records import (
@@ -320,7 +319,6 @@ def _conclude(
     ]
     control = _strongest(names, units)
     decisive = differences[names.index(control)]
-    meanings = {control: BLOCKS[control]}
     return Audit(
         config=config,
         model=model,
@@ -333,7 +331,6 @@ def _conclude(
         impossible=dict(impossible),
         control=control,
         verdict=verdict(decisive),
-        sentence=verdict_sentence(model, [decisive], meanings),
         seconds=0.0,
         versions=_versions([unit for own in units.values() for unit in own]),
         warning=first.warning,

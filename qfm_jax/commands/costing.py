@@ -108,6 +108,8 @@ class Cost:
             f"= {load.n_images:,} images x {load.circuits_per_image:,} circuits x "
             f"{load.settings} settings x {load.shots:,} shots x ...; each expectation "
             f"within {load.half_width:.2g} (95 %).\n"
+            "Success probability: that of no error at all, the product of (1 - error)\n"
+            "over all gates and read-outs.\n"
             f"Plan: {plan.minutes:g} minutes in {plan.days} days, {plan.price:g} $ a "
             "minute where one\n"
             f"pays (minutes as of {plan.as_of}, the price of 2025 and not checked): "

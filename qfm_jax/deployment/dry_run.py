@@ -53,7 +53,7 @@ class DryRun:
             f"{load.circuits_per_image:,} circuits x {load.settings} settings x "
             f"{load.shots:,} shots in {self.jobs} jobs.\n"
             f"Of each circuit: depth {cost.depth:,}, {cost.two_qubit_gates:,} gates on "
-            f"two qubits, estimated fidelity {cost.fidelity:.2g}, "
+            f"two qubits, success probability {cost.success_probability:.2g}, "
             f"{cost.duration * 1e6:.3g} us.\n"
             f"{FORMULA}: {self.seconds:,.0f} s of QPU, {share:.0%} of {plan.minutes:g} "
             f"minutes in {plan.days} days, or {price:,.2f} $ where one pays "

@@ -1,4 +1,4 @@
-"""What a circuit costs on a quantum computer: gates, depth, fidelity, seconds."""
+"""What a circuit costs on a quantum computer: gates, depth, errors, seconds."""
 
 import dataclasses
 import math
@@ -73,8 +73,9 @@ class CircuitCost:
     """How often each gate occurs, by Qiskit's name."""
     layout: tuple[int, ...]
     """Where wire 0, 1, ... start on the backend."""
-    fidelity: float
-    """Estimated fidelity: the product of (1 - error) over all gates and read-outs."""
+    success_probability: float
+    """Estimated chance that nothing errs: the product of (1 - error) over all gates and
+    read-outs."""
     duration: float
     """Seconds of one shot, with its measurement."""
     t1: float | None = None
@@ -96,7 +97,8 @@ class CircuitCost:
         return (
             f"On {self.backend} (level {self.optimization_level}) the circuit uses "
             f"{', '.join(self.broken_gates)}, which the backend states as broken: the "
-            "fidelity is 0. Take a higher level, which looks for better qubits."
+            "success probability is 0. Take a higher level, which looks for better "
+            "qubits."
         )
 
     def _about_time(self) -> str | None:
@@ -216,7 +218,7 @@ def circuit_cost(
         >>> bell = QuantumCircuit(2)
         >>> _ = bell.h(0), bell.cx(0, 1)
         >>> cost = circuit_cost(bell, get_backend("fake_manila"))
-        >>> cost.two_qubit_gates, 0.9 < cost.fidelity < 1
+        >>> cost.two_qubit_gates, 0.9 < cost.success_probability < 1
         (1, True)
     """
     check_level(optimization_level)
@@ -243,7 +245,7 @@ def circuit_cost(
         two_qubit_gates=sum(_is_gate(item) and len(item.qubits) == 2 for item in run),
         gates=dict(sorted(counts.items())),
         layout=tuple(run.layout.initial_index_layout(filter_ancillas=True)),
-        fidelity=math.prod(1 - e for each in errors.values() for e in each),
+        success_probability=math.prod(1 - e for each in errors.values() for e in each),
         duration=float(duration),
         t1=_shortest(backend, used, "t1"),
         t2=_shortest(backend, used, "t2"),

@@ -11,12 +11,16 @@ from rich.text import Text
 
 from .._checks import InputError
 from ..audit import Audit, TwinResult
+from ..controls import SUBJECTS
 from ..models.block import BLOCKS
 from ..runs import to_toml
 from . import audit_figures
 from .configuration import audit_command, without_folders
 from .page import picture, write_page
 from .style import save_figure
+
+AT_CHANCE = "at chance with every seed"
+"""What a twin says that learns nothing: not, for instance, that entangling helps."""
 
 
 def write_audit_report(audit: Audit, path: Path | str) -> Path:
@@ -108,7 +112,7 @@ def audit_content(audit: Audit) -> dict[str, Any]:
         "at_edge": [twin.name for twin in audit.twins if twin.tuning.is_at_edge],
         "n_seeds": len(audit.seeds),
         "baselines": _baselines(audit),
-        "verdict": _says(_control(audit)),
+        "verdict": verdict_of(audit),
         "command": audit_command(audit),
         "config": to_toml(dataclasses.replace(audit.config, run=run)),
         "accuracies": picture(
@@ -161,7 +165,7 @@ def _row(audit: Audit, twin: TwinResult) -> dict[str, Any]:
         "name": twin.name,
         "what": BLOCKS["circuit"] if d is None else BLOCKS[twin.name],
         "question": twin.question,
-        "verdict": _says(twin),
+        "verdict": AT_CHANCE if _learns_nothing(twin) else _says(twin),
         "mean": 100 * statistics.mean(twin.accuracy),
         "sd": 100 * statistics.stdev(twin.accuracy),
         "raw": ", ".join(f"{100 * accuracy:.2f}" for accuracy in twin.accuracy),
@@ -198,15 +202,18 @@ def _count(value: float) -> str:
     return "" if not value else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _control(audit: Audit) -> TwinResult:
-    return next(twin for twin in audit.twins if twin.name == audit.control)
+def _learns_nothing(twin: TwinResult) -> bool:
+    return len(twin.dead_seeds) == len(twin.accuracy)
+
+
+def verdict_of(audit: Audit) -> str:
+    """The verdict, with what it is about: `the circuit helps`."""
+    return _says(next(twin for twin in audit.twins if twin.name == audit.control))
 
 
 def _says(twin: TwinResult) -> str:
     """The verdict, with what it is about: the whole circuit, or one thing about it."""
-    about = {"frozen": "training", "separable": "entangling"}.get(
-        twin.name, "the circuit"
-    )
+    about = SUBJECTS.get(twin.name, "the circuit")
     is_effect = twin.verdict in ("helps", "hurts")
     return f"{about} {twin.verdict}" if is_effect else twin.verdict or ""
 

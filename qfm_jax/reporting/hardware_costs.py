@@ -25,7 +25,7 @@ def cost_table(budget: Budget) -> Table:
         "Level",
         "Depth",
         "2-qubit\ngates",
-        "Fidelity\n%",
+        "Success\nprob., %",
         "Shot\nus",
         "QPU\ns",
         "Plan\n%",
@@ -39,7 +39,7 @@ def cost_table(budget: Budget) -> Table:
             str(cost.optimization_level),
             f"{cost.depth:,}",
             f"{cost.two_qubit_gates:,}",
-            f"{100 * cost.fidelity:.3g}",
+            f"{100 * cost.success_probability:.3g}",
             f"{cost.duration * 1e6:.3g}",
             f"{seconds:,.0f}",
             f"{100 * seconds / (60 * plan.minutes):,.0f}",
@@ -49,7 +49,7 @@ def cost_table(budget: Budget) -> Table:
 
 
 def plot_costs(costs: Sequence[CircuitCost]) -> Figure:
-    """Draws gates on two qubits and estimated fidelity, by backend and level.
+    """Draws gates on two qubits and success probability, by backend and level.
 
     Raises:
         InputError: If there are no costs.
@@ -71,14 +71,15 @@ def plot_costs(costs: Sequence[CircuitCost]) -> Figure:
             look = {"color": COLORS[level], "marker": MARKERS[level], "linestyle": ""}
             gates = [cost.two_qubit_gates for cost in own]
             left.plot(gates, rows, label=f"level {level}", **look)
-            right.plot([100 * cost.fidelity for cost in own], rows, **look)
+            chances = [100 * cost.success_probability for cost in own]
+            right.plot(chances, rows, **look)
         left.set_yticks(range(len(backends)), backends)
         left.set_ylim(len(backends) - 0.4, -0.6)
         left.set_xlim(left=0)
         left.xaxis.set_major_locator(MaxNLocator(integer=True))
         left.set_xlabel("gates on two qubits, after transpilation")
         right.set_xlim(-2, 102)
-        right.set_xlabel("estimated fidelity (%)")
+        right.set_xlabel("estimated success probability (%)")
         for axes in (left, right):
             axes.grid(visible=False, axis="y")
         figure.legend(loc="outside upper left", ncols=len(levels))

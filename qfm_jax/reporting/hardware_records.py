@@ -6,6 +6,7 @@ anything else is refused here, and by name, so that nothing downstream has to do
 
 import functools
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NewType, TypedDict, TypeVar, cast
 
@@ -62,7 +63,7 @@ class BackendCost(TypedDict):
     n_qubits: Count
     depth: Count
     two_qubit_gates: Count
-    fidelity: Share
+    success_probability: Share
     seconds_qpu: Amount
     share_of_plan: Amount
 
@@ -84,7 +85,7 @@ def read_deployments(directory: Path) -> list[Evaluation]:
         InputError: For a damaged file, or one of another version.
     """
     paths = sorted((directory / "deployments").glob("*/scores.json"))
-    return [_read(path, Evaluation) for path in paths]
+    return [_read(path, lambda table: checked(table, Evaluation)) for path in paths]
 
 
 def read_cost(directory: Path) -> Cost | None:
@@ -94,15 +95,28 @@ def read_cost(directory: Path) -> Cost | None:
         InputError: If the file is damaged, or of another version.
     """
     path = directory / "cost.json"
-    return _read(path, Cost) if path.exists() else None
+    return _read(path, checked_cost) if path.exists() else None
 
 
-def _read(path: Path, kind: type[T]) -> T:
+def checked_cost(table: Any) -> Cost:
+    """`checked` of a cost; older files call a success probability a fidelity.
+
+    Raises:
+        InputError: Saying which entry is something else.
+    """
+    backends = table.get("backends") if isinstance(table, dict) else None
+    for cost in backends.values() if isinstance(backends, dict) else ():
+        if isinstance(cost, dict) and "fidelity" in cost:
+            cost.setdefault("success_probability", cost.pop("fidelity"))
+    return checked(table, Cost)
+
+
+def _read(path: Path, read: Callable[[Any], T]) -> T:
     try:
         table = read_table(path)
         if table.pop("format", None) != FORMAT:
             raise ValueError("it is of another version")
-        return checked(table, kind)
+        return read(table)
     except ValueError as error:
         cure = "Remove it; the command that wrote it makes a new one."
         raise InputError(f"{path} is damaged: {error}. {cure}") from error

@@ -81,8 +81,20 @@ def device_section(
         "rows": rows,
         "cost": cost,
         "backends": [] if cost is None else list(cost["backends"].items()),
+        "transpiled_twice": [] if cost is None else _transpiled_twice(rows, cost),
         "figures": [_devices(rows, label)] if rows else [],
     }
+
+
+def _transpiled_twice(rows: Sequence[Record], cost: Cost) -> list[str]:
+    """Backends whose scores are of other gates than their cost, with both numbers."""
+    priced = {name: own["two_qubit_gates"] for name, own in cost["backends"].items()}
+    run = {row["device"]: row["two_qubit_gates"] for row in rows}
+    return [
+        f"{name} ({run[name]:,} gates on two qubits, and {n_gates:,})"
+        for name, n_gates in priced.items()
+        if run.get(name) not in (None, n_gates)
+    ]
 
 
 def comparing_figures(rows: Sequence[Record], label: str) -> list[tuple[Picture, str]]:

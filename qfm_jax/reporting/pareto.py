@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,10 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import EngFormatter
 from matplotlib.transforms import Bbox
 
-from .._checks import input_error
-from ..runs import Run
+from .._checks import InputError, input_error
+from ..runs import Run, read_run
 from .style import INK, MUTED, WIDE, Look, house_style, lay_out, looks_of, short
-from .tables import leaderboard
+from .tables import LeaderboardRow, leaderboard, rank
 
 NEAR = 8.0
 """Points from a marker to its name, where there is room."""
@@ -43,7 +44,10 @@ class CostRecord:
 
 
 def cost_records(runs: Sequence[Run]) -> list[CostRecord]:
-    """What finished runs cost, best test accuracy first; frozen weights cost too.
+    """What finished runs cost, best test accuracy first.
+
+    A trunk's weights and the seconds of its training count too; where its run is not
+    there, those seconds are not known, and are left out.
 
     Raises:
         InputError: If there are no runs, or they are on different data sets.
@@ -52,22 +56,35 @@ def cost_records(runs: Sequence[Run]) -> list[CostRecord]:
         >>> from qfm_jax.runs import read_run
         >>> cost_records([read_run("runs/cnn")])  # doctest: +SKIP
     """
-    return [
-        CostRecord(
-            row.label,
-            row.accuracy,
-            row.accuracy_interval,
-            {
-                "parameters": row.n_parameters_quantum
-                + row.n_parameters_classical
-                + row.n_parameters_frozen,
-                "training (s)": row.seconds_training,
-                "inference (ms an image)": 1e3 / row.images_per_second,
-                "peak memory (MiB)": row.peak_mebibytes,
-            },
-        )
-        for row in leaderboard(runs)
-    ]
+    return [_record(*both) for both in zip(leaderboard(runs), rank(runs), strict=True)]
+
+
+def _record(row: LeaderboardRow, run: Run) -> CostRecord:
+    costs = {
+        "parameters": row.n_parameters_quantum
+        + row.n_parameters_classical
+        + row.n_parameters_frozen,
+        "training (s)": _seconds_training(run),
+        "inference (ms an image)": 1e3 / row.images_per_second,
+        "peak memory (MiB)": row.peak_mebibytes,
+    }
+    known = {name: cost for name, cost in costs.items() if cost is not None}
+    return CostRecord(row.label, row.accuracy, row.accuracy_interval, known)
+
+
+def _seconds_training(run: Run) -> float | None:
+    """All that was trained, trunks too; None where one of them is not there."""
+    seconds, seen = run.result.seconds_training, set()
+    while run.config.trunk is not None:
+        if run.config.trunk in seen:
+            return None
+        seen.add(run.config.trunk)
+        try:
+            run = read_run(Path(run.config.trunk))
+        except InputError:
+            return None
+        seconds += run.result.seconds_training
+    return seconds
 
 
 def pareto_front(records: Sequence[CostRecord], cost: str) -> list[CostRecord]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from .._checks import input_error
 from ..audit import Audit
-from .audit_report import audit_content
+from .audit_report import audit_content, verdict_of
 from .hardware_section import (
     comparing_figures,
     device_section,
@@ -316,7 +316,7 @@ def _learning(comparison: Comparison | None) -> list[str]:
     said = [
         f"{len(rows)} model{'s were' if len(rows) > 1 else ' was'} trained on "
         f"{first['n_train']:,} images of {first['cell']['dataset']}{protocol}, and "
-        f"scored once on {first['n_test']:,} test images. One seed each: intervals "
+        f"scored on {first['n_test']:,} test images. One seed each: intervals "
         "cover the choice of test images, not of the seed."
     ]
     models = [
@@ -338,7 +338,7 @@ def _learning(comparison: Comparison | None) -> list[str]:
 def _matter(study: Study) -> list[str]:
     """What audits found, and what none has looked at."""
     said = []
-    verdicts = [audit.verdict for audit in study.audits]
+    verdicts = list(map(verdict_of, study.audits))
     if len(verdicts) > 1:
         counts = Counter(verdicts)
         found = (

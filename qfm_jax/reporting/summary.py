@@ -106,7 +106,7 @@ def _setting(runs: Sequence[Run]) -> str:
     subject = "One model was" if len(runs) == 1 else f"{len(runs)} models were"
     return (
         f"{subject} trained on {n_train} images of {results[0].dataset}, with the best "
-        f"epoch chosen on {n_validation} others, and scored once on {n_test} test "
+        f"epoch chosen on {n_validation} others, and scored on {n_test} test "
         "images."
     )
 

@@ -144,8 +144,9 @@ COST = {
     "plan": {"minutes": 10.0, "days": 28, "as_of": "2026-11-22"},
     "backends": {
         "fake_torino": {
-            "optimization_level": 2, "n_qubits": 8, "depth": 1234, "fidelity": 0.5,
-            "two_qubit_gates": 98, "seconds_qpu": 262.0, "share_of_plan": 0.44,
+            "optimization_level": 2, "n_qubits": 8, "depth": 1234,
+            "success_probability": 0.5, "two_qubit_gates": 98,
+            "seconds_qpu": 262.0, "share_of_plan": 0.44,
         }
     },
 }  # fmt: skip

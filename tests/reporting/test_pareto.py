@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,7 +8,13 @@ from hypothesis import strategies as st
 from synthetic_runs import make_run
 
 from qfm_jax import InputError
-from qfm_jax.reporting import CostRecord, cost_records, pareto_front, plot_pareto
+from qfm_jax.reporting import (
+    CostRecord,
+    cost_records,
+    pareto,
+    pareto_front,
+    plot_pareto,
+)
 
 SECONDS = "training (s)"
 
@@ -48,6 +55,30 @@ def test_records_hold_what_runs_cost():
         "inference (ms an image)": pytest.approx(1000 * 0.5 / 300),
         "peak memory (MiB)": 812,
     }
+
+
+def test_a_trunk_is_trained_too(monkeypatch):
+    """Seconds of two trunks, one on the other; where one is gone, nobody knows."""
+    base, middle, top = (make_run(name, n_test=300) for name in ("a", "b", "c"))
+    known = {"base": base}
+
+    def on(run, trunk):
+        return replace(run, config=replace(run.config, trunk=trunk))
+
+    def read(path):
+        if str(path) not in known:
+            raise InputError(f"{path} is not there.")
+        return known[str(path)]
+
+    monkeypatch.setattr(pareto, "read_run", read)
+    known["middle"] = on(middle, "base")
+    (found,) = cost_records([on(top, "middle")])
+    assert found.costs[SECONDS] == pytest.approx(3 * 123.4)
+    for trunk in ("gone", "loop"):
+        known["loop"] = on(middle, "loop")
+        (found,) = cost_records([on(top, trunk)])
+        assert SECONDS not in found.costs
+        assert found.costs["parameters"] > 0
 
 
 def test_each_cost_has_axes_a_front_and_a_scale_that_fits():
