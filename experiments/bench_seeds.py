@@ -87,7 +87,7 @@ def train_cell(cell: Mapping[str, Any]) -> Row:
         Classifier(preset.network, n_classes=data.n_classes, rngs=nnx.Rngs(seed))
         for seed in seeds
     ]
-    training = dataclasses.replace(preset.training, epochs=cell["epochs"])
+    training = dataclasses.replace(preset.training, epochs=cell["epochs"], min_steps=0)
     histories = fit_seeds(
         models,
         [data.train for _ in seeds],

@@ -271,7 +271,7 @@ def config_of(cell: Mapping[str, Any], trunk: str | None) -> RunConfig:
     return RunConfig(
         cell["model"],
         preset.network,
-        dataclasses.replace(preset.training, epochs=cell["epochs"]),
+        dataclasses.replace(preset.training, epochs=cell["epochs"], min_steps=0),
         DataConfig(cell["dataset"], train_size=cell["train_size"]),
         seed=cell["seed"],
         trunk=trunk,

@@ -239,7 +239,7 @@ config = RunConfig("hybrid", hybrid, training, images)
 twins = ("removed", "frozen", "separable")
 asked = AuditConfig(config, N_SEEDS, twins, rate_factors=(1.0,), baselines=())
 audit = run_audit(asked, WORK / "audit", resume=(WORK / "audit").exists())
-print(f"Verdict: {audit.verdict}.\n{audit.sentence}")
+print(f"Verdict: {audit.verdict}.\n{audit.finding}")
 
 # %%
 from qfm_jax.reporting import audit_table, plot_accuracies, plot_differences
@@ -450,7 +450,7 @@ names = ("hybrid-cnn_short", "residual-hybrid", "quanvolution")
 names = (*names, "amplitude", "hamiltonian")
 audits = {name: read_audit(f"results/audit_{name}.json") for name in names}
 for name, audit in audits.items():
-    print(f"{name}, {audit.n_train:,} images: {audit.verdict}\n  {audit.sentence}\n")
+    print(f"{name}, {audit.n_train:,} images: {audit.verdict}\n  {audit.finding}\n")
 
 # %%
 plot_differences(audits["hybrid-cnn_short"])

@@ -1,6 +1,7 @@
 """Logits and labels of all test images -> Scores."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.special import log_softmax
@@ -8,6 +9,9 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from ._checks import check_at_least, check_shape, input_error
+
+NEAR_CHANCE = 0.15
+"""Share of the way from a guess to perfection up to which a model did not learn."""
 
 N_BINS = 15
 """Equal-width confidence bins of the calibration error (Guo et al., 2017)."""
@@ -97,6 +101,45 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
             for row in confusion_matrix(labels, predictions, labels=classes)
         ),
         calibration=calibration,
+    )
+
+
+def is_near_chance(accuracy: float, guess: float) -> bool:
+    """Whether less than 15 % of the way from a guess to perfection was gone.
+
+    Args:
+        accuracy: Share of the images classified rightly, in [0, 1].
+        guess: The same of always guessing the most frequent class.
+
+    Example:
+        >>> is_near_chance(0.22, 0.1), is_near_chance(0.30, 0.1)
+        (True, False)
+    """
+    return accuracy - guess < NEAR_CHANCE * (1 - guess)
+
+
+def shortfall(scores: Scores, class_names: Sequence[str]) -> str | None:
+    """What a reader must know of a model that did not learn; None of one that did.
+
+    Args:
+        scores: On the test images.
+        class_names: Name of each class.
+
+    Example:
+        >>> shortfall(score(np.eye(2)[[0, 0, 0]], np.array([0, 0, 1])), ("cat", "dog"))
+        "predicts one class only, 'cat'"
+        >>> shortfall(score(np.eye(2), np.array([0, 1])), ("cat", "dog")) is None
+        True
+    """
+    predicted = np.flatnonzero(np.sum(scores.confusion, axis=0))
+    if len(predicted) == 1:
+        return f"predicts one class only, {class_names[predicted[0]]!r}"
+    guess = max(map(sum, scores.confusion)) / scores.n_test
+    if not is_near_chance(scores.accuracy, guess):
+        return None
+    return (
+        f"is near chance: {scores.accuracy:.1%} right, where always guessing the most "
+        f"frequent class gives {guess:.1%}"
     )
 
 

@@ -6,6 +6,9 @@ from ._checks import check_one_of
 from .models import ModelConfig
 from .training import TrainConfig
 
+USUAL = TrainConfig(min_steps=750)
+"""Few images are seen more often: 750 steps are 10 epochs of 9,600."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Preset:
@@ -15,7 +18,7 @@ class Preset:
     """What it is, in a line."""
     network: ModelConfig
     """The model as data."""
-    training: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    training: TrainConfig = USUAL
     """How it is trained."""
 
 
@@ -30,10 +33,10 @@ PURE = ModelConfig(
 )
 """A circuit that sees the pixels themselves."""
 
-FAST = TrainConfig(learning_rate=0.01, clip_norm=0.0)
+FAST = dataclasses.replace(USUAL, learning_rate=0.01, clip_norm=0.0)
 """For models that are nothing but a circuit."""
 
-AUGMENTED = TrainConfig(epochs=20, augment=True, max_shift=1)
+AUGMENTED = TrainConfig(epochs=20, min_steps=600, augment=True, max_shift=1)
 """For deep front ends: longer, and images that move by a pixel at most."""
 
 replace = dataclasses.replace
@@ -64,7 +67,7 @@ MODELS = {
     "strong-cnn": Preset(
         "six wider convolutions, parts of the images covered too, scored with mirrors",
         replace(DEEP, channels=(32, 64, 128), dropout=0.25, mirrored=True),
-        replace(AUGMENTED, epochs=24, erase=0.5),
+        replace(AUGMENTED, epochs=24, min_steps=450, erase=0.5),
     ),
     "hybrid-cnn": Preset(
         "the same convolutions, then a circuit of 8 qubits, 2 layers",
@@ -122,7 +125,7 @@ MODELS = {
     "qcnn": Preset(
         "a quantum convolutional network on 10 qubits, linear read-out of three",
         replace(PURE, layers="convolutional-unshared", n_layers=2),
-        TrainConfig(learning_rate=0.03, clip_norm=0.0),
+        replace(FAST, learning_rate=0.03),
     ),
     "reuploading": Preset(
         "14x14 pixels as angles of 8 qubits, each with a trained scale, twice over",
@@ -133,7 +136,7 @@ MODELS = {
             n_layers=18,
             angle_spread=0.2,
         ),
-        TrainConfig(learning_rate=0.02, clip_norm=0.0),
+        replace(FAST, learning_rate=0.02),
     ),
     "tree": Preset(
         "trees of two-qubit gates on 10 qubits, linear read-out of one of them",
@@ -160,10 +163,14 @@ class Comparison:
     """Training images at most; all where left out."""
     epochs: int = 10
     """Epochs of each model."""
+    is_brief: bool = False
+    """Whether the epochs are all, however few steps of the optimiser they have."""
 
 
 COMPARISONS = {
-    "smoke": Comparison("seconds: does it run?", train_size=600, epochs=2),
+    "smoke": Comparison(
+        "seconds: does it run?", train_size=600, epochs=2, is_brief=True
+    ),
     "demo": Comparison("minutes: the first look", train_size=30_000, epochs=5),
     "full": Comparison("the figures to quote: every image, ten epochs"),
 }

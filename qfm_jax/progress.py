@@ -63,6 +63,10 @@ class Progress:
     ) -> None:
         self.bar.stop()
 
+    def note(self, sentence: str) -> None:
+        """Prints a sentence that stays."""
+        self.console.print(sentence, style="yellow", highlight=False, markup=False)
+
     def say(self, words: str) -> None:
         """Names what happens now, such as compiling."""
         self.bar.update(self.task, description=words)

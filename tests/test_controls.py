@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
@@ -11,6 +12,7 @@ from qfm_jax._checks import InputError
 from qfm_jax.controls import QUESTIONS, build_twins, possible_twins
 from qfm_jax.models import Classifier, ModelConfig
 from qfm_jax.models.block import BLOCKS
+from qfm_jax.models.classifier import Amplified
 
 HYBRID = ModelConfig(channels=(2,), hidden=(6,), block="circuit", n_qubits=3)
 
@@ -37,13 +39,22 @@ def test_all_that_has_the_same_shape_starts_the_same():
 
     model = start(HYBRID)
     for twin in build_twins(HYBRID):
-        *front, bias, kernel = start(twin.network)
-        for one, other in zip(front, model, strict=False):
+        for one, other in zip(start(twin.network), model, strict=True):
             np.testing.assert_array_equal(one, other, err_msg=twin.name)
-        # The read-out starts smaller behind what is not bounded by 1.
-        scale = 5 if twin.name in ("linear", "fourier") else 1
-        np.testing.assert_allclose(scale * kernel, model[-1], rtol=1e-5)
-        np.testing.assert_array_equal(bias, model[-2])
+
+
+@pytest.mark.parametrize("name", ["removed", "dense"])
+def test_on_pixels_each_starts_from_what_it_takes_in(name):
+    """Results in [-1, 1] get a gain; pixels, which are not bounded, do not."""
+    pure = ModelConfig(
+        block="circuit", features="pixels", embedding="amplitude", n_qubits=7
+    )
+    (twin,) = build_twins(pure, (name,))
+    images = np.random.default_rng(0).uniform(size=(64, 8, 8))
+    for network in (pure, twin.network):
+        model = Classifier(network, image_shape=(8, 8), rngs=nnx.Rngs(1))
+        assert isinstance(model.readout, Amplified) == (network.block != "removed")
+        assert np.abs(model(jnp.asarray(images))).mean() < 0.3
 
 
 def test_a_twin_that_cannot_exist_says_why():

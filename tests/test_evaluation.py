@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from sklearn.metrics import (
 )
 
 from qfm_jax._checks import InputError
-from qfm_jax.evaluation import score
+from qfm_jax.evaluation import score, shortfall
 
 
 def sample(n=300, n_classes=4, seed=0, scale=2.0):
@@ -136,3 +137,14 @@ def test_perfect_logits(labels):
 def test_bad_input(logits, labels, sentence):
     with pytest.raises(InputError, match=sentence):
         score(logits, np.array(labels))
+
+
+def test_a_model_that_did_not_learn_is_named():
+    labels = np.repeat(np.arange(4), 50)
+    names = ("a", "b", "c", "d")
+    constant = np.tile([0.0, 3.0, 0.0, 0.0], (200, 1))
+    assert shortfall(score(constant, labels), names) == "predicts one class only, 'b'"
+    guesses = np.eye(4)[np.random.default_rng(0).integers(4, size=200)]
+    found = shortfall(score(guesses, labels), names)
+    assert re.match(r"is near chance: \d\d\.\d% right, .* gives 25\.0%$", found)
+    assert shortfall(score(np.eye(4)[labels], labels), names) is None

@@ -4,8 +4,11 @@ import dataclasses
 import re
 from pathlib import Path
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from flax import nnx
+from scipy.special import logsumexp
 
 from qfm_jax._checks import InputError
 from qfm_jax.models import Classifier, count_parameters
@@ -42,6 +45,29 @@ def test_parameters_of_the_pure_models_by_hand():
 def test_the_twin_of_the_quanvolution_has_as_many_channels():
     (quantum, classical), (_, twin) = count("quanvolution"), count("patch-cnn")
     assert (quantum, twin) == (2 * 4 * 3, classical + 4 * 4 + 4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_first_loss_is_near_that_of_a_guess(name, digits):
+    """A sure random classifier has to unlearn first: cross-entropy up to 7 nats."""
+    network = dataclasses.replace(MODELS[name].network, frozen_front=False)
+    model = Classifier(network, rngs=nnx.Rngs(7))
+    images, labels = digits.train.images[:64], digits.train.labels[:64]
+    logits = np.asarray(model(jnp.asarray(images) / 255), float)
+    losses = logsumexp(logits, axis=1) - logits[np.arange(64), labels]
+    assert losses.mean() < 1.2 * np.log(10)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("n_images", [600, 1_000, 2_000, 9_600, 55_000])
+def test_few_images_are_seen_more_often(name, n_images):
+    training = MODELS[name].training
+    settled = training.settled(n_images)
+    assert training.n_steps(n_images) >= training.min_steps >= 450
+    assert 64 <= settled.batch_size <= training.batch_size
+    assert settled.epochs >= training.epochs
+    if n_images == 55_000:  # enough of them: nothing changes
+        assert settled == dataclasses.replace(training, min_steps=0)
 
 
 def test_every_model_of_the_readme_exists_and_every_other_way_round():

@@ -1,5 +1,6 @@
 """Training against a reference loop in NumPy, and what stops it."""
 
+import dataclasses
 import signal
 from types import SimpleNamespace
 
@@ -20,6 +21,8 @@ from qfm_jax.training import (
     fit,
     loop,
 )
+from qfm_jax.training.config import learning_rate_schedule
+from qfm_jax.training.loop import few_steps
 
 MLP = ModelConfig(hidden=(16,))
 # Few different programs: each takes two seconds to compile.
@@ -117,7 +120,7 @@ def softmax_regression(kernel, bias, images, labels, config):
     targets = np.eye(10)[labels]
     weights = [kernel.astype(float), bias.astype(float)]
     m, v = [[np.zeros_like(w) for w in weights] for _ in range(2)]
-    warmup = round(config.warmup_fraction * config.epochs)
+    warmup = max(round(config.warmup_fraction * config.epochs), config.epochs // 4)
     losses = []
     for t in range(config.epochs):
         logits = x @ weights[0] + weights[1]
@@ -244,11 +247,48 @@ def test_patience_stops_after_that_many_epochs_without_a_better_one(small):
     assert history.best_epoch == 1
 
 
+def test_few_images_give_smaller_batches_first_and_more_epochs_then():
+    config = TrainConfig(epochs=4, batch_size=100, min_steps=24)
+    assert config.settled(1_200).batch_size == 100  # 48 steps are enough
+    assert config.settled(400).batch_size == 100  # a half of 100 is too small
+    wide = dataclasses.replace(config, batch_size=256)
+    assert (wide.settled(512).batch_size, wide.settled(512).epochs) == (64, 4)
+    assert (wide.settled(130).batch_size, wide.settled(130).epochs) == (65, 12)
+    assert wide.settled(1).epochs == wide.n_steps(1) == 24
+    assert dataclasses.replace(config, min_steps=10_000).settled(100).epochs == 200
+
+
+def test_a_training_takes_the_steps_that_its_budget_asks_for(small):
+    history = train(build(), small, epochs=1, batch_size=50, min_steps=11)
+    assert [record.step for record in history.epochs] == [4, 8, 12]
+
+
+def test_warm_up_takes_thirty_steps_where_there_are_four_times_as_many():
+    config = TrainConfig(learning_rate=1.0)
+    rate = learning_rate_schedule(config, 300)
+    assert float(rate(15)) == pytest.approx(0.5)
+    assert float(rate(30)) == pytest.approx(1.0)
+    assert float(learning_rate_schedule(config, 40)(10)) == pytest.approx(1.0)
+    assert float(learning_rate_schedule(config, 4_000)(200)) == pytest.approx(1.0)
+    at_once = dataclasses.replace(config, warmup_fraction=0.0)
+    assert float(learning_rate_schedule(at_once, 300)(0)) == pytest.approx(1.0)
+
+
+def test_few_steps_are_said_before_they_are_taken(small, capsys):
+    config = TrainConfig(epochs=1, batch_size=50)
+    fit(build(), small.train, small.validation, config, jax.random.key(0))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Only 4 steps of the optimiser (1 epoch of 4 batches)")
+    assert (
+        few_steps(dataclasses.replace(config, min_steps=250), len(small.train)) is None
+    )
+
+
 def test_a_circuit_trains(small):
     network = ModelConfig(block="circuit", n_qubits=3, n_layers=1)
     model = build(network)
     circuit_before = weights_of(model)
-    history = train(model, small, epochs=6, batch_size=50)
+    history = train(model, small, epochs=30, batch_size=50)
     assert history.epochs[-1].train_loss < history.epochs[0].train_loss / 1.5
     for before, after in zip(circuit_before, weights_of(model), strict=True):
         assert not np.array_equal(before, after)

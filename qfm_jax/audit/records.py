@@ -26,6 +26,7 @@ from .._checks import (
 )
 from ..baselines import BASELINES, BaselineScore
 from ..controls import QUESTIONS, SUBJECTS
+from ..evaluation import is_near_chance
 from ..files import read_table
 from ..models.block import BLOCKS, CIRCUIT_BLOCKS
 from ..runs import RunConfig, converter, read_toml, write_json
@@ -266,6 +267,26 @@ class Audit:
         own = {twin.name: twin.difference for twin in self.twins}
         differences = [d for name in names if (d := own.get(name)) is not None]
         return verdict_sentence(self.model, differences, BLOCKS, SUBJECTS)
+
+    @property
+    def near_chance(self) -> tuple[str, ...]:
+        """Names of those of `twins` that did not learn, by their mean accuracy."""
+        guess = 1 / self.n_classes
+        return tuple(
+            twin.name
+            for twin in self.twins
+            if is_near_chance(statistics.mean(twin.accuracy), guess)
+        )
+
+    @property
+    def finding(self) -> str:
+        """The verdict in words, and which models did not learn, if any."""
+        if not self.near_chance:
+            return self.sentence
+        means = "A model that did not learn is no measure of the circuit."
+        if self.model in self.near_chance:
+            means = f"{self.model} itself did not learn: this is no verdict."
+        return f"{self.sentence} Near chance: {', '.join(self.near_chance)}. {means}"
 
 
 def read_audit_config(directory: Path) -> AuditConfig:

@@ -153,7 +153,9 @@ def _run(
                 connection, config, directory, dataset, runs, groups, show_units
             )
             groups = {name: [] for name in runs}
-    share = _Share(config, show, len(runs))
+    n_train = len(data[config.seeds[0]].train)
+    n_epochs = config.run.training.settled(n_train).epochs
+    share = _Share(config, show, len(runs), n_epochs)
     tunings: dict[str, Tuning] = {}
     for name, run in runs.items():
         tunings[name] = _tuning_of(name, run, config, data, directory, share, mesh)
@@ -183,9 +185,11 @@ def _run(
 class _Share:
     """Hands epochs' records on, with the share of all trainings that is done."""
 
-    def __init__(self, config: AuditConfig, show: Show | None, n_models: int):
+    def __init__(
+        self, config: AuditConfig, show: Show | None, n_models: int, n_epochs: int
+    ):
         self.show = show
-        self.epochs = config.run.training.epochs
+        self.epochs = n_epochs
         self.n_tuning = len(config.rate_factors) * len(config.seeds_of_tuning)
         self.n_trainings = n_models * (self.n_tuning + config.n_seeds)
         self.n_done = 0

@@ -23,6 +23,7 @@ from ..progress import AuditProgress, UnitProgress
 from ..reporting import audit_table, baselines_table, write_audit_report
 from ..runs import DataConfig, RunConfig
 from ..training import TrainConfig, TrainingInterrupted
+from ..training.loop import few_steps
 from .options import (
     Classes,
     Device,
@@ -32,6 +33,7 @@ from .options import (
     Out,
     Size,
     Trunk,
+    budget,
     device_config,
     err,
     named_model,
@@ -41,8 +43,8 @@ from .options import (
 AUDIT_TRAIN_SIZE = 10_000
 """Training images of an audit, where nothing else is asked for: minutes a twin."""
 
-AUDIT_EPOCHS = 4
-"""Epochs of an audit, where nothing else is asked for."""
+AUDIT_EPOCHS, AUDIT_STEPS = 4, 300
+"""Epochs of an audit, and its steps at least, where nothing else is asked for."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,6 +211,9 @@ class Audit:
         scheduler = self._scheduler
         mesh = None if scheduler else make_seed_mesh(self.devices, self.together)
         config, resume = self._settled(), self.resume is not None
+        n_train = config.run.data.train_size
+        if n_train and (found := few_steps(config.run.training, n_train)):
+            err.print(f"[yellow]{found}[/]")
         try:
             with contextlib.ExitStack() as stack:
                 here = scheduler is None
@@ -234,7 +239,7 @@ class Audit:
         console.print(audit_table(audit))
         if audit.baselines:
             console.print(baselines_table(audit))
-        console.print(f"Verdict: {audit.verdict}. {audit.sentence}", highlight=False)
+        console.print(f"Verdict: {audit.verdict}. {audit.finding}", highlight=False)
         print(f"Report: {report}")
 
 
@@ -254,5 +259,7 @@ def audit_default(arguments: Sequence[str]) -> Audit:
     if stored is not None:
         return Audit.of(read_audit_config(Path(stored)))
     name, preset = named_model("audit", arguments)
-    training = dataclasses.replace(preset.training, epochs=AUDIT_EPOCHS)
-    return Audit(name, preset.network, training)
+    training = dataclasses.replace(
+        preset.training, epochs=AUDIT_EPOCHS, min_steps=AUDIT_STEPS
+    )
+    return Audit(name, preset.network, budget(training, arguments))

@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 from .._checks import InputError, input_error
 from ..reporting import save_figure
 from ..runs import FORMAT, read_run, write_json
-from .options import DEVICE_SHOTS, check_new_file, err
+from .options import DEVICE_SHOTS, check_new_file, err, warn_of_shortfall
 
 if TYPE_CHECKING:
     from ..budget import Budget
@@ -81,8 +81,10 @@ class Cost:
             must = "be left out with --interval, which says how many are needed"
             raise input_error("--shots", must, f"is {self.shots}")
         shots = DEVICE_SHOTS if self.shots is None else self.shots
+        run = read_run(self.directory)
+        warn_of_shortfall(run)
         budget = budget_of(
-            read_run(self.directory),
+            run,
             self.backend,
             levels=self.optimization_level,
             shots=shots if self.interval is None else shots_for(self.interval),

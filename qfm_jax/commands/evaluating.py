@@ -16,7 +16,7 @@ from ..models.block import CIRCUIT_BLOCKS
 from ..progress import JobProgress
 from ..reporting import save_figure
 from ..runs import Run, read_run, write_json
-from .options import DEVICE_SHOTS, Shots, check_new_file, err
+from .options import DEVICE_SHOTS, Shots, check_new_file, err, warn_of_shortfall
 
 if TYPE_CHECKING:
     from ..deployment import Deployment, Target
@@ -200,6 +200,7 @@ class Evaluate:
 
     def _show(self, run: Run, found: "list[Deployment]") -> None:
         """Writes the scores, draws and prints them."""
+        warn_of_shortfall(run)
         from ..reporting.deployments import deployment_table, plot_deployments
         from ..reporting.hardware_figures import hardware_figures
         from ..reporting.hardware_records import read_deployments

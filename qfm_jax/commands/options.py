@@ -1,5 +1,6 @@
 """Options that several subcommands share, and what they stand for."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,9 +12,11 @@ from tyro.conf import arg
 from .._checks import InputError, input_error
 from ..data import DATASETS
 from ..devices import DIFF_METHODS, DeviceConfig
+from ..evaluation import shortfall
 from ..presets import MODELS, Preset, get_preset
-from ..reporting import leaderboard_table
+from ..reporting import leaderboard, leaderboard_table, shortfalls
 from ..runs import Run
+from ..training import TrainConfig
 
 err = Console(stderr=True)
 
@@ -93,6 +96,18 @@ def value_of(option: str, arguments: Sequence[str]) -> str | None:
     return None
 
 
+def budget(training: TrainConfig, arguments: Sequence[str]) -> TrainConfig:
+    """A preset's training; epochs that are asked for are not added to.
+
+    Example:
+        >>> budget(TrainConfig(min_steps=750), ["--epochs", "2"]).min_steps
+        0
+    """
+    if value_of("--epochs", arguments) is None:
+        return training
+    return dataclasses.replace(training, min_steps=0)
+
+
 def gathered(option: str, arguments: Sequence[str]) -> list[str]:
     """The arguments with the values of an option that occurs several times together.
 
@@ -134,7 +149,16 @@ def check_new_file(path: Path) -> None:
 
 
 def print_runs(runs: Sequence[Run]) -> None:
-    """Prints the warnings of the runs, each once, and their leaderboard."""
+    """Prints warnings, each once, the leaderboard, and what did not learn."""
     for warning in {run.result.warning for run in runs if run.result.warning}:
         err.print(f"[yellow]{escape(warning)}[/]")
-    Console().print(leaderboard_table(runs))
+    console = Console()
+    console.print(leaderboard_table(runs))
+    for sentence in shortfalls(leaderboard(runs)):
+        console.print(f"! {sentence}", style="yellow", markup=False, highlight=False)
+
+
+def warn_of_shortfall(run: Run) -> None:
+    """Says that what is shown of a run is of a model that did not learn."""
+    if found := shortfall(run.result.scores, run.result.class_names):
+        err.print(f"[yellow]{escape(f'Warning: {run.result.model} {found}.')}[/]")

@@ -42,6 +42,7 @@ from .options import (
     Shots,
     Size,
     Trunk,
+    budget,
     device_config,
     err,
     named_model,
@@ -168,7 +169,8 @@ class Compare:
     test_size: Size = None
     classes: Classes = ()
     epochs: int | None = None
-    """Passes over the training images instead of the preset's."""
+    """Passes over the training images instead of the preset's, which takes more where
+    the images are few."""
     seed: Seed = 0
     device: Device = DeviceConfig().name
     shots: Shots = None
@@ -212,10 +214,13 @@ class Compare:
     ) -> RunConfig:
         preset = get_preset(name)
         epochs = comparison.epochs if self.epochs is None else self.epochs
+        training = dataclasses.replace(preset.training, epochs=epochs)
+        if self.epochs is not None or comparison.is_brief:
+            training = dataclasses.replace(training, min_steps=0)
         return RunConfig(
             model=name,
             network=preset.network,
-            training=dataclasses.replace(preset.training, epochs=epochs),
+            training=training,
             data=DataConfig(
                 self.dataset, self.data_dir, train_size, self.test_size, self.classes
             ),
@@ -282,7 +287,7 @@ def train_default(arguments: Sequence[str]) -> Train:
     if stored is not None:
         return Train.of(read_config(Path(stored)))
     name, preset = named_model("train", arguments)
-    return Train(name, preset.network, preset.training)
+    return Train(name, preset.network, budget(preset.training, arguments))
 
 
 def _finish(config: RunConfig, directory: Path, mesh: Mesh | None) -> Run:

@@ -38,8 +38,8 @@ BLOCKS = {
 CIRCUIT_BLOCKS = ("circuit", "frozen", "separable")
 """Kinds that run a circuit."""
 
-BOUNDED = (*CIRCUIT_BLOCKS, "dense", "matched", "removed")
-"""Kinds whose outputs lie within [-1, 1], given features that do."""
+BOUNDED = (*CIRCUIT_BLOCKS, "dense", "matched")
+"""Kinds whose outputs lie within [-1, 1], whatever the features."""
 
 N_FREQUENCIES = 32
 """Terms of the Fourier surrogate; the angles of a small circuit would buy three."""

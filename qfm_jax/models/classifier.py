@@ -21,6 +21,13 @@ from .quantum_layer import FrozenQuantumParam, QuantumLayer, QuantumParam
 NOTHING = ("none", "removed", "linear")
 """Blocks that give what they take."""
 
+SMALL_START, LARGE_START, REDUCED_START = 0.1, 5.0, 0.03
+"""How a read-out starts, small or large, and the layer that reduces the features for a
+block: multiples of the usual start, whose variance is 1 / fan-in."""
+
+GAIN = 10.0
+"""Factor on the logits of a small read-out of results in [-1, 1]."""
+
 
 class Classifier(nnx.Module):
     """Maps images (batch, height, width) in [0, 1] to logits (batch, n_classes).
@@ -31,9 +38,10 @@ class Classifier(nnx.Module):
     A trained layer reduces the features to those that the block takes, and a tanh
     squashes them: to angles in (0, pi) for a circuit, where <Z> = cos(angle) is one to
     one, and steepest where training starts, in the middle; to (-1, 1) for a classical
-    block, which sees the same centred. Behind blocks whose outputs are bounded by 1 the
-    read-out starts five times as large as usual: the expectations of a random circuit
-    are small. Blocks start last, so that all else starts the same whatever they are.
+    block, which sees the same centred. That layer starts small, so that every block
+    starts in the middle of its range, and the read-out behind it large (`_readout`).
+    Every other read-out starts small. Either way the first loss is near ln(n_classes),
+    that of a guess. Blocks start last: all else starts the same whatever they are.
 
     Args:
         config: The model as data.
@@ -200,15 +208,61 @@ class ScaledReadout(nnx.Module):
         return self.scale[...] * first + self.offset[...]
 
 
+class Amplified(nnx.Module):
+    """A dense layer whose results are multiplied by a constant.
+
+    Adam's steps are as long as its rate, whatever the gradient: with a gain g, the
+    weights g W of the results move g times as far in each.
+
+    Args:
+        linear: The layer.
+        gain: The constant.
+
+    Example:
+        >>> layer = Amplified(nnx.Linear(3, 2, rngs=nnx.Rngs(0)), gain=10.0)
+        >>> layer(jnp.zeros((5, 3))).shape
+        (5, 2)
+    """
+
+    def __init__(self, linear: nnx.Linear, gain: float):
+        self.linear = linear
+        self.gain = gain
+
+    def __call__(self, results: jax.Array) -> jax.Array:
+        """Maps results (batch, n_results) to logits (batch, n_classes)."""
+        return self.gain * self.linear(results)
+
+
 def _readout(
     config: ModelConfig, n_features: int, n_classes: int, rngs: nnx.Rngs
 ) -> nnx.Module:
+    """The last layer; its start follows from what it takes in, for every block alike.
+
+    Results in [-1, 1] are too near to each other for sure logits. Behind a reducing
+    layer the read-out starts large: small, it would have that layer drive the tanh into
+    saturation first. Where the block takes the pixels, a large start would be a random
+    classifier that is sure of itself: there the weights start small and move faster.
+    """
     if config.readout == "scale" and config.block not in NOTHING:
         return ScaledReadout(n_features, n_classes)
-    is_bounded = config.block in BOUNDED and not (config.patch or config.residual)
-    scale = 5.0**2 if is_bounded else 1.0
-    init = nnx.initializers.variance_scaling(scale, "fan_in", "truncated_normal")
-    return nnx.Linear(n_features, n_classes, kernel_init=init, rngs=rngs)
+    if _has_reduction(config):
+        return _linear(n_features, n_classes, LARGE_START, rngs)
+    if config.features == "pixels" and config.block in BOUNDED:
+        small = _linear(n_features, n_classes, SMALL_START / GAIN, rngs)
+        return Amplified(small, GAIN)
+    return _linear(n_features, n_classes, SMALL_START, rngs)
+
+
+def _linear(n_in: int, n_out: int, start: float, rngs: nnx.Rngs) -> nnx.Linear:
+    """A dense layer whose weights start `start` times as large as usual."""
+    init = nnx.initializers.variance_scaling(start**2, "fan_in", "truncated_normal")
+    return nnx.Linear(n_in, n_out, kernel_init=init, rngs=rngs)
+
+
+def _has_reduction(config: ModelConfig) -> bool:
+    """Whether a trained layer reduces the features to those that the block takes."""
+    takes_features = config.block != "none" and config.features == "dense"
+    return takes_features and not config.patch
 
 
 def _front(
@@ -223,7 +277,7 @@ def _front(
         take = _pooled_to if config.embedding in PIXELS else _framed_to
         return [take(n_features)], n_features
     layers, n_in = _trunk(config, (*image_shape, 1), rngs)
-    reduce = nnx.Linear(n_in, n_features, rngs=rngs)
+    reduce = _linear(n_in, n_features, REDUCED_START, rngs)
     return [_as_channel, *layers, reduce, *_squash(config)], n_features
 
 

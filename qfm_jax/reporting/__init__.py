@@ -33,3 +33,4 @@ from .style import save_figure as save_figure
 from .summary import summarize as summarize
 from .tables import leaderboard as leaderboard
 from .tables import leaderboard_table as leaderboard_table
+from .tables import shortfalls as shortfalls

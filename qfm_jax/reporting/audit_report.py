@@ -106,7 +106,7 @@ def audit_content(audit: Audit) -> dict[str, Any]:
     return {
         "audit": audit,
         "rows": _rows(audit),
-        "n_epochs": audit.config.run.training.epochs,
+        "n_epochs": audit.config.run.training.settled(audit.n_train).epochs,
         "rates": _rates_tried(audit),
         "n_tuning_seeds": audit.config.tuning_seeds,
         "at_edge": [twin.name for twin in audit.twins if twin.tuning.is_at_edge],
@@ -158,9 +158,8 @@ def _rows(audit: Audit) -> list[dict[str, Any]]:
 
 def _row(audit: Audit, twin: TwinResult) -> dict[str, Any]:
     d = twin.difference
-    training = audit.config.run.training
-    batch_size = min(training.batch_size, audit.n_train)
-    n_forward = audit.n_train // batch_size * batch_size * training.epochs
+    training = audit.config.run.training.settled(audit.n_train)
+    n_forward = training.n_steps(audit.n_train) * training.batch_size
     return {
         "name": twin.name,
         "what": BLOCKS["circuit"] if d is None else BLOCKS[twin.name],

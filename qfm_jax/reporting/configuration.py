@@ -71,6 +71,8 @@ def _options(config: RunConfig, dataset: str) -> dict[str, Any]:
         **_changed(config.device, DeviceConfig(), ("diff_method",)),
         **_changed(config.network, preset.network if preset else ModelConfig()),
         **_changed(config.training, preset.training if preset else TrainConfig()),
+        # `--epochs` alone means that none are added.
+        "min_steps": config.training.min_steps or None,
     }
 
 

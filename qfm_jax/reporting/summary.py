@@ -7,7 +7,7 @@ from ..audit import Audit
 from ..models.block import CIRCUIT_BLOCKS
 from ..runs import Run
 from .style import looks
-from .tables import rank
+from .tables import leaderboard, rank, shortfalls
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,11 @@ def summarize(runs: Sequence[Run], audits: Sequence[Audit] = ()) -> list[Answer]
     confusion = runs[0].result.scores.confusion
     guess = max(map(sum, confusion)) / runs[0].result.scores.n_test
     models = [_scored(run, label) for run, label in zip(runs, labels, strict=True)]
-    learn = (_setting(runs), *learning_sentences(models, guess))
+    learn = (
+        _setting(runs),
+        *learning_sentences(models, guess),
+        *shortfalls(leaderboard(runs)),
+    )
     matter = (
         *map(verdict_sentence, audits),
         *_without_audit(runs, labels, audits),
@@ -74,9 +78,10 @@ def learning_sentences(models: Sequence[Scored], guess: float) -> list[str]:
 
 def verdict_sentence(audit: Audit) -> str:
     """The verdict of an audit with its numbers, and what it was found on."""
+    found = audit.finding
     return (
         f"{audit.model}, audited on {audit.n_train:,} training images of "
-        f"{audit.dataset}: {audit.sentence[0].lower()}{audit.sentence[1:]}"
+        f"{audit.dataset}: {found[0].lower()}{found[1:]}"
     )
 
 

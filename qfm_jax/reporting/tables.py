@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .._checks import input_error
+from ..evaluation import shortfall
 from ..runs import Run
 from .style import looks
 
@@ -48,6 +49,8 @@ class LeaderboardRow:
     """Largest resident memory of the process, in MiB."""
     device: str
     """Where the circuit ran."""
+    shortfall: str | None
+    """That the model did not learn, if it did not (see `evaluation.shortfall`)."""
 
 
 def rank(runs: Sequence[Run]) -> list[Run]:
@@ -99,7 +102,7 @@ def leaderboard_table(runs: Sequence[Run]) -> Table:
     for row in leaderboard(runs):
         low, high = row.accuracy_interval
         table.add_row(
-            Text(row.label),
+            Text(f"{row.label}{' !' if row.shortfall else ''}"),
             f"{100 * row.accuracy:.1f} ({100 * low:.1f}\u2013{100 * high:.1f})",
             f"{row.n_parameters_quantum:,} + {row.n_parameters_classical:,}",
             f"{row.seconds_training:,.1f}",
@@ -107,6 +110,20 @@ def leaderboard_table(runs: Sequence[Run]) -> Table:
             f"{row.peak_mebibytes:,.0f}",
         )
     return table
+
+
+def shortfalls(rows: Sequence[LeaderboardRow]) -> list[str]:
+    """A sentence about each model that did not learn.
+
+    Example:
+        >>> shortfalls([])
+        []
+    """
+    return [
+        f"{row.label} {row.shortfall}. It did not learn: do not compare it."
+        for row in rows
+        if row.shortfall
+    ]
 
 
 def _row(label: str, run: Run) -> LeaderboardRow:
@@ -128,4 +145,5 @@ def _row(label: str, run: Run) -> LeaderboardRow:
         images_per_second=scores.n_test / max(result.seconds_inference, 1e-9),
         peak_mebibytes=result.peak_memory_bytes / 2**20,
         device=result.device,
+        shortfall=shortfall(scores, result.class_names),
     )

@@ -26,6 +26,9 @@ from .images import check_images
 from .interruption import deferred_interrupt
 from .steps import Steps, TrainState
 
+FEW_STEPS = 250
+"""Steps of the optimiser below which a training says that it has few."""
+
 
 class TrainingDiverged(InputError):  # noqa: N818 - an event, like KeyboardInterrupt
     """The loss or its gradient became NaN or infinite.
@@ -109,9 +112,31 @@ def fit(
     state, records = _of_first(state, records)
     first_step = int(state.step)
     is_shown = progress and is_first()
-    bar = Progress(config.epochs, trainer.steps.per_epoch, first_step, enabled=is_shown)
+    epochs, per_epoch = trainer.steps.config.epochs, trainer.steps.per_epoch
+    bar = Progress(epochs, per_epoch, first_step, enabled=is_shown)
+    if found := few_steps(config, len(train)):
+        bar.note(found)
     with bar, deferred_interrupt() as interrupted:
         return trainer.run(place(state, mesh), records, store, bar, interrupted)
+
+
+def few_steps(config: TrainConfig, n_images: int) -> str | None:
+    """Says that a training has few steps of the optimiser; None where it has enough.
+
+    Example:
+        >>> print(few_steps(TrainConfig(epochs=2), 1_000))
+        Only 14 steps of the optimiser (2 epochs of 7 batches): few models learn in
+        fewer than 250. Ask for more epochs, or leave their number out.
+    """
+    n_steps, settled = config.n_steps(n_images), config.settled(n_images)
+    if n_steps >= FEW_STEPS:
+        return None
+    per_epoch, s = n_steps // settled.epochs, "s" * (settled.epochs > 1)
+    return (
+        f"Only {n_steps} steps of the optimiser ({settled.epochs} epoch{s} of "
+        f"{per_epoch} batches): few models learn in fewer than {FEW_STEPS}. Ask for "
+        "more epochs, or leave their number out."
+    )
 
 
 def _of_first(

@@ -106,7 +106,7 @@ def fit_seeds(
     if on_gpu():  # else a device works on one seed at a time
         memory = memory * n_devices // len(rates)
     records: list[tuple[EpochRecord, ...]] = [()] * len(models)
-    for epoch in range(1, config.epochs + 1):
+    for epoch in range(1, steps.config.epochs + 1):
         first, stop = (epoch - 1) * steps.per_epoch, epoch * steps.per_epoch
         start = time.perf_counter()
         orders = place_rows(_orders(steps, states.key, epoch), mesh)

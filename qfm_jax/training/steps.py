@@ -50,7 +50,7 @@ class Steps:
     graphdef: nnx.GraphDef[nnx.Module]
     """Structure of the model in training mode."""
     config: TrainConfig
-    """How to train."""
+    """How to train, settled for the number of images."""
     n_images: int
     """Number of training images."""
     mesh: Mesh | None = None
@@ -68,12 +68,12 @@ class Steps:
         model.train()
         graphdef = nnx.graphdef(model)
         model.eval()
-        return cls(graphdef, config, n_images, mesh)
+        return cls(graphdef, config.settled(n_images), n_images, mesh)
 
     @property
     def batch_size(self) -> int:
         """Images of one step."""
-        return min(self.config.batch_size, self.n_images)
+        return self.config.batch_size
 
     @property
     def per_epoch(self) -> int:

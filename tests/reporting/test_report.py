@@ -17,8 +17,8 @@ from synthetic_runs import CONCLUSION, NETWORKS, make_run, read_stored_audit
 
 from qfm_jax import InputError
 from qfm_jax.commands import Train
-from qfm_jax.commands.auditing import Audit
-from qfm_jax.presets import get_preset
+from qfm_jax.commands.auditing import Audit, audit_default
+from qfm_jax.commands.training import train_default
 from qfm_jax.reporting import (
     leaderboard,
     leaderboard_table,
@@ -328,8 +328,7 @@ def test_audits_have_a_section_of_their_own(audit, page, tmp_path):
 def test_audit_command_parses_into_the_same_audit(audit):
     qfm, command, name, *options = shlex.split(audit_command(audit))
     assert (qfm, command, name) == ("qfm", "audit", "amplitude")
-    preset = get_preset(name)
-    default = Audit(name, preset.network, preset.training)
+    default = audit_default([name, *options])
     parsed = tyro.cli(Audit, args=[name, *options], default=default).config
     # How many train together changes the time alone.
     same = dataclasses.replace(parsed, together=audit.config.together)
@@ -366,8 +365,7 @@ def test_command_parses_into_the_same_run():
     run = make_run("hybrid-cnn", network=network, seed=3)
     qfm, train, name, *options = shlex.split(repeat_command(run))
     assert (qfm, train, name) == ("qfm", "train", "hybrid-cnn")
-    preset = get_preset(name)
-    default = Train(name, preset.network, preset.training)
+    default = train_default([name, *options])
     parsed = tyro.cli(Train, args=[name, *options], default=default)
     data = dataclasses.replace(run.config.data, folder="data")
     assert parsed.config == dataclasses.replace(run.config, data=data)
