@@ -24,9 +24,9 @@ import tyro
 
 from qfm_jax.cli import in_sentences
 from qfm_jax.growth import Growth, fit_growth
-from qfm_jax.simulator.circuit import analyse, read_tape
 from qfm_jax.simulator.compiler import prune
 from qfm_jax.simulator.exchanges import compile_sharded
+from qfm_jax.simulator.reading import read_operations
 from qfm_jax.simulator.sharded import Exchange, OnDevices
 
 RESULTS = Path(__file__).parent / "results"
@@ -171,9 +171,8 @@ def states_sent(n: int, n_devices: int) -> float:
         return 0.0
     weights = np.full((LAYERS, n, 3), 0.1)
     ops = [qml.StronglyEntanglingLayers(weights, range(n))]
-    z = [qml.expval(qml.Z(wire)) for wire in range(n)]
-    structure, _ = read_tape(qml.tape.QuantumScript(ops, z), range(n))
-    circuit, wires = prune(analyse(structure), range(n), diagonal=True)
+    read = read_operations(ops, range(n))
+    circuit, wires = prune(read.circuit(), range(n), diagonal=True)
     stages = compile_sharded(circuit, wires, n_devices).stages
     steps = [one for stage in stages for one in stage.steps]
     swaps = [s.step for s in steps if isinstance(s, OnDevices)]

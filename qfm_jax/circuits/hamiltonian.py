@@ -11,7 +11,7 @@ from .._checks import check_at_least
 from ._arguments import as_wires, check_broadcastable
 from .embeddings import AmplitudeEmbedding
 from .observables import expectations, pauli_words
-from .unitary import UnitaryLayers, exponential
+from .unitary import UnitaryLayers, exponential, known_unitary
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,6 @@ class HamiltonianReuploading:
         AmplitudeEmbedding(self.n_qubits)(inputs, wires)
         for layer in range(self.n_layers):
             phases = qml.math.exp(-1j * (scales[..., layer, :] * inputs))
-            qml.DiagonalQubitUnitary(phases, wires=wires)
+            known_unitary(qml.DiagonalQubitUnitary(phases, wires=wires))
             self.layers.apply_layer(layer, unitaries, wires)
         return expectations(self.observables, self.n_qubits)

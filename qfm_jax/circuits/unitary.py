@@ -88,7 +88,21 @@ class UnitaryLayers:
         """Applies one layer of unitaries (..., n_layers, n_groups, K, K)."""
         for k, group in enumerate(self.groups(layer)):
             own = [wires[i] for i in group]
-            qml.QubitUnitary(unitaries[..., layer, k, :, :], wires=own)
+            known_unitary(qml.QubitUnitary(unitaries[..., layer, k, :, :], wires=own))
+
+
+def known_unitary(operation: qml.operation.Operator) -> qml.operation.Operator:
+    """Says of an operation that its matrix is unitary whatever its numbers are.
+
+    While JAX traces, nobody can check it: `qfm.statevector` then keeps the states of
+    the forward pass for the gradient, unless an operation says so.
+
+    Example:
+        >>> known_unitary(qml.QubitUnitary(np.eye(2), wires=0)).known_unitary
+        True
+    """
+    operation.known_unitary = True
+    return operation
 
 
 def exponential(weights: TensorLike) -> TensorLike:

@@ -14,12 +14,30 @@ from typing import TypeVar
 import numpy as np
 
 from . import affine, fusion
-from .circuit import Circuit, Leaf, Preparation
-from .fusion import BLOCK, DIAGONAL, PHASE, SAMPLE, SHUFFLE, Item, Roll
-from .gates import Gate, Read, is_real
+from .circuit import Circuit, Leaf
+from .fusion import (
+    BLOCK,
+    CONTROLLED,
+    DIAGONAL,
+    PHASE,
+    SAMPLE,
+    SHUFFLE,
+    Item,
+    Roll,
+)
+from .gates import NORMALISE, Gate, Named, Preparation, Read, is_real
 from .matrices import Bank, Factor, Stack
 from .program import Beginning, InitialState, Stage
-from .steps import Block, Diagonal, Move, Phase, Shuffle, Step, Transpose
+from .steps import (
+    Block,
+    Diagonal,
+    Move,
+    Normalise,
+    Phase,
+    Shuffle,
+    Step,
+    Transpose,
+)
 
 Part = TypeVar("Part", Gate, Preparation)
 
@@ -42,8 +60,10 @@ class Program:
     """The last permutation, which a read-out of |amplitude|^2 follows for nothing."""
     wires: tuple[int, ...]
     """The circuit's wires that are simulated; all other numbers count in this."""
-    projects: bool
-    """Whether a projection (post-selection) leaves the norm below 1."""
+    n_gates: int
+    """Gates that a measurement can see."""
+    reversible: bool
+    """Whether every gate is known to be unitary, so that it can be undone."""
     n_devices: int = 1
     """How many devices share each state: they tell its leading bits apart."""
 
@@ -91,7 +111,8 @@ def compile_circuit(
         layout,
         relabel,
         wires,
-        any(map(fusion.projects, circuit.gates)),
+        len(circuit.gates),
+        all(gate.unitary for gate in circuit.gates),
     )
 
 
@@ -148,7 +169,7 @@ def _cheapest(gates: Sequence[Gate], pools: "Pools", n: int) -> list[Item]:
 
 def _cost(items: Sequence[Item]) -> float:
     """Passes over the state, and a little for every step that is compiled."""
-    price = {SHUFFLE: 1.5, PHASE: 1.0, DIAGONAL: 1.0}
+    price = {SHUFFLE: 1.5, PHASE: 1.0, DIAGONAL: 1.0, CONTROLLED: 1.5, NORMALISE: 1.0}
     run = sum(price.get(item.kind, 1.0 + 2.0 ** len(item.wires) / 16) for item in items)
     return run + 0.5 * sum(len(roll.items[0]) for roll in fusion.roll(items))
 
@@ -165,8 +186,10 @@ class Pools:
     """Where each leaf lies in the concatenation of all leaves of its sort."""
 
     def __init__(self, leaves: Sequence[Leaf]) -> None:
+        self.leaves = leaves
         self.names = [pool_name(leaf) for leaf in leaves]
-        self.starts, ends = [], {"shared": 1}  # shared[0] is 0: constants read it
+        self.starts: list[int] = []
+        ends = {"shared": 1}  # shared[0] is 0
         for name, leaf in zip(self.names, leaves, strict=True):
             self.starts.append(ends.get(name, 0))
             ends[name] = self.starts[-1] + int(np.prod(leaf.shape))
@@ -176,28 +199,32 @@ class Pools:
         return tuple(self._pool(read) for read in gate.reads)
 
     def _pool(self, read: Read) -> str:
-        return self.names[read.leaf] if read.leaf >= 0 else "shared"
+        return self.names[read.leaf]
 
     def stack(self, reads: Sequence[Read]) -> Stack:
         """Reads from one pool as one read with a leading axis."""
-        first = [self.starts[read.leaf] if read.leaf >= 0 else 0 for read in reads]
-        positions = [
-            read.positions + at if read.leaf >= 0 else np.zeros_like(read.positions)
-            for at, read in zip(first, reads, strict=True)
-        ]
-        scale, shift = (
-            [getattr(r, name) for r in reads] for name in ("scale", "shift")
-        )
-        pool = self._pool(reads[0])
-        return Stack(np.stack(positions), np.stack(scale), np.stack(shift), pool)
+        pool, shape = self._pool(reads[0]), reads[0].shape
+        size = int(np.prod(shape))
+        local = np.arange(size).reshape(shape)
+        scale = np.stack([np.full(shape, read.scale) for read in reads])
+        if not pool:
+            known = [self.leaves[r.leaf].constant.value.ravel() for r in reads]  # type: ignore[union-attr]
+            parts = [
+                flat[r.start : r.start + size].reshape(shape)
+                for flat, r in zip(known, reads, strict=True)
+            ]
+            return Stack(np.zeros_like(scale, int), scale, scale * np.stack(parts), "")
+        first = [self.starts[read.leaf] + read.start for read in reads]
+        positions = np.stack([local + at for at in first])
+        return Stack(positions, scale, np.zeros_like(scale), pool)
 
 
 def pool_name(leaf: Leaf) -> str:
-    """The pool that a leaf's values are read from."""
+    """The pool that a leaf's values are read from; none for a constant."""
     sort = ("complex " if leaf.is_complex else "") + (
         "batched" if leaf.batched else "shared"
     )
-    return "static" if leaf.static is not None else sort
+    return "" if leaf.constant is not None else sort
 
 
 class Assembly:
@@ -213,9 +240,7 @@ class Assembly:
         bank = self.banks.setdefault(key, [])
         rows = []
         for gate in gates:
-            if (isinstance(gate.tree, np.ndarray) and bank) or (
-                not gate.reads and bank
-            ):
+            if bank and not gate.reads:
                 rows.append(0)
                 continue
             rows.append(len(bank))
@@ -232,10 +257,9 @@ class Assembly:
             for reads in zip(*(gate.reads for gate in gates), strict=True)
         )
         batched = fusion.is_batched(self.pools.of(gates[0]))
-        tree, reads = gates[0].tree, gates[0].reads
-        shapes = tuple(read.positions.shape for read in reads)
-        real = shapes == ((),) and is_real(tree)
-        return Bank(tree, stacks, 1 << len(gates[0].wires), batched, real)
+        tree, n = gates[0].tree, len(gates[0].wires) - len(gates[0].controls)
+        real = isinstance(tree, Named) and len(stacks) == 1 and is_real(tree)
+        return Bank(tree, stacks, 1 << n, batched, real)
 
     def beginning(self, first: dict[int, list[Gate]], prepared: Sequence) -> Beginning:
         """The product state of the first one-wire gates and all preparations."""
@@ -252,16 +276,11 @@ class Assembly:
         for wire in range(self.n):
             if wire not in layout:
                 layout += inside.get(wire, (wire,))
-        states = tuple(
-            (p.wires, p.tree, tuple(self._static_or_pool(r) for r in p.reads))
-            for p in prepared
-        )
+        states = tuple((p.wires, self._state_of(p)) for p in prepared)
         return Beginning(tuple(runs), states, tuple(layout))
 
-    def _static_or_pool(self, read: Read) -> Stack:
-        if read.leaf < 0:
-            return Stack(read.positions, read.scale, read.shift, "")
-        stack = self.pools.stack([read])
+    def _state_of(self, preparation: Preparation) -> Stack:
+        stack = self.pools.stack([preparation.read])
         return Stack(stack.positions[0], stack.scale[0], stack.shift[0], stack.pool)
 
     def stage(
@@ -298,7 +317,7 @@ class Assembly:
     ) -> tuple[int, ...]:
         if item.kind == SHUFFLE:
             return fronted(tuple(range(self.n)), after)
-        return layout if item.kind in (PHASE, DIAGONAL) else fronted(layout, item)
+        return fronted(layout, item)
 
     def _steps(
         self,
@@ -322,6 +341,8 @@ class Assembly:
                 steps.append(self.phase(column, layout))
             elif item.kind == DIAGONAL:
                 steps.append(self._diagonal(column, layout))
+            elif item.kind == NORMALISE:
+                steps.append(Normalise())
             else:
                 steps.append(self.block(column, layout, end))
             layout = end
@@ -343,13 +364,15 @@ class Assembly:
         self, items: Sequence[Item], layout: tuple[int, ...], end: tuple[int, ...]
     ) -> Block:
         """The same block of every repetition, which brings its wires to the front."""
-        place = {wire: i for i, wire in enumerate(end)}
+        flags = items[0].gates[0].controls if items[0].kind == CONTROLLED else ()
+        place = {wire: i - len(flags) for i, wire in enumerate(end)}
         factors = tuple(
-            self.factor(gates, [place[w] for w in gates[0].wires])
+            self.factor(gates, [place[w] for w in gates[0].wires[len(flags) :]])
             for gates in zip(*(item.gates for item in items), strict=True)
         )
         move = None if end == layout else move_between(layout, end)
-        return Block(move, factors, len(items[0].wires), items[0].batched)
+        n_bits = len(items[0].wires) - len(flags)
+        return Block(move, factors, n_bits, items[0].batched, flags)
 
     def phase(self, items: Sequence[Item], layout: tuple[int, ...]) -> Phase:
         """The same multiplication of every repetition."""
@@ -402,8 +425,11 @@ def _next(items: Sequence[Item], i: int, after: Item | None) -> Item | None:
 
 def fronted(layout: tuple[int, ...], item: Item | None) -> tuple[int, ...]:
     """The layout with a block's wires in front; unchanged where they are already."""
-    if item is None or item.kind not in (BLOCK, SAMPLE):
+    if item is None or item.kind not in (BLOCK, SAMPLE, CONTROLLED):
         return layout
+    if item.kind == CONTROLLED:  # its controls first, in their order
+        own = item.gates[0].wires
+        return own + tuple(w for w in layout if w not in item.wires)
     k = len(item.wires)
     if set(layout[:k]) == item.wires:
         return layout
@@ -428,11 +454,3 @@ def final_move(layout: Sequence[int]) -> Move | None:
     """Back to wires in order."""
     end = tuple(sorted(layout))
     return None if tuple(layout) == end else move_between(tuple(layout), end)
-
-
-def with_batch(leaves: Sequence[Leaf], flags: Sequence[bool]) -> tuple[Leaf, ...]:
-    """The leaves, of which those flagged differ from sample to sample."""
-    return tuple(
-        Leaf(leaf.shape, flag, leaf.is_complex, leaf.static)
-        for leaf, flag in zip(leaves, flags, strict=True)
-    )

@@ -15,6 +15,7 @@ from pennylane.devices.preprocess import (
     validate_device_wires,
     validate_measurements,
 )
+from pennylane.devices.qubit import measure
 from pennylane.measurements import (
     ClassicalShadowMP,
     CountsMP,
@@ -30,13 +31,11 @@ from pennylane.transforms.core import CompilePipeline, transform
 
 from .._checks import check_at_least, check_one_of, input_error
 from . import autograd_bridge, memory, shots
-from .circuit import Structure, check_operations, read_tape
-from .simulation import (
-    Task,
-    all_leaves,
-    dynamic_leaves,
-    simulate,
-)
+from .circuit import STATE, Structure, interned
+from .explain import Explanation, explanation
+from .observables import read_measurements
+from .reading import CannotBroadcast, Reader, read_operations
+from .simulation import Task, simulate, state_wires
 
 JAX = {math.Interface.JAX, math.Interface.JAX_JIT}
 
@@ -53,7 +52,7 @@ class StateVectorDevice(Device):
             `jax.config.update("jax_enable_x64", True)`). None follows the parameters:
             complex64 for float32 arrays, complex128 for float64 ones and for NumPy.
         batch_memory: bytes that the states of a batch may take; larger batches run in
-            chunks. None: half of what the machine has left.
+            chunks. None: a quarter of a device's memory, however much is free.
         devices: how many JAX devices share a large state, a power of two: every
             doubling holds one qubit more. Such a circuit gives expectations and
             variances of Pauli words, exactly.
@@ -212,7 +211,6 @@ class StateVectorDevice(Device):
             sample_measurements=_is_sampled,
             name=self.name,
         )
-        pipeline.add_transform(_supported_only)
         pipeline.add_transform(_expand_shadows)
         if config.gradient_method == "backprop":
             pipeline.add_transform(_exact_only)
@@ -227,6 +225,34 @@ class StateVectorDevice(Device):
         config = execution_config or ExecutionConfig()
         return tuple(self._run(tape, config) for tape in circuits)
 
+    def explain(self, tape: QuantumScript, diff_method: str = "best") -> Explanation:
+        """What runs for a tape, and how it is differentiated; nothing runs.
+
+        Args:
+            tape: as `qml.workflow.construct_tape(qnode, level="top")(*args)` gives it.
+            diff_method: "best" and "adjoint" undo the passes where they can, "backprop"
+                keeps their states.
+
+        Returns:
+            an `Explanation`, which prints as sentences.
+
+        Example:
+            >>> import pennylane as qml
+            >>> device = StateVectorDevice(wires=2)
+            >>> tape = qml.tape.QuantumScript(
+            ...     [qml.RX(0.3, 0), qml.exp(qml.Z(0), 0.4)], [qml.expval(qml.Z(0))]
+            ... )
+            >>> print(device.explain(tape).differentiation)
+            backprop
+        """
+        config = self.setup_execution_config(
+            ExecutionConfig(gradient_method=diff_method), tape
+        )
+        (tape, *_), _ = self.preprocess_transforms(config)([tape])
+        exact = tape.copy(shots=None)
+        task, _, _, read = self._task(exact, config, raw=False)
+        return explanation(task, tape.batch_size, read)
+
     def _run(self, tape: QuantumScript, config: ExecutionConfig) -> Any:
         if tape.shots:
             return self._sample(tape, config)
@@ -237,32 +263,72 @@ class StateVectorDevice(Device):
         self, tape: QuantumScript, config: ExecutionConfig, raw: bool = False
     ) -> tuple[Any, ...]:
         """Exact results; `raw`: a tape on standard wires, not normalised."""
-        wires = range(tape.num_wires) if raw else self._wires_of(tape)
-        structure, leaves = read_tape(tape, wires)
-        described = all_leaves(structure)
-        dynamic = dynamic_leaves(described)
-        values = [leaves[i] for i in dynamic]
+        try:
+            task, values, in_jax, read = self._task(tape, config, raw)
+        except CannotBroadcast:
+            return self._sample_by_sample(tape, config, raw)
+        if any(isinstance(value, jax.Array) for value in values):
+            found = simulate(task, [jax.numpy.asarray(value) for value in values])
+        elif any(math.requires_grad(value) for value in values):
+            found = autograd_bridge.simulate(task, values)
+        else:
+            found = simulate(task, [np.asarray(value) for value in values])
+        if in_jax:
+            found = tuple(map(jax.numpy.asarray, found))
+        return _read_states(tape, task.structure, list(read.number), found)
+
+    def _task(
+        self, tape: QuantumScript, config: ExecutionConfig, raw: bool
+    ) -> tuple[Task, list[Any], bool, Reader]:
+        """What runs, its arguments, whether its results are JAX's, what was read."""
+        fold = _compiles()
+        read = read_operations(
+            tape.operations,
+            range(tape.num_wires) if raw else self._wires_of(tape),
+            allowed=None if raw else self.wires,
+            fold=fold,
+            normalise=not raw,
+        )
+        measurements, observed = read_measurements(
+            tape.measurements, list(read.number), fold=fold
+        )
+        structure = Structure(read.circuit(), measurements, tuple(observed.found))
+        structure = interned(structure)
+        values = read.leaves.values + observed.values
         in_jax = any(isinstance(value, jax.Array) for value in values)
         in_jax |= config.interface in JAX and not config.convert_to_numpy
         c_dtype = self._c_dtype or _precision(values, in_jax)
         if in_jax and c_dtype == "complex128" and not _x64():
             must, cure = "be complex64 while x64 is off", "Set jax_enable_x64."
             raise input_error("c_dtype", must, "is complex128", cure)
+        leaves = structure.leaves
         task = Task(
             structure,
-            tuple(described[i].batched for i in dynamic),
+            tuple(leaves[i].batched for i in structure.arguments),
             c_dtype,
             bool(config.device_options.get("reversible", False)),
             self._budget(structure, c_dtype),
-            not raw,
             self._devices,
             self._shard_above,
         )
-        if in_jax:
-            return simulate(task, [jax.numpy.asarray(value) for value in values])
-        if any(math.requires_grad(value) for value in values):
-            return autograd_bridge.simulate(task, values)
-        return simulate(task, [np.asarray(value) for value in values])
+        return task, values, in_jax, read
+
+    def _sample_by_sample(
+        self, tape: QuantumScript, config: ExecutionConfig, raw: bool
+    ) -> tuple[Any, ...]:
+        """A batch whose operations PennyLane can only decompose one by one."""
+        values = tape.get_parameters(trainable_only=False)
+        if not any(isinstance(value, jax.Array) for value in values):
+            tapes, _ = broadcast_expand(tape)
+            each = [self._simulate(one, config, raw) for one in tapes]
+            return tuple(math.stack(results) for results in zip(*each, strict=True))
+        dims = [dim for op in tape.operations for dim in op.ndim_params]
+        moving = [i for i, dim in enumerate(dims) if math.ndim(values[i]) > dim]
+
+        def one(*sample: Any) -> tuple[Any, ...]:
+            return self._simulate(tape.bind_new_parameters(sample, moving), config, raw)
+
+        return jax.vmap(one)(*(jax.numpy.asarray(values[i]) for i in moving))
 
     def _wires_of(self, tape: QuantumScript) -> list[Any]:
         if self.wires is None:
@@ -271,17 +337,13 @@ class StateVectorDevice(Device):
         return [wire for wire in self.wires if wire in used]
 
     def _budget(self, structure: Structure, c_dtype: str) -> int:
-        available = self._check_fits(len(structure.wires), c_dtype)
-        if self._batch_memory is not None:
-            return self._batch_memory
-        return 1 << (available // 2).bit_length() - 1  # rounded: a stable cache key
+        self._check_fits(structure.circuit.n_wires, c_dtype)
+        return self._batch_memory or memory.budget()
 
-    def _check_fits(self, n_wires: int, c_dtype: str) -> int:
-        """The bytes that a device has left, once a state is known to fit."""
+    def _check_fits(self, n_wires: int, c_dtype: str) -> None:
         available = memory.available_bytes()
         share = memory.devices_of(n_wires, c_dtype, self._devices, self._shard_above)
         memory.check_fits(n_wires, c_dtype, available, share)
-        return available
 
     def _sample(self, tape: QuantumScript, config: ExecutionConfig) -> Any:
         if config.interface == math.Interface.JAX_JIT and any(
@@ -298,6 +360,32 @@ class StateVectorDevice(Device):
         return shots.measure(
             tape, state, self._rng, self._key, config.mcm_config.postselect_mode
         )
+
+
+def _compiles() -> bool:
+    """Whether `jax.jit` traces now, which compiles anew for every constant."""
+    return isinstance(jax.numpy.zeros(()), jax.core.Tracer)
+
+
+def _read_states(
+    tape: QuantumScript, structure: Structure, wires: Sequence[Any], found: Any
+) -> tuple[Any, ...]:
+    """What PennyLane reads of states, in place of the states."""
+    labels = [wires[i] for i in state_wires(structure)]
+    number = {label: i for i, label in enumerate(labels)}
+    results = []
+    for process, read, value in zip(
+        tape.measurements, structure.measurements, found, strict=True
+    ):
+        if read.kind != STATE or type(process) is StateMP:
+            results.append(value)
+            continue
+        bits = (2,) * len(labels)
+        batch = math.shape(value)[:-1]
+        state = math.reshape(value, (*batch, *bits))
+        mapped = process.map_wires(number)
+        results.append(measure(mapped, state, is_state_batched=bool(batch)))
+    return tuple(results)
 
 
 def _check_devices(devices: int) -> None:
@@ -346,12 +434,6 @@ def _is_analytic(process: MeasurementProcess) -> bool:
 
 def _is_sampled(process: MeasurementProcess) -> bool:
     return isinstance(process, SampleMeasurement | ClassicalShadowMP | ShadowExpvalMP)
-
-
-@transform
-def _supported_only(tape: QuantumScript) -> tuple[Any, Any]:
-    check_operations(tape.operations)
-    return (tape,), lambda results: results[0]
 
 
 @transform

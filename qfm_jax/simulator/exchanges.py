@@ -15,18 +15,22 @@ from .._checks import input_error
 from . import affine
 from .circuit import Circuit
 from .compiler import Assembly, Pools, Program, fronted, move_between, split
-from .fusion import DIAGONAL, PHASE, projects
-from .gates import Gate, Preparation
+from .fusion import DIAGONAL, PHASE
+from .gates import NORMALISE, Gate, Preparation
 from .program import Stage
 from .sharded import (
     DeviceBeginning,
     DeviceDiagonal,
+    DeviceNormalise,
     DevicePhase,
     Exchange,
     OnDevices,
     leading_axes,
 )
 from .steps import Phase, Step
+
+ANYWHERE = (PHASE, DIAGONAL, NORMALISE)
+"""What needs no qubit on any device."""
 
 
 def compile_sharded(
@@ -49,7 +53,7 @@ def compile_sharded(
     first, items = split(replace(circuit, gates=gates), pools, max(n - k, 1))
     assembly = Assembly(n, pools)
     beginning = assembly.beginning(first, circuit.preparations)
-    needs = [set() if item.kind in (PHASE, DIAGONAL) else item.wires for item in items]
+    needs = [set() if item.kind in ANYWHERE else item.wires for item in items]
     _check_enough(n, n_devices, max([1, *map(len, needs)]))
     layout = _latest_first(beginning.layout, needs, circuit.preparations)
     beginning = replace(beginning, layout=layout)
@@ -62,6 +66,8 @@ def compile_sharded(
             steps.append(_phase(assembly.phase([item], layout), axes))
         elif item.kind == DIAGONAL:
             steps.append(_diagonal(item.gates[0], pools, layout, axes))
+        elif item.kind == NORMALISE:
+            steps.append(DeviceNormalise(axes))
         else:
             end = fronted(layout[k:], item)
             steps.append(assembly.block([item], layout[k:], end))
@@ -75,7 +81,8 @@ def compile_sharded(
         layout,
         affine.identity(n),
         wires,
-        any(map(projects, gates)),
+        len(gates),
+        all(gate.unitary for gate in gates),
         n_devices,
     )
 

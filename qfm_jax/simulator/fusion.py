@@ -8,15 +8,19 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pennylane as qml
 
 from .circuit import MAX_MATRIX_WIRES
-from .gates import Gate, Kind, Spectrum
+from .gates import NORMALISE, Constant, Gate, Kind, Named, Spectrum, kind_of
 
 PoolsOf = Callable[[Gate], tuple[str, ...]]
 """Where each of a gate's parameters is read; 'batched' in a name: of each sample."""
 
 BLOCK, SAMPLE, SHUFFLE = "block", "sample", "shuffle"
-PHASE, DIAGONAL = "phase", "diagonal"
+PHASE, DIAGONAL, CONTROLLED = "phase", "diagonal", "controlled"
+
+JOIN = (BLOCK, SHUFFLE, PHASE)
+"""What may become part of a block."""
 
 
 @dataclass(eq=False)
@@ -26,7 +30,8 @@ class Item:
     kind: str
     """BLOCK: one matrix shared by the batch; SAMPLE: one matrix for each sample;
     SHUFFLE: an affine permutation of the basis; PHASE: a multiplication by phases whose
-    angles are sums over few gates; DIAGONAL: by numbers that one gate gives."""
+    angles are sums over few gates; DIAGONAL: by numbers that one gate gives;
+    CONTROLLED: a matrix where many control wires say so; NORMALISE: a division."""
     wires: set[int]
     batched: bool = False
     gates: list[Gate] = field(default_factory=list)
@@ -37,15 +42,14 @@ class Item:
         """Items with equal signatures run the same program on different numbers."""
         if self.kind == SHUFFLE:
             return (SHUFFLE,)
-        gates = tuple(zip((g.wires for g in self.gates), self.keys, strict=True))
+        placed = ((g.wires, g.controls) for g in self.gates)
+        gates = tuple(zip(placed, self.keys, strict=True))
         return (self.kind, self.batched, tuple(sorted(self.wires)), gates)
 
 
 def matrix_key(gate: Gate, pools: tuple[str, ...]) -> tuple:
     """Gates with equal keys have matrices that one call can make."""
-    if isinstance(gate.tree, np.ndarray):
-        return gate.tree.shape, gate.tree.tobytes()
-    return gate.tree, pools, tuple(read.positions.shape for read in gate.reads)
+    return gate.tree, pools, tuple(read.shape for read in gate.reads)
 
 
 def is_batched(pools: tuple[str, ...]) -> bool:
@@ -71,7 +75,8 @@ def light_cone(
     """Leaves out gates that no measurement sees.
 
     Args:
-        gates: in order of application.
+        gates: in order of application. One that is not unitary is seen from
+            everywhere, as it changes the norm.
         measured: wires that a measurement reads.
         diagonal: whether measurements only read |amplitude|^2; then diagonal gates
             after the last one that mixes amplitudes are left out too.
@@ -85,20 +90,14 @@ def light_cone(
         wires = set(gate.wires)
         is_diagonal = gate.kind.diagonal
         unseen = bool(wires) and not wires & seen
-        if (unseen and not projects(gate)) or (
-            diagonal and is_diagonal and not wires & mixed
-        ):
+        idle = diagonal and is_diagonal and not wires & mixed
+        if gate.unitary and (unseen or idle):
             continue
         kept.append(gate)
         seen |= wires
         if not is_diagonal and (gate.kind.columns is None or wires & mixed):
             mixed |= wires
     return kept[::-1]
-
-
-def projects(gate: Gate) -> bool:
-    """Whether it is a projector: post-selection acts on what nobody reads, too."""
-    return not isinstance(gate.tree, np.ndarray) and "Projector" in str(gate.tree)
 
 
 def product_prefix(
@@ -120,6 +119,7 @@ def product_prefix(
     met, rest = set(entangled), []
     for gate in gates:
         is_alone = len(gate.wires) == 1 and gate.wires[0] not in met
+        is_alone = is_alone and gate.tree != NORMALISE
         if is_alone and pools_of and not is_batched(pools_of(gate)):
             before = first.get(gate.wires[0], [])
             is_alone = not any(is_batched(pools_of(one)) for one in before)
@@ -139,18 +139,33 @@ def lower(gates: Sequence[Gate], pools_of: PoolsOf) -> list[Gate]:
     """
     found = []
     for gate in gates:
-        spectrum = gate.kind.spectrum
-        if spectrum is None or spectrum.basis is None or not is_batched(pools_of(gate)):
-            found.append(gate)
-            continue
-        there, back = spectrum.basis.conj().T, spectrum.basis
-        phases = Kind(spectrum=Spectrum(spectrum.eigenvalues, None))
-        found += [
-            Gate(there, gate.wires, (), Kind()),
-            Gate(gate.tree, gate.wires, gate.reads, phases),
-            Gate(back, gate.wires, (), Kind()),
-        ]
+        for part in _three_rotations(gate) if is_batched(pools_of(gate)) else [gate]:
+            spectrum = part.kind.spectrum
+            if spectrum is None or spectrum.basis is None or part.controls:
+                found.append(part)
+                continue
+            if not is_batched(pools_of(part)):
+                found.append(part)
+                continue
+            there, back = spectrum.basis.conj().T, spectrum.basis
+            phases = Kind(spectrum=Spectrum(spectrum.eigenvalues, None))
+            found += [
+                Gate(Constant(there), part.wires),
+                Gate(part.tree, part.wires, part.reads, phases),
+                Gate(Constant(back), part.wires),
+            ]
     return found
+
+
+def _three_rotations(gate: Gate) -> list[Gate]:
+    """A Rot as the three rotations that it is; any other gate as it is."""
+    if gate.tree != Named(qml.Rot) or gate.controls:
+        return [gate]
+    trees = [Named(qml.RZ), Named(qml.RY), Named(qml.RZ)]
+    return [
+        Gate(tree, gate.wires, (read,), kind_of(tree, 1, 1, True))
+        for tree, read in zip(trees, gate.reads, strict=True)
+    ]
 
 
 def fuse(
@@ -179,7 +194,7 @@ def _place(
     home = None
     for item in reversed(items):
         meets = bool(item.wires & wires)
-        joins_block = item.kind == BLOCK and not batched
+        joins_block = item.kind == BLOCK and not batched and kind in JOIN
         if joins_block and kind != BLOCK:
             joins_block = absorb and bool(wires) and wires <= item.wires
         if kind == item.kind and kind in (SHUFFLE, PHASE) and batched == item.batched:
@@ -200,6 +215,10 @@ def _place(
 
 
 def _item_kind(gate: Gate, batched: bool) -> str:
+    if gate.tree == NORMALISE:
+        return NORMALISE
+    if gate.controls:
+        return CONTROLLED
     if gate.kind.gives_diagonal and (batched or len(gate.wires) > MAX_MATRIX_WIRES):
         return DIAGONAL
     if gate.kind.spectrum and gate.kind.diagonal and (batched or len(gate.wires) != 1):

@@ -1,37 +1,133 @@
 """What a gate is to the simulator: its wires, where its numbers come from, its kind.
 
-Kinds are found numerically from the matrix that PennyLane gives, not from a list of
-names, so that a user's own operation is treated as well as a built-in one.
+Only PennyLane's own gates of `ANGLES` and `SEVERAL` are known by their class: by
+definition their angles enter linearly, and their spectra do not change. Every other
+gate is a matrix, with numbers that are constant or come from a leaf.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import pennylane as qml
 import scipy.linalg
-from pennylane import pytrees
+from pennylane.ops.qubit.special_unitary import TmpPauliRot
+
+MATRIX, DIAGONAL_MATRIX, NORMALISE = "matrix", "diagonal", "normalise"
+"""Trees of gates whose parameter is their matrix or their diagonal, and of the division
+of a state by its norm, which a projection asks for."""
 
 MAX_SPECTRUM_WIRES = 5
-"""Wider gates are not probed for an eigenbasis: it would be a dense matrix anyway."""
+"""Wider gates have no eigenbasis here: it would be a dense matrix anyway."""
+
+ANGLES = {
+    *(qml.RX, qml.RY, qml.RZ, qml.PhaseShift, qml.U1, qml.GlobalPhase),
+    *(qml.CRX, qml.CRY, qml.CRZ, qml.ControlledPhaseShift, qml.PSWAP),
+    *(qml.CPhaseShift00, qml.CPhaseShift01, qml.CPhaseShift10),
+    *(qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.IsingXY, qml.MultiRZ, qml.PauliRot),
+    *(qml.SingleExcitation, qml.SingleExcitationMinus, qml.SingleExcitationPlus),
+    *(qml.DoubleExcitation, qml.DoubleExcitationMinus, qml.DoubleExcitationPlus),
+    *(qml.FermionicSWAP, qml.OrbitalRotation, TmpPauliRot),
+}
+"""Gates exp(-i t G) of one angle t, with a G that is the same at every t."""
+
+SEVERAL = {qml.Rot: True, qml.CRot: True, qml.U2: False, qml.U3: False}
+"""Gates of several angles: whether these, reversed and negated, give the adjoint."""
+
+
+FIXED = {
+    *(qml.X, qml.Y, qml.Z, qml.Hadamard, qml.S, qml.T, qml.SX, qml.CNOT, qml.CZ),
+    *(qml.CY, qml.CH, qml.SWAP, qml.ISWAP, qml.SISWAP, qml.ECR, qml.Toffoli),
+    *(qml.CSWAP, qml.CCZ),
+}
+"""Gates without parameters."""
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
-    """A gate's parameter: scale * leaf.ravel()[positions] + shift.
+class Constant:
+    """An array that is part of a program, compared by its numbers."""
 
-    The analysis of a decomposition finds these three arrays, so that a template's
-    weights stay one array and never become thousands of scalars.
+    value: np.ndarray
+
+    @cached_property
+    def _key(self) -> tuple:
+        value = np.ascontiguousarray(self.value)
+        return value.shape, value.dtype.str, value.tobytes()
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Constant) and self._key == other._key
+
+
+@dataclass(frozen=True)
+class Named:
+    """A gate of `ANGLES` or `SEVERAL`, but for its wires and angles."""
+
+    cls: type
+    extra: tuple[Any, ...] = ()
+    """What `compute_matrix` takes behind the angles."""
+    controls: tuple[bool, ...] = ()
+    """The values of control wires in front of its own."""
+
+    def matrix(self, angles: Sequence[Any]) -> Any:
+        """The matrix at these angles."""
+        return controlled_matrix(
+            self.cls.compute_matrix(*angles, *self.extra),  # type: ignore[attr-defined]
+            self.controls,
+        )
+
+
+def controlled_matrix(matrix: Any, controls: Sequence[bool]) -> Any:
+    """A matrix (..., K, K) behind controls: the identity where they differ.
+
+    Example:
+        >>> controlled_matrix(np.array([[0, 1], [1, 0]]), [False]).argmax(0)
+        array([1, 0, 2, 3])
     """
+    if not controls:
+        return matrix
+    side = qml.math.shape(matrix)[-1]
+    on = np.eye(1 << len(controls))[_row(controls)]
+    like = lambda a: qml.math.cast_like(qml.math.asarray(a, like=_like(matrix)), matrix)  # noqa: E731
+    spread = qml.math.einsum("ab,...ij->...aibj", like(np.diag(on)), matrix)
+    whole = side << len(controls)
+    shape = (*qml.math.shape(matrix)[:-2], whole, whole)
+    return qml.math.reshape(spread, shape) + like(
+        np.kron(np.diag(1 - on), np.eye(side))
+    )
+
+
+def controlled_diagonal(diagonal: Any, controls: Sequence[bool]) -> Any:
+    """The diagonal (..., K) of a diagonal gate behind controls."""
+    shape = qml.math.shape(diagonal)
+    row, ones = _row(controls), qml.math.ones_like(diagonal)
+    parts = [diagonal if i == row else ones for i in range(1 << len(controls))]
+    stacked = qml.math.stack(parts, axis=-2)
+    return qml.math.reshape(stacked, (*shape[:-1], shape[-1] << len(controls)))
+
+
+def _row(controls: Sequence[bool]) -> int:
+    return int("".join("01"[bool(value)] for value in controls), 2)
+
+
+def _like(array: Any) -> str:
+    return str(qml.math.get_interface(array))
+
+
+@dataclass(frozen=True)
+class Read:
+    """A gate's parameter: scale * leaf.ravel()[start : start + size], in this shape."""
 
     leaf: int
-    """Which leaf of the tape; -1 for a constant, whose value is `shift`."""
-    positions: np.ndarray
-    """Flat positions in one sample's leaf; the parameter has this array's shape."""
-    scale: np.ndarray
-    shift: np.ndarray
+    """Which leaf of the circuit."""
+    start: int = 0
+    """Its first flat position in one sample's leaf."""
+    shape: tuple[int, ...] = ()
+    scale: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,72 +154,52 @@ class Kind:
 
     @property
     def diagonal(self) -> bool:
-        """Whether the gate only multiplies amplitudes by phases."""
+        """Whether the gate only multiplies amplitudes by numbers."""
         turns = self.spectrum is not None and self.spectrum.basis is None
         return turns or self.gives_diagonal
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Gate:
-    """One gate of the circuit; its matrix is `tree` filled with what `reads` say."""
+    """One gate of the circuit."""
 
-    tree: Any
-    """PennyLane's structure of the operation, its wires renamed to 0, 1, ...; or the
-    matrix itself, where a rewrite made the gate."""
+    tree: Named | Constant | str
+    """What makes its matrix of `reads`; a constant one; MATRIX, DIAGONAL_MATRIX."""
     wires: tuple[int, ...]
-    reads: tuple[Read, ...]
-    kind: Kind
+    """Those of `controls` first."""
+    reads: tuple[Read, ...] = ()
+    kind: Kind = field(default=Kind(), compare=False)
+    controls: tuple[bool, ...] = ()
+    """Control values of a gate that is too wide to be one matrix with its controls."""
+    unitary: bool = True
+    """Whether it is known to be unitary: no other one is dropped or undone."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Preparation:
-    """A state prepared on wires, read from a leaf or (basis states) constant."""
+    """A state prepared on wires that nothing has touched: a leaf (2^k,)."""
 
-    tree: Any
     wires: tuple[int, ...]
-    reads: tuple[Read, ...]
-
-
-def canonical(op: Any) -> tuple[Any, list[Any]]:
-    """PennyLane's structure of `op` on wires 0, 1, ..., and its leaves."""
-    leaves, tree = pytrees.flatten(
-        op.map_wires({wire: i for i, wire in enumerate(op.wires)})
-    )
-    return tree, leaves
-
-
-def matrix(tree: Any, leaves: Sequence[Any]) -> Any:
-    """The matrix of an operation from its structure and its parameters."""
-    op = pytrees.unflatten(list(leaves), tree)
-    return op.matrix(wire_order=range(len(op.wires)))
+    read: Read
 
 
 @lru_cache(maxsize=4096)
-def kind_of(tree: Any, shapes: tuple[tuple[int, ...], ...]) -> Kind:
-    """Finds the kind of a gate from its matrix at a few values of its parameters."""
-    if not shapes:
-        return _constant_kind(np.asarray(matrix(tree, ())))
-    if shapes != ((),):
-        return Kind(gives_diagonal=gives_diagonal(tree, shapes))
-    wide = len(pytrees.unflatten([0.3], tree).wires) > MAX_SPECTRUM_WIRES
-    return Kind() if wide else Kind(spectrum=_spectrum(tree))
+def kind_of(tree: Any, n_wires: int, n_reads: int, unitary: bool) -> Kind:
+    """The kind of a gate of so many wires, without those of `Gate.controls`."""
+    if isinstance(tree, Constant):
+        return _constant_kind(tree.value) if unitary else Kind()
+    if isinstance(tree, str):
+        return Kind(gives_diagonal=tree == DIAGONAL_MATRIX)
+    if n_reads != 1 or n_wires > MAX_SPECTRUM_WIRES:
+        return Kind()
+    return Kind(spectrum=_spectrum(tree))
 
 
 @lru_cache(maxsize=4096)
 def is_real(tree: Any) -> bool:
     """Whether a gate of one angle has no imaginary part at two values of it."""
-    try:
-        found = [matrix(tree, [angle]) for angle in (0.3, 1.2345)]
-    except Exception:  # an operation may refuse numbers in its own way
-        return False
+    found = [tree.matrix([angle]) for angle in (0.3, 1.2345)]
     return not any(np.imag(m).any() for m in found)
-
-
-def gives_diagonal(tree: Any, shapes: tuple[tuple[int, ...], ...]) -> bool:
-    """Whether a gate's one parameter is its diagonal; only its name can say so."""
-    if len(shapes) != 1 or len(shapes[0]) != 1:
-        return False
-    return bool(tree.type_ is qml.DiagonalQubitUnitary)
 
 
 def _constant_kind(unitary: np.ndarray) -> Kind:
@@ -131,7 +207,7 @@ def _constant_kind(unitary: np.ndarray) -> Kind:
     if np.array_equal(unitary, moved) and (moved.sum(0) == 1).all():
         return Kind(columns=_affine(np.argmax(moved, axis=0)))
     diagonal = np.diag(unitary)
-    if np.allclose(unitary, np.diag(diagonal)) and np.allclose(np.abs(diagonal), 1):
+    if np.array_equal(unitary, np.diag(diagonal)):
         return Kind(spectrum=Spectrum(np.angle(diagonal), None))
     return Kind()
 
@@ -153,18 +229,14 @@ def affine_image(columns: Sequence[int]) -> np.ndarray:
     return image
 
 
-def _spectrum(tree: Any) -> Spectrum | None:
-    """The eigenbasis that an operation with one angle keeps at every angle, if any."""
-    small, probe = 0.05, 1.2345
-    try:
-        near, far = (np.asarray(matrix(tree, [t])) for t in (small, probe))
-    except (TypeError, ValueError, qml.exceptions.PennyLaneDeprecationWarning):
-        return None  # its parameter is no angle (an integer power, a time, ...)
-    triangle, basis = scipy.linalg.schur(near.astype(complex), output="complex")
-    eigenvalues = np.angle(np.diag(triangle)) / small
-    if np.allclose(near, np.diag(np.diag(near))):
-        eigenvalues, basis = np.angle(np.diag(near)) / small, None
-    eigenvalues = np.round(eigenvalues, 10)
-    phases = np.diag(np.exp(1j * probe * eigenvalues))
-    again = phases if basis is None else basis @ phases @ basis.conj().T
-    return Spectrum(eigenvalues, basis) if np.allclose(again, far, atol=1e-9) else None
+def _spectrum(tree: Named) -> Spectrum:
+    """The eigenbasis that a gate of `ANGLES` keeps at every angle."""
+    small = 0.05
+    near = np.asarray(tree.matrix([small])).astype(complex)
+    if np.array_equal(near, np.diag(np.diag(near))):
+        values, basis = np.angle(np.diag(near)), None
+    else:
+        triangle, basis = scipy.linalg.schur(near, output="complex")
+        values = np.angle(np.diag(triangle))
+    # By definition eighths at most: what is off is rounding.
+    return Spectrum(np.round(values / small * 8) / 8, basis)

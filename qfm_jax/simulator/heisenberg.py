@@ -16,11 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from . import kernels
+from .circuit import WORDS
 from .compiler import Program
 from .kernels import Array, namespace
 from .program import Beginning, kronecker, product
-from .readout import WORDS, Readout
-from .steps import Block, Diagonal, Phase, Step
+from .readout import Readout
+from .steps import Block, Diagonal, Normalise, Phase, Step
 
 MAX_TERMS = 2048
 """Most products of coefficients with Bloch vectors, of all words together, that are
@@ -33,7 +34,7 @@ MIN_SAMPLES = 2
 def can_pull_back(program: Program, readout: Readout) -> bool:
     """Whether the batch shares all gates behind a product state that it does not."""
     beginning = program.beginning
-    if program.n_devices > 1 or program.projects or set(readout.kinds) != {WORDS}:
+    if program.n_devices > 1 or readout.kinds != {WORDS}:
         return False
     assert isinstance(beginning, Beginning)
     of_data = (
@@ -43,10 +44,13 @@ def can_pull_back(program: Program, readout: Readout) -> bool:
     )
     steps = [step for stage in program.stages for step in stage.steps]
     is_product = not beginning.prepared and any(of_data)
-    return is_product and not any(map(_is_batched, steps))
+    return is_product and not any(map(_is_in_the_way, steps))
 
 
-def _is_batched(step: Step) -> bool:
+def _is_in_the_way(step: Step) -> bool:
+    """Whether it differs from sample to sample, or is not linear."""
+    if isinstance(step, Normalise):
+        return True
     if isinstance(step, Phase):
         return any("batched" in stack.pool for stack in step.stacks)
     if isinstance(step, Diagonal):

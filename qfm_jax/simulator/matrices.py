@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .gates import matrix
+from .gates import DIAGONAL_MATRIX, Constant, Named
 from .kernels import Array, namespace
 
 
@@ -24,11 +25,11 @@ class Stack:
 
     def read(self, pools: dict[str, Array], dtype: Any) -> Array:
         """Values of shape positions.shape, and (batch,) behind it from a batch."""
-        is_constant = not self.pool or (
-            "batched" not in self.pool and not self.scale.any()
-        )
-        if is_constant:  # integers too: PennyLane takes no others for a basis state
-            return self.shift.astype(dtype)
+        is_constant = not self.pool
+        if is_constant:
+            kind = "c" if self.shift.dtype.kind == "c" else "f"
+            wide = np.result_type(dtype, np.complex64) if kind == "c" else dtype
+            return self.shift.astype(wide)
         pool = pools[self.pool]
         tail = (1,) * (pool.ndim - 1)
         scale, shift = (
@@ -95,8 +96,8 @@ class Bank:
 
     def matrices(self, pools: dict[str, Array], dtype: Any) -> Array:
         """Shape (G, size, size), or (G, size, size, batch); real where `is_real`."""
-        if isinstance(self.tree, np.ndarray):
-            return self.tree[None].astype(dtype)
+        if isinstance(self.tree, Constant):
+            return self.tree.value[None].astype(dtype)
         found = self._made(pools, dtype)
         if self.is_real:
             return found.real.astype(np.finfo(dtype).dtype)
@@ -104,18 +105,24 @@ class Bank:
 
     def _made(self, pools: dict[str, Array], dtype: Any) -> Array:
         real = np.finfo(dtype).dtype
-        complex_pool = lambda s: "complex" in s.pool  # noqa: E731
         values = [
-            s.read(pools, dtype if complex_pool(s) else real) for s in self.stacks
+            s.read(pools, dtype if "complex" in s.pool else real) for s in self.stacks
         ]
-        one = lambda *leaves: matrix(self.tree, leaves)  # noqa: E731
-        if not values:
-            return np.asarray(one())[None]
-        xp = namespace(*values)
+        if not isinstance(self.tree, Named):
+            (value,) = values
+            if self.tree == DIAGONAL_MATRIX:
+                eye = np.eye(self.size, dtype=real)
+                value = value[:, :, None] * (eye[..., None] if self.batched else eye)
+            return value
+        xp, one = namespace(*values), lambda *angles: self.tree.matrix(angles)
         if self.batched:
-            batch = max(v.shape[-1] for v in values)
+            batch = max(
+                v.shape[-1]
+                for v, s in zip(values, self.stacks, strict=True)
+                if "batched" in s.pool
+            )
             values = [
-                xp.moveaxis(_widen(v, s, batch, xp), -1, 1)  # (G, batch, ...)
+                xp.moveaxis(_widen(v, s, batch, xp), -1, 1)  # (G, batch)
                 for v, s in zip(values, self.stacks, strict=True)
             ]
             flat = [v.reshape(-1, *v.shape[2:]) for v in values]
@@ -162,23 +169,98 @@ def fused_matrix(
     factors: Sequence[Factor], n: int, banks: Sequence[Array], batched: bool
 ) -> Array:
     """The product of gates on n wires: (count, 2^n, 2^n), and (batch,) behind."""
-    tail = "z" if batched else ""
+    if not batched and len(factors) > MOST_AT_ONCE:
+        return _halved(factors, n, banks)
+    gates = [take_rows(banks[factor.bank], factor.rows) for factor in factors]
+    return _multiplied(gates, [f.wires for f in factors], n, "z" if batched else "")
+
+
+MOST_AT_ONCE = 24
+"""Gates of a block that are multiplied one after the other; of more, pairs are."""
+
+
+def _halved(factors: Sequence[Factor], n: int, banks: Sequence[Array]) -> Array:
+    """The product of many gates: neighbours first, all pairs at once.
+
+    It compiles to as many products as the number of gates has binary digits. Runs of
+    gates that are known are multiplied before by NumPy, one after the other.
+    """
+    groups: dict[int, list[Factor]] = {}
+    known: list[Array] = []
+    order: list[tuple[int, int]] = []  # group (-1: known) and place in it
+    for is_known, run in groupby(factors, lambda f: namespace(banks[f.bank]) is np):
+        some = list(run)
+        if is_known:
+            order.append((-1, len(known)))
+            gates = [take_rows(banks[f.bank], f.rows) for f in some]
+            known.append(_multiplied(gates, [f.wires for f in some], n, ""))
+            continue
+        for factor in some:
+            group = groups.setdefault(factor.bank, [])
+            order.append((factor.bank, len(group)))
+            group.append(factor)
+    count = max(len(factor.rows) for factor in factors)
+    if not groups and len(known) == 1:
+        return known[0]
+    parts = [_on_all_wires(banks[bank], some, n) for bank, some in groups.items()]
+    if known:
+        wide = [np.broadcast_to(m, (count, *m.shape[1:])) for m in known]
+        parts.insert(0, np.stack(wide))
+    sizes = {-1: len(known)} | {bank: len(some) for bank, some in groups.items()}
+    starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
+    xp = namespace(*parts)
+    rows = np.array([starts[group] + place for group, place in order])
+    whole = xp.concatenate(parts)[rows]
+    while len(whole) > 1:
+        even = len(whole) // 2 * 2
+        pairs = whole[:even].reshape(-1, 2, *whole.shape[1:])
+        halves = _einsum("pgij,pgjk->pgik", pairs[:, 1], pairs[:, 0])
+        whole = xp.concatenate([halves, whole[even:]])
+    return whole[0]
+
+
+def _on_all_wires(bank: Array, factors: Sequence[Factor], n: int) -> Array:
+    """Gates of a bank as matrices on all n wires, (factors, count, 2^n, 2^n)."""
+    index = np.arange(1 << n)
+    entries, same = [], []
+    for factor in factors:
+        own = rest = np.zeros_like(index)
+        for wire in factor.wires:
+            own = 2 * own + (index >> (n - 1 - wire) & 1)
+        for wire in set(range(n)) - set(factor.wires):
+            rest = 2 * rest + (index >> (n - 1 - wire) & 1)
+        entries.append(own[:, None] * bank.shape[-1] + own)
+        same.append(rest[:, None] == rest)
+    gates = bank.reshape(len(bank), -1)[np.stack([f.rows for f in factors])]
+    flat = np.stack(entries).reshape(len(factors), 1, -1)
+    xp = namespace(gates)
+    spread = xp.take_along_axis(gates, flat, -1).reshape(
+        *gates.shape[:2], *same[0].shape
+    )
+    return spread * np.stack(same)[:, None]
+
+
+def _multiplied(
+    gates: Sequence[Array], wires: Sequence[tuple[int, ...]], n: int, tail: str
+) -> Array:
     local: dict[int, Array] = {}
     whole = None
-    for factor in factors:
-        gate = take_rows(banks[factor.bank], factor.rows)
-        if batched and gate.ndim == 3:
+    for gate, on in zip(gates, wires, strict=True):
+        if tail and gate.ndim == 3:
             gate = gate[..., None]
-        if len(factor.wires) == 1:
-            wire = factor.wires[0]
+        if len(on) == 1:
+            (wire,) = on
             before = local.get(wire)
             product = f"gij{tail},gjk{tail}->gik{tail}"
             local[wire] = gate if before is None else _einsum(product, gate, before)
             continue
+        if len(on) == n and whole is None and not local and on == tuple(range(n)):
+            whole = gate
+            continue
         if local or whole is None:
             whole = _absorb_local(whole, local, n, tail)
             local = {}
-        whole = _apply_local(whole, gate, factor.wires, n, tail)
+        whole = _apply_local(whole, gate, on, n, tail)
     if local or whole is None:
         whole = _absorb_local(whole, local, n, tail)
     return whole
@@ -192,10 +274,9 @@ def _einsum(spec: str, *arrays: Array) -> Array:
 
 def _absorb_local(whole: Array, local: dict[int, Array], n: int, tail: str) -> Array:
     """(Kronecker product of the one-wire matrices) @ whole."""
-    product = None
+    product = None if n else np.ones((1, 1, 1, 1) if tail else (1, 1, 1))
     for wire in range(n):
         some = next(iter(local.values()), None)
-        identity = np.eye(2)[None] if some is None else None
         one = local.get(wire)
         if one is None:
             dtype = some.dtype if some is not None else complex

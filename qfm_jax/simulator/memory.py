@@ -1,5 +1,6 @@
 """How much memory a simulation needs, and what fits."""
 
+from functools import cache
 from typing import Any
 
 import jax
@@ -20,7 +21,7 @@ def bytes_per_sample(program: Program, task: Any) -> int:
     for each step, a reversible pass none.
     """
     steps = sum(len(stage.steps) * stage.count for stage in program.stages)
-    kept = 0 if task.reversible else steps
+    kept = 0 if task.reversible and program.reversible else steps
     amplitude = np.dtype(task.c_dtype).itemsize
     states = (WORKING_COPIES + kept) * (1 << program.n_wires)
     return states * amplitude // program.n_devices
@@ -43,6 +44,24 @@ def chunk_size(program: Program, task: Any, batch: int) -> int:
         return batch
     chunks = -(-batch // max(fits, 1))
     return -(-batch // chunks)
+
+
+@cache
+def budget() -> int:
+    """Bytes that the states of a batch may take: a quarter of a device's memory.
+
+    Of all memory, rounded down to a power of two: what other programs hold now changes
+    neither how a batch is cut nor, thereby, how its sums are rounded.
+    """
+    return 1 << (_total_bytes() // 4).bit_length() - 1
+
+
+def _total_bytes() -> int:
+    device = jax.devices()[0]
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats:
+        return int(stats["bytes_limit"])
+    return int(psutil.virtual_memory().total) // len(jax.devices("cpu"))
 
 
 def available_bytes() -> int:
@@ -92,7 +111,7 @@ def check_gradient_fits(program: Program, task: Any) -> None:
         return
     each = "" if program.n_devices == 1 else " of each device"
     cure = "Choose fewer wires, or complex64 in place of complex128."
-    if not task.reversible:
+    if not task.reversible and program.reversible:
         cure = "Choose diff_method='adjoint', which keeps no state, or fewer wires."
     raise input_error(
         "wires",

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 
 import jax
 import numpy as np
-from pennylane import pytrees
 
 from . import kernels
 from .kernels import Array, namespace
@@ -46,8 +45,8 @@ class Beginning:
 
     runs: tuple[tuple[tuple[int, ...], tuple[Factor, ...]], ...]
     """Pairs: wires, and their gates; a factor's rows are one a wire."""
-    prepared: tuple[tuple[tuple[int, ...], Any, tuple[Stack, ...]], ...]
-    """Wires, PennyLane's structure, and parameters of each preparation."""
+    prepared: tuple[tuple[tuple[int, ...], Stack], ...]
+    """Wires of each preparation, and its state."""
     layout: tuple[int, ...]
     """Wires in the order of the state's bits, first the most significant."""
 
@@ -80,8 +79,9 @@ class Beginning:
                     vector = (gate * vector[:, None]).sum(2)
             for i, wire in enumerate(wires):
                 found[wire] = vector[min(i, len(vector) - 1)]
-        for wires, tree, stacks in self.prepared:
-            found[wires[0]] = _prepare(tree, stacks, pools, dtype)
+        for wires, stack in self.prepared:
+            state = stack.read(pools, np.finfo(dtype).dtype)
+            found[wires[0]] = state if state.ndim == 2 else state[:, None]
             for wire in wires[1:]:
                 del found[wire]
         return found
@@ -120,34 +120,6 @@ def kronecker(parts: Sequence[Array], dtype: Any) -> Array:
         product = whole[:, None] * part[None]
         whole = product.reshape(-1, product.shape[-1])
     return whole
-
-
-def _prepare(
-    tree: Any, stacks: Sequence[Stack], pools: dict[str, Array], dtype: Any
-) -> Array:
-    real = np.finfo(dtype).dtype
-    values = [
-        s.read(pools, dtype if "complex" in s.pool else (real if s.pool else int))
-        for s in stacks
-    ]
-    xp = namespace(*values)
-    one = lambda *leaves: _vector(tree, leaves)  # noqa: E731
-    if any("batched" in s.pool for s in stacks):
-        axes = [-1 if "batched" in s.pool else None for s in stacks]
-        if xp is np:
-            batch = max(v.shape[-1] for v in values)
-            rows = [
-                [v[..., i] if a else v for v, a in zip(values, axes, strict=True)]
-                for i in range(batch)
-            ]
-            return np.stack([one(*row) for row in rows], -1).astype(dtype)
-        return jax.vmap(one, axes, -1)(*values).astype(dtype)
-    return xp.asarray(one(*values)).astype(dtype)[:, None]
-
-
-def _vector(tree: Any, leaves: Sequence[Array]) -> Array:
-    op = pytrees.unflatten(list(leaves), tree)
-    return op.state_vector(wire_order=op.wires).reshape(-1)
 
 
 def evolve(state: Array, stages: Sequence[Stage], tables: Sequence[Any]) -> Array:

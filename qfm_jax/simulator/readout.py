@@ -1,45 +1,35 @@
 """What is read from the final state: which amplitudes matter, and each result.
 
 Expectation values of Pauli words are signed sums of |amplitude|^2, all words of a
-circuit in one product; whatever else PennyLane can measure gets the state itself.
+circuit in one product; other observables are applied to the state, and whatever else
+PennyLane can measure gets the state itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-import jax
 import numpy as np
-from pennylane import pytrees
-from pennylane.devices.qubit import measure
-from pennylane.measurements import ExpectationMP, ProbabilityMP, VarianceMP
 
 from . import affine, kernels, sharded
-from .circuit import Structure
+from .circuit import OPERATOR, PROBABILITIES, STATE, WORDS, Measured, Structure, Word
 from .compiler import Program, final_move
-from .gates import Gate, Kind
+from .gates import Constant, Gate, Read
 from .kernels import Array, namespace
 
-MAX_WORDS = 4096
-WORDS, PROBABILITIES, STATE = "words", "probabilities", "state"
-
 TO_Z = {
-    "X": np.array([[1, 1], [1, -1]]) / np.sqrt(2),
-    "Y": np.array([[1, -1j], [1, 1j]]) / np.sqrt(2),
+    "X": Constant(np.array([[1, 1], [1, -1]]) / np.sqrt(2)),
+    "Y": Constant(np.array([[1, -1j], [1, 1j]]) / np.sqrt(2)),
 }
 """Turns the eigenbasis of a Pauli operator into that of Z."""
-
-Word = tuple[tuple[int, str], ...]
-"""Pairs (wire, 'X', 'Y' or 'Z') in the order of wires; () is the identity."""
 
 
 @dataclass(frozen=True, eq=False)
 class Readout:
     """How the measurements of one structure are read."""
 
-    kinds: tuple[str, ...]
-    """Of each measurement: WORDS, PROBABILITIES or STATE."""
+    kinds: frozenset[str]
+    """Of all measurements, see `Measured.kind`."""
     words: tuple[Word, ...]
     """All Pauli words that WORDS measurements need."""
     diagonal: bool
@@ -49,62 +39,29 @@ class Readout:
     measured: tuple[int, ...]
 
 
-def rebuild(structure: Structure, leaves: Sequence[Any]) -> list[Any]:
-    """The measurement processes with these values."""
-    found, start = [], 0
-    for tree, described in structure.measurements:
-        end = start + len(described)
-        found.append(pytrees.unflatten(list(leaves[start:end]), tree))
-        start = end
-    return found
-
-
 @lru_cache(maxsize=256)
 def plan_readout(structure: Structure) -> Readout:
-    """Chooses how to read each measurement, from the structure alone."""
-    number = {label: i for i, label in enumerate(structure.wires)}
-    probes = [leaf.probe() for _, ls in structure.measurements for leaf in ls]
-    processes = rebuild(structure, probes)
-    kinds = tuple(map(_kind, processes))
+    """What the state is read for, from the structure alone."""
+    kinds: set[str] = set()
     words: dict[Word, None] = {}
     measured: set[int] = set()
-    for process, kind in zip(processes, kinds, strict=True):
-        if kind == WORDS:
-            own = [_word(word, number) for word in process.obs.pauli_rep]
-            words.update(dict.fromkeys(own))
-            measured |= {wire for word in own for wire, _ in word}
-        else:
-            wires = process.wires or structure.wires
-            measured |= {number[wire] for wire in wires}
-            if kind == STATE and process.obs is None and process.mv is None:
-                measured |= set(number.values())
+    for process in structure.measurements:
+        kinds.add(process.kind)
+        measured |= set(process.wires)
+        words |= dict.fromkeys(process.words)
+        if process.kind == WORDS and process.is_variance:
+            words[()] = None  # the norm, of a state that is not normalised
     basis = _common_basis(words)
     if PROBABILITIES in kinds and basis and set(basis.values()) - {"Z"}:
         basis = None
-    diagonal = STATE not in kinds and basis is not None
+    diagonal = not kinds & {STATE, OPERATOR} and basis is not None
     rotations: tuple[Gate, ...] = ()
     if diagonal and basis:
         rotations = tuple(
-            Gate(TO_Z[pauli], (wire,), (), Kind())
-            for wire, pauli in basis.items()
-            if pauli != "Z"
+            Gate(TO_Z[pauli], (wire,)) for wire, pauli in basis.items() if pauli != "Z"
         )
-    return Readout(kinds, tuple(words), diagonal, rotations, tuple(sorted(measured)))
-
-
-def _kind(process: Any) -> str:
-    sentence = None if process.obs is None else process.obs.pauli_rep
-    if sentence is not None and len(sentence) <= MAX_WORDS:
-        if type(process) is ExpectationMP:
-            return WORDS
-        if type(process) is VarianceMP and len(sentence) == 1:
-            return WORDS
-    plain = process.obs is None and process.mv is None and process._eigvals is None
-    return PROBABILITIES if type(process) is ProbabilityMP and plain else STATE
-
-
-def _word(word: Any, number: dict[Any, int]) -> Word:
-    return tuple(sorted((number[wire], pauli) for wire, pauli in word.items()))
+    chosen = frozenset(kinds)
+    return Readout(chosen, tuple(words), diagonal, rotations, tuple(sorted(measured)))
 
 
 def _common_basis(words: Sequence[Word] | dict[Word, None]) -> dict[int, str] | None:
@@ -139,7 +96,7 @@ def read(
     readout: Readout,
     program: Program,
     state: Array | None,
-    leaves: Sequence[Any],
+    stack_of: Callable[[Read], Array],
     words: Array | None,
     zeros: Array,
 ) -> list[Array]:
@@ -150,23 +107,29 @@ def read(
         readout: its plan.
         program: what made the state.
         state: as `read_words` takes it; None where words are all that is read.
-        leaves: of the measurements (coefficients, matrices).
+        stack_of: the values of a leaf of the measurements, (...,) or (..., batch).
         words: from `read_words`; None where there are none.
         zeros: a real 0 for each sample.
     """
     values = {} if words is None else dict(zip(readout.words, words, strict=True))
     full = None
     results = []
-    processes = rebuild(structure, leaves)
-    number = {label: i for i, label in enumerate(structure.wires)}
-    for process, kind in zip(processes, readout.kinds, strict=True):
-        if kind == WORDS:
-            results.append(_from_words(process, values, number, zeros))
-        elif kind == PROBABILITIES:
-            results.append(_probabilities(process, state, program, number))
+    for process in structure.measurements:
+        weights = None if (c := process.coefficients) is None else stack_of(c)
+        if process.is_variance and weights is not None:
+            weights = weights.real  # PennyLane takes the real part of eigenvalues
+        if process.kind == WORDS:
+            results.append(_from_words(process, values, weights, zeros))
+            continue
+        assert state is not None
+        if process.kind == PROBABILITIES:
+            results.append(_probabilities(process.wires, state, program))
+            continue
+        full = _complex_state(state, program) if full is None else full
+        if process.kind == OPERATOR:
+            results.append(_from_operator(process, full, stack_of, weights, program))
         else:
-            full = _complex_state(state, program) if full is None else full
-            results.append(_from_state(process, full, structure, program))
+            results.append(full.reshape(len(full), -1))
     return results
 
 
@@ -210,21 +173,53 @@ def _flipped_words(state: Array, masks: Sequence[tuple], program: Program) -> Ar
 
 
 def _from_words(
-    process: Any, values: dict[Word, Array], number: dict, zeros: Array
+    process: Measured, values: dict[Word, Array], weights: Array | None, zeros: Array
 ) -> Array:
-    sentence = process.obs.pauli_rep
-    terms = [(values[_word(word, number)], c) for word, c in sentence.items()]
     xp = namespace(zeros)
-    if isinstance(process, VarianceMP):
-        (value, coefficient), *_ = terms
-        return (xp.real(coefficient) ** 2 * (1 - value**2)).astype(zeros.dtype)
-    total = sum(value * xp.real(coefficient) for value, coefficient in terms)
-    return xp.asarray(total + zeros).astype(zeros.dtype)
+    means = [values[word] for word in process.words]
+    if process.is_variance:
+        (mean,) = means
+        spread = values[()] - mean**2
+        return spread if weights is None else weights[0] ** 2 * spread
+    if weights is None:
+        return sum(means, zeros)
+    if weights.ndim == 1:
+        weights = weights[:, None]
+    return (weights * xp.stack(means)).sum(0) + zeros
 
 
-def _probabilities(
-    process: Any, state: Array, program: Program, number: dict[Any, int]
+def _from_operator(
+    process: Measured,
+    full: Array,
+    stack_of: Callable[[Read], Array],
+    weights: Array | None,
+    program: Program,
 ) -> Array:
+    """Mean or variance of a sum of products of matrices in (batch, 2, ..., 2)."""
+    place = {wire: 1 + i for i, wire in enumerate(program.wires)}
+    whole = namespace(full).zeros_like(full)
+    for i, factors in enumerate(process.terms):
+        turned = full
+        for read, wires in reversed(factors):  # the rightmost acts first
+            turned = _apply(stack_of(read), turned, [place[wire] for wire in wires])
+        whole = whole + (turned if weights is None else weights[i] * turned)
+    axes = tuple(range(1, full.ndim))
+    mean = (full.conj() * whole).sum(axes)
+    if process.is_variance:
+        return (whole.real**2 + whole.imag**2).sum(axes) - mean.real**2
+    is_real = weights is None or weights.dtype.kind == "f"
+    return mean.real if is_real else mean
+
+
+def _apply(matrix: Array, state: Array, axes: Sequence[int]) -> Array:
+    """A matrix on some of the bits of complex states (batch, 2, ..., 2)."""
+    xp, k = namespace(state), len(axes)
+    front = xp.moveaxis(state, axes, range(k))
+    turned = kernels.matmul(matrix.astype(state.dtype), front.reshape(1 << k, -1))
+    return xp.moveaxis(turned.reshape(front.shape), range(k), axes)
+
+
+def _probabilities(wires: Sequence[int], state: Array, program: Program) -> Array:
     weights = state[0] ** 2 + state[1] ** 2  # (2^n, batch)
     if program.relabel != affine.identity(program.n_wires):
         back = affine.compose(
@@ -236,9 +231,7 @@ def _probabilities(
     else:
         layout = program.layout
     place = {program.wires[w]: axis for axis, w in enumerate(layout)}
-    wanted = [place[number[w]] for w in process.wires] or [
-        place[w] for w in sorted(place)
-    ]
+    wanted = [place[wire] for wire in wires]
     n, batch = program.n_wires, weights.shape[-1]
     rest = [axis for axis in range(n) if axis not in wanted]
     bits = weights.reshape(*(2,) * n, batch).transpose([n, *wanted, *rest])
@@ -250,15 +243,3 @@ def _complex_state(state: Array, program: Program) -> Array:
     move = final_move(program.layout)
     re, im = state if move is None else move.apply(state)
     return (re + 1j * im).T.reshape(-1, *(2,) * program.n_wires)
-
-
-def _from_state(
-    process: Any, full: Array, structure: Structure, program: Program
-) -> Array:
-    """PennyLane's own measurement of a batch of states."""
-    labels = [structure.wires[w] for w in program.wires]
-    numbered = process.map_wires({label: i for i, label in enumerate(labels)})
-    one = lambda vector: measure(numbered, vector)  # noqa: E731
-    if isinstance(full, np.ndarray):
-        return np.stack([np.asarray(one(vector)) for vector in full])
-    return jax.vmap(one)(full)

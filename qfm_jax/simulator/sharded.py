@@ -21,7 +21,7 @@ from .compiler import Program
 from .kernels import Array
 from .matrices import Stack
 from .program import Beginning, product
-from .steps import Move, Phase, Step
+from .steps import Move, Normalise, Phase, Step
 
 
 def _on_devices(function: Callable[..., Any], n_devices: int) -> Callable[..., Any]:
@@ -145,7 +145,7 @@ class DeviceDiagonal:
 
     def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
         """The numbers (count, 2^w, batch or 1), complex."""
-        dtype = np.result_type(pools[self.stack.pool].dtype, np.complex64)
+        dtype = np.result_type(pools["shared"].dtype, np.complex64)
         values = self.stack.read(pools, dtype).astype(dtype)
         return values if values.ndim == 3 else values[..., None]
 
@@ -161,6 +161,17 @@ class DeviceDiagonal:
     def undo(self, state: Array, table: Array) -> Array:
         """Multiplies by the conjugates."""
         return self.apply(state, table.conj())
+
+
+@dataclass(frozen=True, eq=False)
+class DeviceNormalise(Normalise):
+    """`Normalise` of a state of which each device holds a part."""
+
+    axes: tuple[str, ...]
+
+    def apply(self, state: Array, table: Any) -> Array:
+        """Divides by the norm of the whole."""
+        return state / jax.lax.psum((state**2).sum((0, 1)), self.axes) ** 0.5
 
 
 @dataclass(frozen=True, eq=False)

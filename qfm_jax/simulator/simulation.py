@@ -20,15 +20,16 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from .._checks import input_error
-from . import kernels, memory, sharded
+from . import memory, sharded
 from .adjoint import IMPLEMENTATIONS, evolve_reversibly
-from .circuit import Leaf, Structure, analyse
-from .compiler import Program, compile_circuit, pool_name, prune, with_batch
+from .circuit import PROBABILITIES, WORDS, Circuit, Leaf, Structure
+from .compiler import Pools, Program, compile_circuit, pool_name, prune
 from .exchanges import compile_sharded
+from .gates import Read
 from .heisenberg import can_pull_back, is_worth_while, pulled_back
 from .kernels import Array, namespace
 from .program import Beginning, Stage, evolve
-from .readout import STATE, WORDS, Readout, plan_readout, read, read_words
+from .readout import Readout, plan_readout, read, read_words
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,6 @@ class Task:
     """Whether the backward pass undoes the circuit instead of keeping its states."""
     budget: int
     """Bytes that the states of one chunk of the batch may take."""
-    normalise: bool = True
-    """Whether a state that post-selection projected is divided by its norm."""
     n_devices: int = 1
     """How many devices share the state of a sample."""
     shard_above: int = 0
@@ -57,8 +56,8 @@ class Plan:
 
     program: Program
     readout: Readout
-    arguments: tuple[int, ...]
-    """Which leaves of the structure are arguments; the others are static."""
+    observed: tuple[Leaf, ...]
+    """Leaves of the measurements."""
     can_pull_back: bool
     """Whether the data make a product state and the words can be pulled back to it."""
 
@@ -66,13 +65,15 @@ class Plan:
 @lru_cache(maxsize=512)
 def plan(task: Task) -> Plan:
     """Compiles a task's circuit; `task.batched` decides what the batch shares."""
-    circuit, readout = analyse(task.structure), plan_readout(task.structure)
-    arguments = dynamic_leaves(circuit.leaves)
-    flags = dict(zip(arguments, task.batched, strict=False))
-    leaves = [flags.get(i, False) for i in range(len(circuit.leaves))]
-    gates = circuit.gates + readout.rotations
-    circuit = replace(circuit, gates=gates, leaves=with_batch(circuit.leaves, leaves))
-    circuit, wires = prune(circuit, readout.measured, readout.diagonal)
+    structure, readout = task.structure, plan_readout(task.structure)
+    batched = dict(zip(structure.arguments, task.batched, strict=True))
+    leaves = tuple(
+        replace(leaf, batched=batched.get(i, False))
+        for i, leaf in enumerate(structure.leaves)
+    )
+    n_ops = len(structure.circuit.leaves)
+    circuit, wires = _pruned(structure)
+    circuit = replace(circuit, leaves=leaves[:n_ops])
     n_devices = memory.devices_of(
         circuit.n_wires, task.c_dtype, task.n_devices, task.shard_above
     )
@@ -81,36 +82,40 @@ def plan(task: Task) -> Plan:
         program = compile_sharded(circuit, wires, n_devices)
     else:
         program = compile_circuit(circuit, wires, readout.diagonal)
-    return Plan(program, readout, arguments, can_pull_back(program, readout))
+    return Plan(program, readout, leaves[n_ops:], can_pull_back(program, readout))
+
+
+@lru_cache(maxsize=512)
+def _pruned(structure: Structure) -> tuple[Circuit, tuple[int, ...]]:
+    readout = plan_readout(structure)
+    gates = structure.circuit.gates + readout.rotations
+    circuit = replace(structure.circuit, gates=gates)
+    return prune(circuit, readout.measured, readout.diagonal)
+
+
+def state_wires(structure: Structure) -> tuple[int, ...]:
+    """The wires of the state that measurements of the kind STATE give, in order."""
+    return _pruned(structure)[1]
 
 
 def _check_words(readout: Readout) -> None:
-    for kind in set(readout.kinds) - {WORDS}:
+    for kind in readout.kinds - {WORDS}:
         raise input_error(
             "measurement",
             "be the expectation or variance of a few Pauli words where devices share "
             "a state",
-            f"reads {'the state' if kind == STATE else kind}",
+            f"reads {kind if kind == PROBABILITIES else 'the state'}",
             "Leave `devices` out.",
         )
-
-
-def dynamic_leaves(leaves: Sequence[Leaf]) -> tuple[int, ...]:
-    """The leaves that are arguments: all but integers and missing ones."""
-    return tuple(i for i, leaf in enumerate(leaves) if leaf.static is None)
-
-
-def all_leaves(structure: Structure) -> tuple[Leaf, ...]:
-    """Leaves of the operations, then of the measurements."""
-    parts = structure.ops + structure.measurements
-    return tuple(leaf for _, leaves in parts for leaf in leaves)
 
 
 def simulate(task: Task, arguments: Sequence[Any]) -> tuple[Array, ...]:
     """The results of all measurements of a task, with the batch axis first if any.
 
-    NumPy arguments are computed by NumPy: nothing is compiled. JAX arguments bind the
-    primitive, inside and outside of `jit`.
+    Here alone it is decided what computes, once for all: NumPy where all arguments are
+    NumPy's (nothing is compiled), otherwise JAX, by the primitive, inside and outside
+    of `jit`. Measurements of the kind STATE give (batch,) 2^n amplitudes on the wires
+    `state_wires`.
     """
     if all(isinstance(value, np.ndarray) for value in arguments):
         if plan(task).program.n_devices == 1:
@@ -136,11 +141,10 @@ def _as_jax(value: Any, task: Task) -> Array:
 
 def _implement(*arguments: Array, task: Task) -> tuple[Array, ...]:
     """Runs the batch, in chunks whose states fit the budget."""
-    n_ops = len(dynamic_leaves(analyse(task.structure).leaves))
     flags = task.batched
     sizes = [len(a) for a, flag in zip(arguments, flags, strict=True) if flag]
     if not sizes:
-        results = _run(arguments, task, 1, n_ops)
+        results = _run(arguments, task, 1)
         return tuple(result[0] for result in results)
     size = sizes[0]
     if size == 0:  # nothing to run, but the results have shapes
@@ -151,12 +155,12 @@ def _implement(*arguments: Array, task: Task) -> tuple[Array, ...]:
         return tuple(result[:0] for result in _implement(*one, task=task))
     chunk = memory.chunk_size(plan(task).program, task, size)
     if chunk >= size or namespace(*arguments) is np:
-        return _run(arguments, task, size, n_ops)
-    return _in_chunks(arguments, task, size, chunk, n_ops)
+        return _run(arguments, task, size)
+    return _in_chunks(arguments, task, size, chunk)
 
 
 def _in_chunks(
-    arguments: Sequence[Array], task: Task, size: int, chunk: int, n_ops: int
+    arguments: Sequence[Array], task: Task, size: int, chunk: int
 ) -> tuple[Array, ...]:
     """`lax.map` over chunks; the last one is filled up with copies of a sample."""
     count = -(-size // chunk)
@@ -174,48 +178,53 @@ def _in_chunks(
             next(part) if flag else a
             for a, flag in zip(arguments, task.batched, strict=True)
         ]
-        return _run(given, task, chunk, n_ops)
+        return _run(given, task, chunk)
 
     results = jax.lax.map(one, moving)
     return tuple(r.reshape(count * chunk, *r.shape[2:])[:size] for r in results)
 
 
-def _run(
-    arguments: Sequence[Array], task: Task, batch: int, n_ops: int
-) -> tuple[Array, ...]:
+def _run(arguments: Sequence[Array], task: Task, batch: int) -> tuple[Array, ...]:
     """Runs one batch: pools, matrices, initial state, stages, read-out."""
     planned, dtype = plan(task), np.dtype(task.c_dtype)
     program, readout = planned.program, planned.readout
-    pools = _pools(planned, arguments[:n_ops], dtype)
+    xp = namespace(*arguments) if program.n_devices == 1 else jnp
+    n_ops = sum(leaf.constant is None for leaf in program.leaves)
+    pools = _pools(program.leaves, arguments[:n_ops], dtype, xp)
     banks = [bank.matrices(pools, dtype) for bank in program.banks]
-    tables = [_stage_tables(stage, banks, pools) for stage in program.stages]
+    tables = [_stage_tables(stage, banks, pools, xp) for stage in program.stages]
 
     def words_of(initial: Array) -> Array:
         return read_words(readout, program, _final(initial, tables, task))
 
-    parts = _pulled_back_parts(planned, banks, pools, batch, dtype)
+    parts = _pulled_back_parts(planned, banks, pools, batch, dtype, xp)
     if parts is not None:
         state, words = None, pulled_back(parts, words_of, dtype)
     else:
-        state = program.beginning.state(banks, pools, batch, dtype)
+        state = xp.asarray(program.beginning.state(banks, pools, batch, dtype))
         state = _final(state, tables, task)
         words = read_words(readout, program, state) if readout.words else None
-    described = all_leaves(task.structure)
-    measured = iter(arguments[n_ops:])
-    leaves = [
-        next(measured) if leaf.static is None else leaf.probe()
-        for leaf in described[len(program.leaves) :]
-    ]
-    zeros = namespace(*pools.values()).zeros(batch, np.finfo(dtype).dtype)
-    results = read(task.structure, readout, program, state, leaves, words, zeros)
-    return tuple(results)
+    observed = Pools(planned.observed)
+    own = _pools(planned.observed, arguments[n_ops:], dtype, xp)
+
+    def value_of(read: Read) -> Array:
+        return observed.stack([read]).read(own, np.finfo(dtype).dtype)[0]
+
+    zeros = xp.zeros(batch, np.finfo(dtype).dtype)
+    structure = task.structure
+    return tuple(read(structure, readout, program, state, value_of, words, zeros))
 
 
 def _pulled_back_parts(
-    planned: Plan, banks: Sequence[Array], pools: dict, batch: int, dtype: np.dtype
+    planned: Plan,
+    banks: Sequence[Array],
+    pools: dict,
+    batch: int,
+    dtype: np.dtype,
+    xp: Any,
 ) -> list[Array] | None:
     """The product state's factors where it is worth while to pull words back to it."""
-    if not planned.can_pull_back or namespace(*pools.values()) is np:
+    if not planned.can_pull_back or xp is np:
         return None
     assert isinstance(planned.program.beginning, Beginning)
     parts = planned.program.beginning.parts(banks, pools, dtype)
@@ -226,31 +235,31 @@ def _pulled_back_parts(
 def _final(state: Array, tables: Sequence[Any], task: Task) -> Array:
     """The state behind all stages."""
     program = plan(task).program
-    if task.reversible and namespace(state) is not np and not program.projects:
+    if task.reversible and namespace(state) is not np and program.reversible:
         return evolve_reversibly(state, program.stages, tables)
-    state = evolve(state, program.stages, tables)
-    if program.projects and task.normalise:
-        state = state / kernels.norms(state)
-    return state
+    return evolve(state, program.stages, tables)
 
 
-def _pools(planned: Plan, arguments: Sequence[Array], dtype: Any) -> dict[str, Array]:
+def _pools(
+    leaves: Sequence[Leaf], arguments: Sequence[Array], dtype: Any, xp: Any
+) -> dict[str, Array]:
     """Leaves of one sort in one array: (P,), or (P, batch) of those with a batch."""
     real = np.finfo(dtype).dtype
-    xp = namespace(*arguments)
     parts: dict[str, list[Array]] = {"shared": [np.zeros(1, real)]}
-    for i, value in zip(planned.arguments, arguments, strict=True):
-        leaf = planned.program.leaves[i]
+    free = [leaf for leaf in leaves if leaf.constant is None]
+    for leaf, value in zip(free, arguments, strict=True):
         flat = value.reshape(len(value), -1).T if leaf.batched else value.ravel()
         flat = flat.astype(dtype if leaf.is_complex else real)
         parts.setdefault(pool_name(leaf), []).append(flat)
     return {name: xp.concatenate(part) for name, part in parts.items()}
 
 
-def _stage_tables(stage: Stage, banks: Sequence[Array], pools: dict) -> tuple:
+def _stage_tables(stage: Stage, banks: Sequence[Array], pools: dict, xp: Any) -> tuple:
     """Each step's table, with one row a repetition."""
 
     def grow(table: Array) -> Array:
+        if table.dtype.kind in "fc":  # what is known was computed by NumPy
+            table = xp.asarray(table)
         if len(table) == stage.count:
             return table
         shape = (stage.count, *table.shape[1:])
@@ -299,7 +308,7 @@ def _batch(args: Any, dims: Any, *, task: Task) -> Any:
     size = next(
         a.shape[dim] for a, dim in zip(args, dims, strict=True) if dim is not None
     )
-    n_ops = len(dynamic_leaves(analyse(task.structure).leaves))
+    n_ops = sum(leaf.constant is None for leaf in task.structure.circuit.leaves)
     first = not any(task.batched)
     inside = all(b for b, m in zip(task.batched, mapped, strict=True) if m)
     if any(mapped[n_ops:]) or not (first or inside):

@@ -73,6 +73,8 @@ class Block:
     factors: tuple[Factor, ...]
     n_bits: int
     batched: bool
+    controls: tuple[bool, ...] = ()
+    """Values of bits before those, without which the state stays as it is."""
 
     def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
         """(count, 2K, 2K) real forms, or complex (count, K, K, batch)."""
@@ -91,9 +93,31 @@ class Block:
         return state if self.move is None else self.move.undo(state)
 
     def _multiply(self, state: Array, table: Array) -> Array:
-        if self.batched:
-            return kernels.apply_sample(state, table)
-        return kernels.apply_block(state, table)
+        multiply = kernels.apply_sample if self.batched else kernels.apply_block
+        if not self.controls:
+            return multiply(state, table)
+        row = sum(on << i for i, on in enumerate(reversed(self.controls)))
+        parts = state.reshape(2, 1 << len(self.controls), -1, state.shape[-1])
+        turned = multiply(parts[:, row], table)[:, None]
+        together = [parts[:, :row], turned, parts[:, row + 1 :]]
+        return namespace(state).concatenate(together, 1).reshape(state.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class Normalise:
+    """The division of each state by its norm, which a projection asks for."""
+
+    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> tuple[()]:
+        """Nothing is read."""
+        return ()
+
+    def apply(self, state: Array, table: Any) -> Array:
+        """Divides."""
+        return state / kernels.norms(state)
+
+    def undo(self, state: Array, table: Any) -> Array:
+        """The norm before is not known: a program with this step is not undone."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,7 +200,7 @@ class Diagonal:
 
     def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
         """Factors (count, 2^n, batch or 1), complex."""
-        dtype = np.result_type(pools[self.stack.pool].dtype, np.complex64)
+        dtype = np.result_type(pools["shared"].dtype, np.complex64)
         values = self.stack.read(pools, dtype).astype(dtype)
         if not np.array_equal(self.entries, np.arange(values.shape[1])):
             values = values[:, self.entries]

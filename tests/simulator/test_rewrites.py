@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qfm_jax.simulator import affine, fusion
-from qfm_jax.simulator.circuit import analyse, read_tape
-from qfm_jax.simulator.gates import affine_image
+from qfm_jax.simulator.gates import Constant, Named, affine_image
+from qfm_jax.simulator.reading import read_operations
 
 N = 4
 ANGLES = st.floats(-3, 3, allow_nan=False)
@@ -78,8 +78,7 @@ def test_expectations_are_the_oracles(operations, word):
 @settings(max_examples=50, deadline=None)
 @given(CIRCUITS, st.integers(1, 4), st.booleans())
 def test_fusing_and_rolling_keep_the_unitary(operations, width, absorb):
-    structure, leaves = read_tape(qml.tape.QuantumScript(operations, []), range(N))
-    gates = analyse(structure).gates
+    gates, leaves = _gates(operations)
     items = fusion.fuse(gates, lambda g: ("shared",) * len(g.reads), width, absorb)
     rolled = [i for r in fusion.roll(items) for turn in r.items for i in turn]
     assert rolled == items
@@ -87,28 +86,34 @@ def test_fusing_and_rolling_keep_the_unitary(operations, width, absorb):
     assert len(fused) == len(gates)
     whole = np.eye(2**N)
     for gate in fused:
-        values = [_value(read, leaves) for read in gate.reads]
-        op = qml.pytrees.unflatten(values, gate.tree)
-        whole = (
-            reference.embed(qml.matrix(op, range(len(gate.wires))), gate.wires, N)
-            @ whole
-        )
+        whole = reference.embed(_matrix(gate, leaves), gate.wires, N) @ whole
     np.testing.assert_allclose(whole, reference.unitary(operations, N), atol=1e-9)
 
 
-def _value(read, leaves):
-    if read.leaf < 0:
-        return read.shift
-    return read.scale * np.ravel(leaves[read.leaf])[read.positions] + read.shift
+def _gates(operations):
+    """The gates that a tape is read as, and the values of its leaves."""
+    read = read_operations(operations, range(N))
+    return read.circuit().gates, read.leaves.values
+
+
+def _matrix(gate, leaves):
+    values = []
+    for read in gate.reads:
+        end = read.start + int(np.prod(read.shape))
+        flat = np.ravel(leaves[read.leaf])[read.start : end]
+        values.append(read.scale * flat.reshape(read.shape))
+    if isinstance(gate.tree, Named):
+        return gate.tree.matrix(values)
+    if isinstance(gate.tree, Constant):
+        return gate.tree.value
+    return values[0] if gate.tree == "matrix" else np.diag(values[0])
 
 
 def test_repeated_layers_are_rolled_whatever_their_range():
     weights = np.random.default_rng(0).uniform(size=(9, N, 3))
     operations = [qml.StronglyEntanglingLayers(weights, range(N))]
-    structure, _ = read_tape(qml.tape.QuantumScript(operations, []), range(N))
-    items = fusion.fuse(
-        analyse(structure).gates, lambda g: ("shared",) * len(g.reads), 2, False
-    )
+    gates, _ = _gates(operations)
+    items = fusion.fuse(gates, lambda g: ("shared",) * len(g.reads), 2, False)
     rolls = fusion.roll(items)
     assert max(roll.count for roll in rolls) == 9
     assert sum(len(roll.items[0]) for roll in rolls) == 3
@@ -117,8 +122,7 @@ def test_repeated_layers_are_rolled_whatever_their_range():
 @pytest.mark.parametrize("diagonal", [True, False])
 def test_light_cone_drops_what_nobody_sees(diagonal):
     operations = [qml.RX(0.3, 0), qml.CNOT([0, 1]), qml.RX(0.2, 3), qml.RZ(0.1, 1)]
-    structure, _ = read_tape(qml.tape.QuantumScript(operations, []), range(N))
-    kept = fusion.light_cone(analyse(structure).gates, [1], diagonal)
+    kept = fusion.light_cone(_gates(operations)[0], [1], diagonal)
     assert [gate.wires for gate in kept] == [(0,), (0, 1)] + [(1,)] * (not diagonal)
 
 
@@ -139,8 +143,7 @@ def test_shared_gates_behind_the_data_may_stay_out_of_the_product_state():
         *(qml.RY(np.array([0.1, 0.2]), 0), qml.RX(0.3, 0), qml.RX(0.4, 1)),
         *(qml.RZ(0.5, 1), qml.CNOT([0, 1]), qml.RX(0.6, 0)),
     ]
-    structure, _ = read_tape(qml.tape.QuantumScript(operations, []), range(N))
-    gates = analyse(structure).gates
+    gates, _ = _gates(operations)
     data, *_ = gates
 
     def pools_of(gate):
