@@ -1,8 +1,8 @@
 """From a model to its twins: what an audit retrains beside it, each by one change.
 
 A model's circuit stands in a block (`qfm_jax.models.block`), and a twin has another
-block. All else is equal, and so is its start where shapes are: but a read-out starts
-five times smaller behind `linear` and `fourier`, whose results are not bounded.
+block. All else is equal, and so is its start, bit for bit, where shapes are. On pixels
+alone a read-out depends on the block: what is bounded by 1 gets a gain.
 """
 
 import dataclasses

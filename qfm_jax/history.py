@@ -57,8 +57,18 @@ class History:
 
 
 def best_epoch(records: tuple[EpochRecord, ...]) -> int:
-    """Finds the highest validation accuracy; of equals the earliest."""
-    return max(records, key=lambda r: (r.validation_accuracy, -r.epoch)).epoch
+    """Finds the highest validation accuracy; of equals the latest.
+
+    Few validation images give many equals, and later ones had the smaller rate.
+    """
+    return max(records, key=lambda r: (r.validation_accuracy, r.epoch)).epoch
+
+
+def epochs_since_better(records: tuple[EpochRecord, ...]) -> int:
+    """Counts the epochs since the highest validation accuracy was first reached."""
+    highest = max(record.validation_accuracy for record in records)
+    first = next(r.epoch for r in records if r.validation_accuracy == highest)
+    return records[-1].epoch - first
 
 
 def append_record(path: Path, record: EpochRecord) -> None:

@@ -30,7 +30,7 @@ from .data.npz import read_npz
 from .devices import DeviceConfig
 from .evaluation import Scores
 from .files import is_unused, read_table, write_whole
-from .history import History, best_epoch, read_records
+from .history import History, read_records
 from .models import ModelConfig
 from .training import TrainConfig
 
@@ -295,7 +295,7 @@ def read_run(directory: Path | str) -> Run:
             f"{directory / 'metrics.jsonl'} holds {len(records)} epochs, and the "
             f"scores are those of epoch {result.best_epoch}. Restore the file."
         )
-    history = History(records, best_epoch(records), result.seconds_compiling)
+    history = History(records, result.best_epoch, result.seconds_compiling)
     return Run(directory, config, history, result, mistakes)
 
 

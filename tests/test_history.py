@@ -10,6 +10,7 @@ from qfm_jax.history import (
     History,
     append_record,
     best_epoch,
+    epochs_since_better,
     keep_records,
     read_records,
 )
@@ -32,13 +33,18 @@ def path(tmp_path):
 
 @pytest.mark.parametrize(
     ("accuracies", "best"),
-    [((0.4,), 1), ((0.1, 0.9, 0.5), 2), ((0.3, 0.8, 0.8), 2), ((0.0, 0.0), 1)],
+    [((0.4,), 1), ((0.1, 0.9, 0.5), 2), ((0.3, 0.8, 0.8), 3), ((0.0, 0.0), 2)],
 )
-def test_best_epoch_is_the_earliest_of_the_highest(accuracies, best):
+def test_best_epoch_is_the_latest_of_the_highest(accuracies, best):
     assert best_epoch(records(*accuracies)) == best
     history = History(records(*accuracies), best)
     assert history.best.validation_accuracy == max(accuracies)
     assert history.seconds_training == sum(i / 7 for i in range(1, len(accuracies) + 1))
+
+
+def test_patience_counts_from_where_the_highest_was_first_reached():
+    assert epochs_since_better(records(0.1, 0.9, 0.5, 0.9, 0.9)) == 3
+    assert epochs_since_better(records(0.4)) == 0
 
 
 def test_records_come_back_to_the_last_bit(path):

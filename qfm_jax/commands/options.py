@@ -148,12 +148,13 @@ def check_new_file(path: Path) -> None:
         raise input_error("--out", must, was, "Make the folder first.")
 
 
-def print_runs(runs: Sequence[Run]) -> None:
-    """Prints warnings, each once, the leaderboard, and what did not learn."""
+def print_runs(runs: Sequence[Run], where: str) -> None:
+    """Prints warnings, each once, the leaderboard, where more is, what did not learn."""
     for warning in {run.result.warning for run in runs if run.result.warning}:
         err.print(f"[yellow]{escape(warning)}[/]")
     console = Console()
     console.print(leaderboard_table(runs))
+    print(where)
     for sentence in shortfalls(leaderboard(runs)):
         console.print(f"! {sentence}", style="yellow", markup=False, highlight=False)
 

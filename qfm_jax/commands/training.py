@@ -145,8 +145,7 @@ class Train:
         resume = self.resume is not None
         run = execute(self.config, directory, resume=resume, mesh=mesh)
         write_figures(run)
-        print_runs([run])
-        print(f"Run directory: {directory}")
+        print_runs([run], f"Run directory: {directory}")
 
     def _default_directory(self) -> Path:
         return Path("runs") / f"{self.model}-{self.dataset}-seed{self.seed}"
@@ -266,8 +265,7 @@ class Compare:
         report = write_report(
             runs, directory / "report.html", audits=audits, left_out=left_out
         )
-        print_runs(runs)
-        print(f"Report: {report}")
+        print_runs(runs, f"Report: {report}")
 
 
 def _audits_within(directory: Path) -> tuple[list[Audit], list[str]]:

@@ -16,7 +16,14 @@ from jax.sharding import Mesh
 from .._checks import InputError, input_error
 from ..checkpoints import Checkpoints
 from ..data import Images
-from ..history import EpochRecord, History, append_record, best_epoch, keep_records
+from ..history import (
+    EpochRecord,
+    History,
+    append_record,
+    best_epoch,
+    epochs_since_better,
+    keep_records,
+)
 from ..mesh import is_key, place, share_out, take_back
 from ..models.prediction import predict_logits
 from ..processes import are_several, exchange, from_first, is_first
@@ -56,7 +63,7 @@ def fit(
     """Trains a model in place; leaves it with its best weights, in evaluation mode.
 
     The loss is the mean cross-entropy of a batch. "Best" is the highest validation
-    accuracy, and of equals the earliest. All randomness derives from `key` and the
+    accuracy, and of equals the latest. All randomness derives from `key` and the
     step, so that a resumed run equals one that never stopped, bit for bit.
 
     Args:
@@ -128,15 +135,19 @@ def few_steps(config: TrainConfig, n_images: int) -> str | None:
         Only 14 steps of the optimiser (2 epochs of 7 batches): few models learn in
         fewer than 250. Ask for more epochs, or leave their number out.
     """
-    n_steps, settled = config.n_steps(n_images), config.settled(n_images)
+    n_steps, n_epochs = config.n_steps(n_images), config.settled(n_images).epochs
     if n_steps >= FEW_STEPS:
         return None
-    per_epoch, s = n_steps // settled.epochs, "s" * (settled.epochs > 1)
+    steps, epochs = _counted(n_steps, "step"), _counted(n_epochs, "epoch")
+    batches = _counted(n_steps // n_epochs, "batch", "batches")
     return (
-        f"Only {n_steps} steps of the optimiser ({settled.epochs} epoch{s} of "
-        f"{per_epoch} batches): few models learn in fewer than {FEW_STEPS}. Ask for "
-        "more epochs, or leave their number out."
+        f"Only {steps} of the optimiser ({epochs} of {batches}): few models learn in "
+        f"fewer than {FEW_STEPS}. Ask for more epochs, or leave their number out."
     )
+
+
+def _counted(count: int, one: str, many: str = "") -> str:
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
 
 
 def _of_first(
@@ -250,7 +261,7 @@ class _Trainer:
         """Whether patience has run out."""
         if not self.config.patience or not records:
             return False
-        return len(records) - best_epoch(records) >= self.config.patience
+        return epochs_since_better(records) >= self.config.patience
 
     def _run_epoch(
         self,
