@@ -34,7 +34,8 @@ from . import autograd_bridge, memory, shots
 from .circuit import STATE, Structure, interned
 from .explain import Explanation, explanation
 from .observables import read_measurements
-from .reading import CannotBroadcast, Reader, read_operations
+from .operations import CannotBroadcast
+from .reading import Reader, read_operations
 from .simulation import Task, simulate, state_wires
 
 JAX = {math.Interface.JAX, math.Interface.JAX_JIT}
@@ -353,10 +354,12 @@ class StateVectorDevice(Device):
                 "measurement", "have a fixed shape under jit", "is counts", "Sample."
             )
         tape = tape.map_to_standard_wires()
-        wires = range(tape.num_wires)
-        exact = tape.copy(measurements=[StateMP(wires=wires)], shots=None)
-        (state,) = self._simulate(exact, config, raw=True)
-        state = state.reshape(*state.shape[:-1], *(2,) * len(wires))
+        whole = [StateMP(wires=range(tape.num_wires))]
+        (state,) = self._simulate(
+            tape.copy(measurements=whole, shots=None), config, True
+        )
+        n_wires = state.shape[-1].bit_length() - 1  # those of decompositions, too
+        state = state.reshape(*state.shape[:-1], *(2,) * n_wires)
         return shots.measure(
             tape, state, self._rng, self._key, config.mcm_config.postselect_mode
         )

@@ -21,7 +21,8 @@ from pennylane.measurements import (
 )
 
 from .circuit import OPERATOR, PROBABILITIES, STATE, WORDS, Measured, Word
-from .reading import MAX_DENSE_WIRES, Leaves, concrete, dense_matrix, is_complex
+from .operations import MAX_DENSE_WIRES, concrete, dense_matrix, is_complex
+from .reading import Leaves
 
 MAX_WORDS = 4096
 """Longer sums are read from the state."""
