@@ -1,11 +1,15 @@
 """Noise in JAX, exact and as trajectories, against Aer's density matrices."""
 
+from dataclasses import dataclass
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pennylane as qml
 import pytest
 from flax import nnx
-from qiskit import transpile
+from qiskit import QuantumCircuit, transpile
+from qiskit.circuit.library import get_standard_gate_name_mapping
 from qiskit_aer import AerSimulator
 
 from qfm_jax import (
@@ -27,9 +31,13 @@ from qfm_jax import (
     predict_logits,
 )
 from qfm_jax.circuits.qiskit_export import observables_of, to_qiskit
+from qfm_jax.circuits.qiskit_gates import PENNYLANE, Gate
+from qfm_jax.circuits.rotations import TRANSLATIONS, translated
+from qfm_jax.hardware.estimator import estimator_function
 from qfm_jax.hardware.noise import noise_model
-from qfm_jax.hardware.noisy_circuit import NoisyCircuit
+from qfm_jax.hardware.noisy_circuit import NATIVE, NoisyCircuit
 from qfm_jax.hardware.readout import read_out_operator, readout_errors
+from qfm_jax.hardware.simulators import simulator_of
 from qfm_jax.hardware.trajectories import TrajectoryCircuit
 from qfm_jax.models.noisy_layer import NoisyQuantumLayer
 
@@ -78,6 +86,100 @@ def test_density_matrices_agree_with_aer(name, spec):
         exact = jax.jit(as_jax_function(NoisyCircuit(circuit, spec), MIXED))
         found = np.asarray(exact(inputs, weights))
     assert np.allclose(found, by_aer(circuit, spec, inputs, weights), atol=1e-6)
+
+
+@dataclass(frozen=True)
+class Every:
+    """Every gate that noise may follow, or not, with angles that are traced."""
+
+    n_qubits: int = 3
+    n_features: int = 2
+    weights_shape: tuple[int, ...] = (3,)
+    n_observables: int = 3
+
+    def __call__(self, inputs, weights):
+        for wire in range(3):
+            qml.RY(0.3 + wire, wire)
+        for k, (name, gate) in enumerate(PENNYLANE.items()):
+            n_wires = get_standard_gate_name_mapping()[name].num_qubits
+            n_angles = len(get_standard_gate_name_mapping()[name].params)
+            angles = [weights[0] + 0.2 * k, inputs[0] * weights[1], inputs[1]]
+            wires = [(k + i) % 3 for i in range(n_wires)][:: -1 if k % 2 else 1]
+            gate(*angles[:n_angles], wires=wires)
+        qml.ctrl(qml.RY, [0, 2])(weights[2], wires=1)
+        qml.MultiRZ(inputs[0], wires=[0, 1, 2])
+        qml.CRot(0.1, weights[1], 0.3, wires=[2, 0])
+        words = (qml.Z(0), qml.X(0) @ qml.Y(2), qml.Z(1) @ qml.X(2) + 0.5 * qml.Y(1))
+        return [qml.expval(word) for word in words]
+
+
+SPECS = ("depolarizing:0.004+readout:0.05", "depolarizing:0.002+thermal:9,8")
+
+
+@pytest.fixture
+def double_precision():
+    # Not by `with`, which holds in this thread alone: callbacks have one of their own.
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_one_noise_has_one_answer_by_every_route(spec, double_precision):
+    circuit = Every()
+    inputs, weights = sample(circuit)
+    exact = jax.jit(as_jax_function(NoisyCircuit(circuit, spec), MIXED))
+    found = np.asarray(exact(inputs, weights))
+    assert np.all(abs(found) > 1e-3)
+    ideal = np.asarray(as_jax_function(circuit)(inputs, weights))
+    assert np.all(abs(found - ideal) > 1e-3)
+    aer = simulator_of(noise=spec, n_qubits=3)
+    for values in (
+        by_aer(circuit, spec, inputs, weights),
+        estimator_function(circuit, aer)(inputs, weights),
+        estimator_function(circuit, aer, weights=weights)(inputs),
+    ):
+        np.testing.assert_allclose(values, found, atol=1e-6)
+    shots = estimator_function(circuit, aer, shots=40_000, seed=1)(inputs, weights)
+    assert np.all(abs(shots - found) < 6 / np.sqrt(40_000))
+    if "thermal" in spec:
+        return
+    noisy = TrajectoryCircuit(circuit, spec)
+    bits = noisy.draw(jax.random.key(0), (1000,))
+    features = np.concatenate([np.tile(inputs, (1000, 1)), bits], axis=1)
+    run = jax.jit(jax.vmap(as_jax_function(noisy), (0, None)))
+    drawn = np.asarray(run(features, weights))
+    error = drawn.std(axis=0) / np.sqrt(len(drawn))
+    assert np.all(abs(drawn.mean(axis=0) - found) < 5 * error + 1e-6)
+
+
+@pytest.mark.parametrize("name", TRANSLATIONS)
+def test_gates_are_translated_as_qiskit_s_transpiler_does(name):
+    gate = get_standard_gate_name_mapping()[name]
+    n_qubits = gate.num_qubits
+    angles = (0.7,) * len(gate.params)
+    written = QuantumCircuit(n_qubits)
+    written.append(gate.base_class(*angles), range(n_qubits))
+    basis = noise_model("depolarizing:0.1").basis_gates
+    run = transpile(written, basis_gates=basis, optimization_level=0)
+    theirs = [
+        (one.operation.name, tuple(one.operation.params), one.qubits)
+        for one in run.data
+    ]
+    ours = list(translated(Gate(name, angles, tuple(range(n_qubits)))))
+    assert {part.name for part in ours} <= NATIVE
+    assert [(p.name, p.parameters, tuple(run.qubits[w] for w in p.wires)) for p in ours
+            ] == theirs  # fmt: skip
+
+
+def test_amplitudes_have_the_same_gates_in_numbers_and_traced(double_precision):
+    spec = "depolarizing:0.03"
+    circuit = Circuit(AmplitudeEmbedding(3, 6), RealAmplitudes(3, 1), WORDS)
+    inputs, weights = sample(circuit)
+    aer = simulator_of(noise=spec, n_qubits=3)
+    found = estimator_function(circuit, aer)(inputs, weights)
+    np.testing.assert_allclose(found, by_aer(circuit, spec, inputs, weights), atol=1e-6)
+    assert abs(found[2]) > 0.01
 
 
 def test_trajectories_agree_with_aer_in_their_mean():

@@ -21,7 +21,7 @@ from .._checks import check_shape, input_error
 from .circuit import VariationalCircuit
 from .qiskit_expressions import UnsupportedOperationError, arguments_of, symbolic
 from .qiskit_gates import ARRAYS, Gate, as_gates
-from .rotations import as_rotations
+from .rotations import as_rotations, prepare, turn_phases
 
 
 class Traced(NamedTuple):
@@ -164,7 +164,12 @@ def append(built: QuantumCircuit, gate: Gate) -> None:
     elif gate.name in ARRAYS:
         array = np.asarray(gate.parameters[0], complex)
         # The last wire is the least significant bit of the array, as qubit 0 is.
-        built.append(_FROM_ARRAY[gate.name](array), gate.wires[::-1])
+        made = _FROM_ARRAY[gate.name](array)
+        if gate.name == "diagonal" or (
+            gate.name == "state_preparation" and not array.imag.any()
+        ):
+            made.definition = _rotations(gate.name, array)
+        built.append(made, gate.wires[::-1])
     else:
         built.append(_STANDARD[gate.name].base_class(*gate.parameters), gate.wires)
 
@@ -175,6 +180,20 @@ _FROM_ARRAY = {
     "diagonal": lambda entries: DiagonalGate(list(entries)),
     "state_preparation": StatePreparation,
 }
+
+
+def _rotations(name: str, array: np.ndarray) -> QuantumCircuit:
+    """The rotations that JAX writes for traced arrays, so that noise stands alike."""
+    n_qubits = int(np.log2(array.size))
+    wires = range(n_qubits)[::-1]
+    if name == "diagonal":
+        gates = turn_phases(array, wires)
+        built = QuantumCircuit(n_qubits, global_phase=np.angle(array).mean())
+    else:
+        gates, built = prepare(array.real, wires), QuantumCircuit(n_qubits)
+    for gate in gates:
+        append(built, gate)
+    return built
 
 
 def _numbers(name: str, array: ArrayLike, shape: tuple[int, ...]) -> np.ndarray:

@@ -7,12 +7,18 @@ from typing import Any
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
+from qiskit.circuit.library import HGate, SdgGate
 from qiskit.quantum_info import SparsePauliOp
 
 from .readout import ReadoutErrors, corrections
 
 Counts = dict[int, int]
 """How often each outcome was measured; bit i of it is qubit i."""
+
+TURN = "read_out"
+"""Label of gates that turn X or Y to Z: part of the read-out, not of the circuit. Aer
+looks noise up by label, so that none follows them; a device's transpiler, which writes
+them in gates of its own, drops the label, and they have the noise of these."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -149,9 +155,9 @@ def _measured(circuit: QuantumCircuit, basis: dict[int, str]) -> QuantumCircuit:
     measured = circuit.copy()
     for qubit, letter in basis.items():
         if letter == "Y":
-            measured.sdg(qubit)
+            measured.append(SdgGate(label=TURN), [qubit])
         if letter in "XY":
-            measured.h(qubit)
+            measured.append(HGate(label=TURN), [qubit])
     measured.measure_all()
     return measured
 

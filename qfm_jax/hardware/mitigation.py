@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from qiskit import QuantumCircuit, transpile
 
 from .._checks import check_at_least, check_one_of, check_shape, input_error
+from .measurement import TURN
 
 SCALES = (1, 3, 5)
 """Odd factors by which folding multiplies the gates."""
@@ -87,9 +88,9 @@ def fold(circuit: QuantumCircuit, scale: int) -> QuantumCircuit:
         folded.compose(gates.inverse(), inplace=True)
         folded.barrier()
         folded.compose(gates, inplace=True)
-    folded.compose(measurement, inplace=True)
     basis = sorted({*gates.count_ops(), "rz"} - {"barrier"})
-    return transpile(folded, basis_gates=basis, optimization_level=0)
+    folded = transpile(folded, basis_gates=basis, optimization_level=0)
+    return folded.compose(measurement)
 
 
 def extrapolate(
@@ -131,7 +132,7 @@ def extrapolate(
 def without_measurement(
     circuit: QuantumCircuit,
 ) -> tuple[QuantumCircuit, QuantumCircuit]:
-    """The gates of a circuit, and the measurements at its end, both on all its wires.
+    """The gates of a circuit, and the read-out at its end, both on all its wires.
 
     Example:
         >>> circuit = QuantumCircuit(2)
@@ -142,5 +143,6 @@ def without_measurement(
     gates, measurement = circuit.copy_empty_like(), circuit.copy_empty_like()
     measurement.global_phase = 0
     for one in circuit.data:
-        (measurement if one.operation.name == "measure" else gates).append(one)
+        is_read_out = one.operation.name == "measure" or one.label == TURN
+        (measurement if is_read_out else gates).append(one)
     return gates, measurement

@@ -1,7 +1,8 @@
 """Noise by name: `depolarizing:0.01`, `readout:0.02`, `thermal`, or a fake backend's.
 
 A noise is data; `noise_model` makes of it what Qiskit Aer applies, `noisy_circuit` and
-`trajectories` what JAX differentiates. All follow the same formulas.
+`trajectories` what JAX differentiates. All follow the same formulas, behind the same
+gates: see `Noise`.
 """
 
 import dataclasses
@@ -50,8 +51,16 @@ class Noise:
 
     Qubits that wait do not relax. Each measured bit is flipped with probability
     `readout`, so that the expectation of a Pauli word on w qubits is multiplied by
-    (1 - 2 `readout`)^w. Noise follows the gates that run: a transpiled circuit has
-    others than the circuit as it is written.
+    (1 - 2 `readout`)^w; the turn of X or Y to Z before it is part of the read-out, and
+    no gate here. On a fake backend or a device it is one, of the backend's own.
+
+    Noise follows the gates that run: those of the circuit, where `ONE_QUBIT_GATES` and
+    `TWO_QUBIT_GATES` have them, and others as Qiskit's transpiler writes them in these
+    without optimisation (`circuits.rotations.TRANSLATIONS`). NoisyCircuit, its
+    trajectories, `estimator_function` on an AerSimulator with `noise_model`, and Aer's
+    own run of `transpile(to_qiskit(circuit), simulator, optimization_level=0)` then
+    agree. Where the transpiler optimises, or for the couplings of a device, there are
+    other gates, and other noise.
 
     Source: Nielsen and Chuang, *Quantum Computation and Quantum Information*, 8.3.
 

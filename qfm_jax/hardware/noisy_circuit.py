@@ -17,6 +17,7 @@ from .._checks import input_error
 from ..circuits import VariationalCircuit
 from ..circuits.qiskit_gates import PENNYLANE, Gate, as_gates
 from ..circuits.rewrites import Rewritten
+from ..circuits.rotations import TRANSLATIONS, translated
 from .noise import (
     ONE_QUBIT_GATES,
     TWO_QUBIT_GATES,
@@ -55,7 +56,8 @@ class NoisyCircuit(Rewritten):
     Inputs, weights and results are the circuit's own; only their values differ. The
     noise stands behind the same gates as in `to_qiskit(circuit)`, and follows the same
     formulas as `noise_model`; gates that Qiskit Aer's density matrices do not have are
-    decomposed. The cost is that of 4^n_qubits amplitudes: for small circuits.
+    decomposed as for Aer. The cost is that of 4^n_qubits amplitudes: for small
+    circuits.
 
     Raises:
         InputError: For the noise of a backend, which holds for a transpiled circuit; as
@@ -167,9 +169,8 @@ def native(operations: list[Operator]) -> Iterator[Gate]:
     for gate in as_gates(operations):
         if gate.name in NATIVE:
             yield gate
-        elif gate.name in PENNYLANE:
-            operation = PENNYLANE[gate.name](*gate.parameters, wires=gate.wires)
-            yield from native(operation.decomposition())
+        elif gate.name in TRANSLATIONS:
+            yield from translated(gate)
         else:
             must = "consist of gates on one and two qubits, which noise can follow"
             was = f"has a {gate.name} on wires {list(gate.wires)}, no gate of a device"

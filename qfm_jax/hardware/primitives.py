@@ -10,7 +10,7 @@ from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer import AerSimulator
 
 from .measurement import Counts, columns, counts_of, measurement_of, sums_of
-from .mitigation import Mitigation, extrapolate, fold, without_measurement
+from .mitigation import Mitigation, extrapolate, fold
 from .readout import (
     ReadoutErrors,
     corrected_operator,
@@ -76,8 +76,8 @@ def exact_run(
         places = [_places(one, circuit.num_qubits) for one in built]
         operators = [[SparsePauliOp(word) for word in total.words]]
     else:
-        # The circuits that shots would measure: their rotations have noise too, and
-        # the transpiler chooses qubits by the errors of their read-out.
+        # The circuits that shots would measure: the transpiler chooses qubits by the
+        # errors of their read-out, and on a device their last rotations have noise too.
         options["method"] = "density_matrix"
         measurement = measurement_of(circuit, observables)
         words, built = measurement.words, transpiled(measurement.circuits, backend)
@@ -89,7 +89,7 @@ def exact_run(
         ]
     scaled = []
     for scale in mitigation.scales:
-        folded = [fold(without_measurement(one)[0], scale) for one in built]
+        folded = [_unmeasured(fold(one, scale)) for one in built]
         parts = zip(folded, places, words, operators, strict=True)
         scaled.append([_saving(*part) for part in parts])
 
@@ -208,6 +208,15 @@ def _read_out(
     if mitigation.readout:
         operator = corrected_operator(operator, errors)
     return read_out_operator(operator, errors)
+
+
+def _unmeasured(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit without measurements, but turned as for them."""
+    turned = circuit.copy_empty_like()
+    for one in circuit.data:
+        if one.operation.name != "measure":
+            turned.append(one)
+    return turned
 
 
 def _saving(
