@@ -6,14 +6,14 @@ from pathlib import Path
 
 from jax.typing import ArrayLike
 from qiskit import QuantumCircuit, qasm2, qasm3, transpile
-from qiskit.circuit import Parameter
+from qiskit.circuit import Bit, CircuitInstruction, Gate, Parameter, Qubit
 from qiskit.exceptions import MissingOptionalLibraryError, QiskitError
 
 from .._checks import InputError, input_error
 from .circuit import VariationalCircuit
 from .qiskit_export import to_qiskit
 from .qiskit_gates import PENNYLANE
-from .qiskit_import import QiskitCircuit, from_qiskit
+from .qiskit_import import QiskitCircuit, converted
 
 MOST_BITS = 4096
 """Qubits and bits that a program may declare."""
@@ -64,14 +64,20 @@ def from_qasm(
     OpenQASM 2 has no parameters: pass `inputs=[]`. Those of OpenQASM 3 are declared as
     `input float`; names such as `_inputs_0_` count as elements of a ParameterVector.
 
+    Measurements at the end are left out, and so are resets before the first gate of a
+    qubit, which change nothing. What is measured, `observables` says, by default Z of
+    every qubit, whichever of them the program measures and into whichever bits. Qubits
+    are counted from 0 in the order in which they are declared.
+
     Args:
         source: The program, or the path of a file that holds it.
         inputs: As in `from_qiskit`.
         observables: As in `from_qiskit`.
 
     Raises:
-        InputError: For a file that is not there, a program that does not parse, and as
-            `from_qiskit`; for OpenQASM 3 without Qiskit's reader of it.
+        InputError: For a file that is not there, a program that does not parse, one
+            with `if`, other resets, or gates behind a measurement of their qubit, and
+            as `from_qiskit`; for OpenQASM 3 without Qiskit's reader of it.
 
     Example:
         >>> program = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; cx q[0], q[1];'
@@ -110,7 +116,7 @@ def from_qasm(
         if n_gates > MOST_GATES:
             was = f"expands to {n_gates:,}"
             raise input_error("source", f"have at most {MOST_GATES:,} gates", was)
-        return from_qiskit(circuit, inputs, observables)
+        return converted("source", _gates_of(circuit), inputs, observables)
     except InputError:
         raise
     except (ValueError, ArithmeticError, RecursionError) as error:
@@ -141,6 +147,72 @@ def _check_size(program: str) -> None:
     if n_gates > MOST_GATES:
         must = f"have at most {MOST_GATES:,} gates"
         raise input_error("source", must, f"may have {n_gates:,}")
+
+
+def _gates_of(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The gates of a program, without measurements at its end and resets at its start.
+
+    Raises:
+        InputError: Naming what else there is.
+    """
+    started: set[Bit] = set()  # qubits of what comes before
+    after = []
+    for one in circuit.data:
+        if one.operation.name == "reset" and started.isdisjoint(one.qubits):
+            continue
+        if one.operation.name not in _NOTHING:
+            started.update(one.qubits)
+        after.append(one)
+    followed: set[Bit] = set()  # qubits of gates that come later
+    kept = []
+    for one in reversed(after):
+        if isinstance(one.operation, Gate):
+            followed.update(one.qubits)
+        elif one.operation.name == "measure" and followed.isdisjoint(one.qubits):
+            continue
+        elif one.operation.name not in _NOTHING:
+            raise _no_gate(circuit, one)
+        kept.append(one)
+    gates = circuit.copy_empty_like()
+    gates.data = kept[::-1]
+    return gates
+
+
+def _no_gate(circuit: QuantumCircuit, one: CircuitInstruction) -> InputError:
+    name = one.operation.name
+    was = f"has `{_WORDS.get(name, name)}`"
+    if one.qubits:
+        was += f" on {', '.join(_written(circuit, qubit) for qubit in one.qubits)}"
+    if name == "measure":
+        was += ", before other gates on that qubit"
+    must = "consist of gates, and of measurements behind them"
+    return input_error("source", must, was, _CURES.get(name, "Leave it out."))
+
+
+def _written(circuit: QuantumCircuit, qubit: Qubit) -> str:
+    """The qubit as the program calls it."""
+    place = circuit.find_bit(qubit)
+    for register, i in place.registers:
+        return f"{register.name}[{i}]"
+    return str(place.index)
+
+
+_NOTHING = ("barrier", "delay")
+_WORDS = {
+    "if_else": "if",
+    "while_loop": "while",
+    "for_loop": "for",
+    "switch_case": "switch",
+    "store": "=",
+}
+"""The words of OpenQASM for what Qiskit calls otherwise."""
+
+_CURES = {
+    "measure": "Measure each qubit after all gates on it, or leave the measurement "
+    "out.",
+    "reset": "Each qubit starts in |0>: use another one instead.",
+    "if_else": "Replace the measurement and the `if` by a controlled gate, such as cx.",
+}
 
 
 def _count_gates(circuit: QuantumCircuit, known: dict[str, int]) -> int:

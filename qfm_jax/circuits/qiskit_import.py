@@ -130,18 +130,30 @@ def from_qiskit(
     """
     if not isinstance(circuit, QuantumCircuit):
         raise input_error("circuit", "be a QuantumCircuit", f"is {circuit!r}")
-    translated = _translated(circuit)
+    return converted("circuit", circuit, inputs, observables)
+
+
+def converted(
+    argument: str,
+    circuit: QuantumCircuit,
+    inputs: str | Iterable[str | Parameter] | None,
+    observables: tuple[str, ...] | None,
+) -> QiskitCircuit:
+    """`from_qiskit` of what the user gave as `argument`, which its errors name."""
+    translated = _translated(argument, circuit)
     data, others = _split(circuit, inputs)
     places: dict[str, Formula] = {name: ("inputs", i) for i, name in enumerate(data)}
     places |= {name: ("weights", i) for i, name in enumerate(others)}
     gates = tuple(_gates(translated, places))
+    if not gates:
+        raise input_error(argument, "have at least one gate", "has none")
     made = QiskitCircuit(circuit.num_qubits, data, others, gates, observables)
     if made.n_qubits <= MOST_COMPARED:
-        _compare(made, circuit)
+        _compare(argument, made, circuit)
     return made
 
 
-def _translated(circuit: QuantumCircuit) -> QuantumCircuit:
+def _translated(argument: str, circuit: QuantumCircuit) -> QuantumCircuit:
     """The same circuit of the gates in `PENNYLANE`; parameters stay."""
     for name in _CURES.keys() & circuit.count_ops().keys():
         raise _no_unitary(name, "")  # by the name that it has before it is translated
@@ -154,24 +166,20 @@ def _translated(circuit: QuantumCircuit) -> QuantumCircuit:
         )
     except QiskitError as error:
         must = "consist of gates that Qiskit can decompose"
-        raise input_error("circuit", must, f"does not: {error}") from error
+        raise input_error(argument, must, f"does not: {error}") from error
 
 
 def _gates(
     circuit: QuantumCircuit, places: dict[str, Formula]
 ) -> Iterator[tuple[str, tuple[Formula, ...], tuple[int, ...]]]:
-    n_gates = 0
     for instruction in circuit.data:
         name, angles = instruction.operation.name, instruction.operation.params
         if name in _NOTHING:
             continue
         if name not in PENNYLANE:
             raise _no_unitary(name, f" on qubits {_qubits(circuit, instruction)}")
-        n_gates += 1
         wires = _qubits(circuit, instruction)
         yield name, tuple(as_formula(angle, places) for angle in angles), wires
-    if n_gates == 0:
-        raise input_error("circuit", "have at least one gate", "has none")
 
 
 def _no_unitary(name: str, where: str) -> Exception:
@@ -239,7 +247,7 @@ def _group_and_index(parameter: Parameter) -> tuple[str, int]:
     return (written[1], int(written[2])) if written else (parameter.name, 0)
 
 
-def _compare(made: QiskitCircuit, circuit: QuantumCircuit) -> None:
+def _compare(argument: str, made: QiskitCircuit, circuit: QuantumCircuit) -> None:
     """Raises unless both do the same to random states, up to a phase."""
     rng = np.random.default_rng(0)
     axes = [2] * made.n_qubits
@@ -269,4 +277,4 @@ def _compare(made: QiskitCircuit, circuit: QuantumCircuit) -> None:
                 "Where Qiskit only approximates a gate, as the evolution under terms "
                 "that do not commute, pass circuit.decompose()."
             )
-            raise input_error("circuit", must, f"differs by {error:.1e}", cure)
+            raise input_error(argument, must, f"differs by {error:.1e}", cure)
