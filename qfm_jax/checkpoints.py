@@ -103,6 +103,9 @@ class Checkpoints:
     def restore(self, name: str, like: Any) -> Any:
         """Reads checkpoint `name` into the structure, shapes and types of `like`.
 
+        A checkpoint of single precision is read in double precision, and the reverse:
+        numbers are rounded to the type that they have here.
+
         Raises:
             InputError: If there is none, it is damaged, or belongs to another
                 model, configuration or version.
@@ -118,11 +121,15 @@ class Checkpoints:
                 found = dict(manager.restore(step, args=args).description)
                 digest = found.pop(DIGEST, None)  # the oldest have none
                 self._check_description(name, found)
-                abstract = jax.tree.map(_abstract, like)
-                args = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+                # As they were written: what types they have here is another matter.
+                as_written = ocp.args.PyTreeRestore(
+                    item=like, restore_args=jax.tree.map(_as_written, like)
+                )
+                args = ocp.args.Composite(state=as_written)
                 stored = manager.restore(step, args=args).state
                 if digest not in (None, _digest_of(stored)):
                     raise ValueError("Its arrays are not those that were written.")
+                self._check_arrays(self.directory / name / str(step), like, stored)
                 return jax.tree.map(_from_host, like, stored)
             except InputError:
                 raise
@@ -175,6 +182,20 @@ class Checkpoints:
                 "same values, or start a new run."
             )
 
+    def _check_arrays(self, path: Path, like: Any, stored: Any) -> None:
+        wanted = jax.tree_util.tree_leaves_with_path(like)
+        for (place, leaf), found in zip(wanted, jax.tree.leaves(stored), strict=True):
+            if is_key(leaf):
+                continue
+            same_kind = np.can_cast(found.dtype, leaf.dtype, "same_kind")
+            if found.shape != leaf.shape or not same_kind:
+                raise InputError(
+                    f"The checkpoint {path} cannot be read: its "
+                    f"{jax.tree_util.keystr(place)} is {found.dtype}{found.shape} and "
+                    f"{leaf.dtype}{leaf.shape} here. It was written by another model "
+                    "or version; start a new run."
+                )
+
 
 def _digest_of(state: Any) -> str:
     """A fingerprint of all arrays of a state, in their order."""
@@ -188,14 +209,17 @@ def _to_host(leaf: Any) -> np.ndarray:
     return np.asarray(jax.random.key_data(leaf) if is_key(leaf) else leaf)
 
 
-def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
-    host = jax.eval_shape(jax.random.key_data, leaf) if is_key(leaf) else leaf
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return jax.ShapeDtypeStruct(host.shape, host.dtype, sharding=device)
+def _as_written(leaf: Any) -> ocp.RestoreArgs:
+    """A NumPy array of the stored type; of keys, older checkpoints hold themselves."""
+    return ocp.RestoreArgs(restore_type=None if is_key(leaf) else np.ndarray)
 
 
 def _from_host(like: Any, stored: Any) -> Any:
-    """The array, as a key where it is one; older checkpoints hold keys as such."""
-    if not is_key(like) or is_key(stored):
+    """The array with the type that it has here, or the key."""
+    if is_key(stored):
         return stored
-    return jax.random.wrap_key_data(stored, impl=jax.random.key_impl(like))
+    device = jax.local_devices()[0]
+    if is_key(like):
+        data = jax.device_put(stored, device)
+        return jax.random.wrap_key_data(data, impl=jax.random.key_impl(like))
+    return jax.device_put(np.asarray(stored).astype(like.dtype), device)

@@ -311,7 +311,7 @@ def _start(
     params = _Params(
         jnp.float32(random.normal(0, ANGLE_SPREAD, circuit.weights_shape)),
         jnp.float32(random.normal(0, n_results**-0.5, (n_classes, n_results))),
-        jnp.zeros(n_classes),
+        jnp.zeros(n_classes, jnp.float32),
     )
     return _State(params, optax.scale_by_adam().init(params))
 

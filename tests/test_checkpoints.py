@@ -152,9 +152,28 @@ def one_array(tmp_path):
     return checkpoints
 
 
-def test_weights_of_another_shape_under_the_same_description(one_array):
-    with pytest.raises(InputError, match=r"last/20 cannot be read: .*start a new run"):
+def test_weights_of_another_shape_or_kind_under_the_same_description(one_array):
+    sentence = r"last/20 cannot be read: its \['weights'\] is float32\(1000,\) and "
+    with pytest.raises(InputError, match=rf"{sentence}float32\(5,\) here. .* new run"):
         one_array.restore("last", {"weights": jnp.zeros(5)})
+    with pytest.raises(InputError, match=rf"{sentence}int32\(1000,\) here. .* another"):
+        one_array.restore("last", {"weights": jnp.zeros(1000, jnp.int32)})
+
+
+@pytest.mark.parametrize("is_wide", [False, True])
+def test_other_precisions_are_read_and_rounded(tmp_path, is_wide):
+    checkpoints = Checkpoints(tmp_path, DESCRIPTION)
+    key = jax.random.key(3)
+    with jax.enable_x64(is_wide):
+        written = {"x": jnp.arange(3) / 7, "n": jnp.arange(3), "key": key}
+        checkpoints.save("last", 1, written)
+    with jax.enable_x64(not is_wide):
+        like = {"x": jnp.zeros(3), "n": jnp.zeros(3, int), "key": jax.random.key(0)}
+        found = checkpoints.restore("last", like)
+        assert [found[name].dtype for name in "xn"] == [like[n].dtype for n in "xn"]
+        assert found["n"].tolist() == [0, 1, 2]
+        np.testing.assert_allclose(found["x"], np.arange(3) / 7, rtol=1e-7)
+    assert raw(found["key"]) == raw(key)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "removed"])

@@ -472,3 +472,38 @@ def test_description_tells_models_apart():
 
     assert description(build()) == description(build(seed=1))
     assert description(build()) != description(build(MLP))
+
+
+@pytest.fixture
+def double_precision():
+    jax.config.update("jax_enable_x64", True)
+    yield
+    jax.config.update("jax_enable_x64", False)
+
+
+class Wide(nnx.Module):
+    """Computes in the widest type that there is, and keeps an average in single."""
+
+    def __init__(self):
+        self.layer = nnx.Linear(784, 10, rngs=nnx.Rngs(0))
+        self.mean = nnx.BatchStat(jnp.float32(0))
+
+    def __call__(self, images):
+        wide = images.reshape(-1, 784).astype(jnp.result_type(float))
+        self.mean.set_value(wide.mean())
+        return self.layer(wide)
+
+
+def test_training_in_double_precision(double_precision, small, tmp_path):
+    options = AUGMENTED | {"erase": 0.5, "clip_norm": 1.0}
+    model, config = Wide(), TrainConfig(**options | {"epochs": 2})
+    parts, key = (small.train, small.validation), jax.random.key(0)
+    history = fit(model, *parts, config, key, directory=tmp_path, progress=False)
+    assert [np.isfinite(r.train_loss) for r in history.epochs] == [True, True]
+    assert {w.dtype for w in weights_of(model)} == {np.dtype("float32")}
+    assert model.mean[...] > 0
+    # What was written in double precision is read in single, and the reverse.
+    jax.config.update("jax_enable_x64", False)
+    again = fit(Wide(), *parts, config, key, directory=tmp_path, resume=True,
+                progress=False)  # fmt: skip
+    assert figures(again) == figures(history)

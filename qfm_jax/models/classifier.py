@@ -200,7 +200,7 @@ class ScaledReadout(nnx.Module):
             raise input_error("readout", must, was, cure)
         # Expectations lie within [-1, 1]: too near to each other for sure logits.
         self.scale = nnx.Param(jnp.float32(5.0))
-        self.offset = nnx.Param(jnp.zeros(n_classes))
+        self.offset = nnx.Param(jnp.zeros(n_classes, jnp.float32))
 
     def __call__(self, results: jax.Array) -> jax.Array:
         """Maps results (batch, n_results) to logits (batch, n_classes)."""

@@ -54,7 +54,8 @@ class Convolution(nnx.Module):
         self.frozen = False  # set where the averages must not move in training either
         norm = nnx.BatchNorm(c_out, momentum=0.9, rngs=rngs) if normalized else None
         self.norm = nnx.data(norm)
-        self.bias = nnx.data(None if normalized else nnx.Param(jnp.zeros(c_out)))
+        bias = None if normalized else nnx.Param(jnp.zeros(c_out, jnp.float32))
+        self.bias = nnx.data(bias)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """Maps x (batch, height, width, c_in) to (batch, height, width, c_out).

@@ -220,7 +220,7 @@ class Steps:
         # The norm is computed for clipping anyway; a NaN in any entry reaches it.
         is_finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
         is_first_bad = (state.bad_step < 0) & ~is_finite
-        return state._replace(
+        advanced = state._replace(
             params=optax.apply_updates(state.params, updates),
             others=others,
             optimizer=optimizer,
@@ -229,3 +229,10 @@ class Steps:
             n_right=state.n_right + n_right,
             bad_step=jnp.where(is_first_bad, state.step, state.bad_step),
         )
+        # In double precision, sums and what a model keeps come out wider than they
+        # were; a loop's state, and a checkpoint, keep their types.
+        return jax.tree.map(_of_same_type, advanced, state)
+
+
+def _of_same_type(new: jax.Array, old: jax.Array) -> jax.Array:
+    return new if new.dtype == old.dtype else new.astype(old.dtype)
