@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ._checks import check_at_least, check_range, check_shape, input_error
+from .data.images import check_contrast
 
 Floats = NDArray[np.float32]
 
@@ -202,6 +203,7 @@ def _unit_range(images: ArrayLike) -> Floats:
     check_shape("images", pixels.shape, ("batch", "n", "n"))
     check_shape("images", pixels.shape, ("batch", *pixels.shape[1:2] * 2))
     if pixels.dtype == np.uint8:
+        check_contrast("images", pixels)
         return pixels.astype(np.float32) / np.float32(255)
     low, high = pixels.min(initial=0), pixels.max(initial=0)
     if pixels.dtype.kind != "f" or not (low >= 0 and high <= 1):

@@ -148,6 +148,7 @@ def test_load_dataset_refuses(arguments, message):
         (np.zeros((2, 28, 28), "f4"), np.zeros(2, "i4"), "be uint8, but is float32"),
         (np.zeros((2, 28, 28), "u1"), np.zeros(2, "i8"), "be int32, but is int64"),
         (np.zeros((2, 28, 28), "u1"), np.zeros(3, "i4"), r"`labels` .*\(2,\)"),
+        (np.eye(28, dtype="u1")[None], np.zeros(1, "i4"), "but 0 and 1, all but black"),
     ],
 )
 def test_images_hold_uint8_of_one_size(images, labels, message):

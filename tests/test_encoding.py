@@ -163,6 +163,7 @@ def test_padding_refuses_black_and_too_large_images():
         (np.full((1, 4, 4), 255.0), r"floats in \[0, 1\], but is float64"),
         (np.full((1, 4, 4), np.nan), r"floats in \[0, 1\]"),
         (np.full((1, 4, 4), 7), r"floats in \[0, 1\], but is int64"),
+        (np.eye(4, dtype="u1")[None], "no value but 0 and 1, all but black"),
     ],
 )
 def test_encodings_refuse_other_images(images, message):

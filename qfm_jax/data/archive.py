@@ -10,7 +10,7 @@ import numpy as np
 from .._checks import InputError, input_error
 from .download import DownloadError, download
 from .idx import damaged, read_idx
-from .images import Images, check_pixel_shape
+from .images import Images, check_contrast, check_pixel_shape
 
 FILES = (
     "train-images-idx3-ubyte",
@@ -112,6 +112,7 @@ def read_idx_images(images: Path, labels: Path) -> Images:
     """
     pixels, classes = read_idx(images, n_axes=3), read_idx(labels, n_axes=1)
     check_pixel_shape(str(images), pixels, ("n", 28, 28))
+    check_contrast(str(images), pixels)
     if len(pixels) != len(classes):
         defect = f"holds {len(classes):,} labels for {len(pixels):,} images"
         raise damaged(labels, defect)

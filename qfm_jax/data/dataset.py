@@ -83,7 +83,8 @@ def load_dataset(
             of your own: a folder of four IDX files named as those of MNIST, plain or
             `.gz`, or an `.npz` file, or a folder with one, with the arrays `x_train`
             (n, 28, 28), `y_train` (n,), `x_test` and `y_test`. Pixels are whole numbers
-            from 0 to 255 or floats in [0, 1], labels count from 0, two classes or more.
+            from 0 to 255, not 0 and 1 alone, or floats in [0, 1]; labels count from 0,
+            two classes or more.
         train_size: number of training images to keep, after the validation images have
             been set apart; all of them by default.
         validation_size: number of validation images; a twelfth of the training file by

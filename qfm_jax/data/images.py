@@ -14,13 +14,17 @@ from .npz import most_bytes
 
 IMAGE_SHAPE = (28, 28)
 
+PIXELS = "hold whole numbers from 0 to 255 or floats in [0, 1]"
+"""What an array of images must do."""
+
 
 @dataclass(frozen=True, eq=False)
 class Images:
     """Grey images and the class of each.
 
     Raises:
-        InputError: if the shapes or types are others than those below.
+        InputError: if the shapes or types are others than those below, or no pixel is
+            above 1.
 
     Example:
         >>> blank = Images(np.zeros((3, 28, 28), np.uint8), np.arange(3, dtype="i4"))
@@ -41,6 +45,7 @@ class Images:
             if dtype != kind:
                 cure = f"Convert them with `.astype({kind!r})`."
                 raise input_error(name, f"be {kind}", f"is {dtype}", cure)
+        check_contrast("images", self.images)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -58,16 +63,34 @@ def check_pixel_shape(
     check_shape(argument, pixels.shape, expected, cure)
 
 
+def check_contrast(argument: str, pixels: np.ndarray) -> None:
+    """Raises where whole numbers go up to 1 alone: black and white, read as all black.
+
+    Raises:
+        InputError: For images whose highest grey level is 1; all zeros may be.
+    """
+    if pixels.size and pixels.max() == 1:
+        was = f"is {pixels.dtype} with no value but 0 and 1, all but black"
+        cure = "If 1 is white, multiply by 255."
+        raise input_error(argument, PIXELS, was, cure)
+
+
 def to_pixels(argument: str, array: np.ndarray) -> NDArray[np.uint8]:
-    """Grey levels as uint8: whole numbers from 0 to 255, or floats in [0, 1]."""
+    """Grey levels as uint8: of whole numbers from 0 to 255, or floats in [0, 1].
+
+    Raises:
+        InputError: For other types and values, and all that `check_contrast` refuses.
+    """
     is_whole, is_float = array.dtype.kind in "iu", array.dtype.kind == "f"
     highest = 255 if is_whole else 1
-    must = "hold whole numbers from 0 to 255 or floats in [0, 1]"
     if not (is_whole or is_float):
-        raise input_error(argument, must, f"has type {array.dtype}")
+        cure = "Multiply by 255." if array.dtype == bool else ""
+        raise input_error(argument, PIXELS, f"has type {array.dtype}", cure)
     if not ((array >= 0) & (array <= highest)).all():  # NaN fails both
         was = f"is {array.dtype} from {array.min()} to {array.max()}"
-        raise input_error(argument, must, was, "Rescale the values.")
+        raise input_error(argument, PIXELS, was, "Rescale the values.")
+    if is_whole:
+        check_contrast(argument, array)
     scaled = array if is_whole else np.rint(array * 255)
     return scaled.astype(np.uint8)
 
@@ -88,7 +111,8 @@ def read_image(path: str | Path, *, resize: bool = False) -> NDArray[np.uint8]:
         Grey levels, uint8 (28, 28).
 
     Raises:
-        InputError: if the file is missing, damaged, of another type or another size.
+        InputError: if the file is missing, damaged, of another type or another size, or
+            its whole numbers are 0 and 1 alone.
 
     Example:
         >>> import tempfile
@@ -141,7 +165,9 @@ def _read_picture(path: Path) -> NDArray[np.uint8]:
     if picture.has_transparency_data:
         black = Image.new("RGBA", picture.size, "black")
         picture = Image.alpha_composite(black, picture.convert("RGBA"))
-    return np.asarray(picture.convert("L"))
+    pixels = np.asarray(picture.convert("L"))
+    check_contrast(str(path), pixels)
+    return pixels
 
 
 def _resized(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

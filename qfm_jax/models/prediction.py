@@ -11,6 +11,7 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from .._checks import check_at_least, check_shape, input_error
+from ..data.images import check_contrast
 from ..mesh import (
     filled,
     gather,
@@ -52,7 +53,8 @@ def predict_logits(
         Logits (n, n_classes), float32.
 
     Raises:
-        InputError: For images of another type or rank, none, or a batch size below 1.
+        InputError: For images of another type or rank, none, some without a pixel above
+            1, or a batch size below 1.
 
     Example:
         >>> from qfm_jax.models import Classifier, ModelConfig
@@ -153,6 +155,7 @@ def _check_pixels(images: np.ndarray) -> None:
     if images.dtype != np.uint8:
         must = "hold pixels from 0 to 255 as uint8"
         raise input_error("images", must, f"has type {images.dtype}")
+    check_contrast("images", images)
 
 
 def in_evaluation_mode(model: M) -> M:

@@ -96,6 +96,8 @@ def test_pixels_from_0_to_255_become_numbers_from_0_to_1():
             r"`images` must have shape .* has shape \(23, 6, 5, 1\)",
         ),
         (IMAGES / 255, 5, "from 0 to 255 as uint8, but has type float64"),
+        (IMAGES > 99, 5, "from 0 to 255 as uint8, but has type bool"),
+        (IMAGES // 128, 5, "uint8 with no value but 0 and 1, .* multiply by 255"),
         (IMAGES[:, :5], 5, r"`images` must have shape \(batch, 6, 5\), .* 5, 5\)"),
     ],
 )
