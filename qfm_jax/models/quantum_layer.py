@@ -78,7 +78,8 @@ class QuantumLayer(nnx.Module):
         shapes = _weight_shapes(circuit, weight_shapes)
         inits = _initializers(init_method, shapes)
         kind = QuantumParam if trainable else FrozenQuantumParam
-        self.weights = nnx.Dict(
+        # A plain dictionary: a weight may be named like a method of nnx.Dict.
+        self.weights = nnx.data(
             {
                 name: kind(inits[name](rngs.params(), shape, jnp.float32))
                 for name, shape in shapes.items()
@@ -93,6 +94,9 @@ class QuantumLayer(nnx.Module):
 
 class LinenQuantumLayer(linen.Module):
     """`QuantumLayer` for Flax Linen: same arguments as fields, same results.
+
+    A weight named like one of these fields, or like a method of Linen's, is the
+    parameter of that name and a `_`.
 
     Example:
         >>> from qfm_jax.circuits import AngleEmbedding, Circuit
@@ -116,10 +120,17 @@ class LinenQuantumLayer(linen.Module):
         device = _as_config(self.device)
         shapes = _weight_shapes(self.circuit, self.weight_shapes)
         inits = _initializers(self.init_method, shapes)
-        weights = {n: self.param(n, inits[n], shapes[n], jnp.float32) for n in shapes}
+        weights = {
+            n: self.param(self._free(n), inits[n], shapes[n], jnp.float32)
+            for n in shapes
+        }
         # Linen builds a module anew for each call; the function must not be.
         function = _cached_jax_function(self.circuit, device)
         return _run(function, self.circuit, device, features, weights)
+
+    def _free(self, name: str) -> str:
+        """The name, or with a `_` where Linen has an attribute of that name itself."""
+        return f"{name}_" if hasattr(self, name) else name
 
 
 _cached_jax_function: Callable[..., Callable[..., jax.Array]] = functools.lru_cache(

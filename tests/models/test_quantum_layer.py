@@ -18,7 +18,7 @@ from qfm_jax.circuits import (
     RealAmplitudes,
 )
 from qfm_jax.devices import DeviceConfig
-from qfm_jax.models import QuantumLayer, count_parameters
+from qfm_jax.models import LinenQuantumLayer, QuantumLayer, count_parameters
 from qfm_jax.models.quantum_layer import QuantumParam
 
 CIRCUIT = Circuit(AngleEmbedding(3), RealAmplitudes(3, 1))
@@ -346,3 +346,43 @@ def test_a_circuit_beyond_the_memory_is_refused_when_the_layer_is_made(monkeypat
     set_free_memory(monkeypatch, 2**3 * 8 - 1)
     with pytest.raises(InputError, match=r"`n_qubits` must .* 2\^3 amplitudes x 1 "):
         QuantumLayer(CIRCUIT, rngs=nnx.Rngs(0))
+
+
+NAMES = ("items", "keys", "get", "pop", "update", "values", "params", "rngs", "train")
+NAMES += ("set_view", "deterministic", "use_running_average", "name", "function")
+
+
+def rotations(**weights):
+    """RX of the input, then RY of each weight: <Z> = cos(input) cos(sum)."""
+    qml.RX(weights["inputs"][0], 0)
+    for name in NAMES:
+        qml.RY(weights[name], 0)
+    return qml.expval(qml.Z(0))
+
+
+def test_a_weight_may_be_named_like_any_method():
+    arguments = ", ".join(("inputs", *NAMES))
+    scope = {"rotations": rotations}
+    code = f"def circuit({arguments}):\n    return rotations(**locals())"
+    exec(code, scope)
+    qnode = qml.QNode(scope["circuit"], qml.device("default.qubit", wires=1))
+    shapes = dict.fromkeys(NAMES, ())
+    layer = QuantumLayer(qnode, shapes, rngs=nnx.Rngs(0))
+    layer.eval()
+    layer.train()
+    angles = {name: float(layer.weights[name][...]) for name in NAMES}
+    assert 0 < min(angles.values()) < max(angles.values()) < 2 * np.pi
+    x = FEATURES[:, :1]
+    expected = np.cos(x) * np.cos(sum(angles.values()))
+    np.testing.assert_allclose(layer(x), expected, atol=1e-5)
+    view = nnx.view(layer, deterministic=True, raise_if_not_found=False)
+    np.testing.assert_allclose(nnx.jit(lambda m: m(x))(view), expected, atol=1e-5)
+    slopes = nnx.grad(lambda layer: layer(x).sum())(layer)
+    assert set(slopes["weights"]) == set(NAMES)
+    slope = -(np.cos(x) * np.sin(sum(angles.values()))).sum()
+    np.testing.assert_allclose(jax.tree.leaves(slopes), slope, atol=1e-5)
+    linear = LinenQuantumLayer(qnode, shapes)
+    found, variables = linear.init_with_output(jax.random.key(0), x)
+    assert len(variables["params"]) == len(NAMES)
+    total = sum(variables["params"].values())
+    np.testing.assert_allclose(found, np.cos(x) * np.cos(total), atol=1e-5)
