@@ -114,7 +114,8 @@ class ProjectedKernel:
 
     def _coordinates(self, features: NDArray[np.floating]) -> NDArray[np.float32]:
         states = embedded_states(self.embedding, features, self.device)
-        return bloch_vectors(states).reshape(len(states), -1)
+        width = 3 * self.embedding.n_qubits
+        return bloch_vectors(states).reshape(len(states), width)
 
 
 def embedded_states(
@@ -126,7 +127,7 @@ def embedded_states(
 
     Args:
         embedding: Takes the features in.
-        features: (n, n_features), n >= 1.
+        features: (n, n_features), also of no sample.
         device: A device that gives states; qfm.statevector where left out.
 
     Raises:
@@ -141,6 +142,8 @@ def embedded_states(
     check_shape("features", features.shape, ("n", embedding.n_features))
     if not np.isfinite(features).all():
         raise input_error("features", "be finite", "has a NaN or an infinity")
+    if not len(features):  # nothing to run
+        return np.zeros((0, 2**embedding.n_qubits), np.complex64)
     run = _states_of(_Preparation(embedding), device)
     size = min(STATES_AT_ONCE, len(features))
     return in_chunks(run, features, size).astype(np.complex64, copy=False)
@@ -167,7 +170,7 @@ def bloch_vectors(states: NDArray[np.complex64]) -> NDArray[np.float32]:
     n, size = states.shape
     found = []
     for qubit in range(size.bit_length() - 1):
-        split = states.reshape(n, 1 << qubit, 2, -1)
+        split = states.reshape(n, 1 << qubit, 2, size >> (qubit + 1))
         zero, one = split[:, :, 0], split[:, :, 1]
         cross = (zero.conj() * one).sum((1, 2))
         z = (abs(zero) ** 2 - abs(one) ** 2).sum((1, 2))

@@ -91,3 +91,20 @@ def test_bad_input():
         kernel(FEATURES * np.nan)
     with pytest.raises(InputError, match=r"`gamma` must .* but is -1"):
         ProjectedKernel(EMBEDDING, gamma=-1)
+
+
+@pytest.mark.parametrize("kernel", [FidelityKernel, ProjectedKernel])
+def test_no_sample_and_one(kernel):
+    none, one = FEATURES[:0], FEATURES[1:2]
+    whole = kernel(EMBEDDING)(FEATURES)
+    for a, b in ((none, FEATURES), (FEATURES, none), (none, none), (none, None)):
+        n_b = len(a if b is None else b)
+        found = kernel(EMBEDDING)(a, b)
+        assert (found.shape, found.dtype) == ((len(a), n_b), np.float32)
+    np.testing.assert_allclose(kernel(EMBEDDING)(one, FEATURES), whole[1:2], atol=1e-6)
+    np.testing.assert_allclose(
+        kernel(EMBEDDING)(FEATURES, one), whole[:, 1:2], atol=1e-6
+    )
+    assert bloch_vectors(embedded_states(EMBEDDING, none)).shape == (0, 3, 3)
+    with pytest.raises(InputError, match=r"`features` must have shape \(n, 3\)"):
+        kernel(EMBEDDING)(np.zeros((0, 2)), FEATURES)
