@@ -44,7 +44,10 @@ def found(backend, shots=None, name="none"):
 
 
 def by_matrices(depolarizing=0.0, readout=0.0):
-    """Expectations (n_samples, n_words) by 8 x 8 density matrices."""
+    """Expectations (n_samples, n_words) by 8 x 8 density matrices.
+
+    The turn of X and Y to Z is part of the read-out: no noise of gates follows it.
+    """
     return np.array([_of_one(inputs, depolarizing, readout) for inputs in INPUTS])
 
 
@@ -57,7 +60,6 @@ def _of_one(inputs, p, flip):
         rho = (1 - p) * rho + p * _mixed(rho, list(op.wires))
     return [
         (1 - 2 * flip) ** (3 - word.count("I"))
-        * (1 - p) ** (word.count("X") + word.count("Y"))  # noise of h before read-out
         * np.trace(rho @ _matrix(word)).real
         for word in WORDS
     ]
