@@ -141,12 +141,12 @@ MODELS = {
     "tree": Preset(
         "trees of two-qubit gates on 10 qubits, linear read-out of one of them",
         replace(PURE, layers="tree", n_layers=4),
-        FAST,
+        replace(FAST, learning_rate=0.03),
     ),
     "chain": Preset(
         "staircases of two-qubit gates on 10 qubits (matrix product states)",
         replace(PURE, layers="chain", n_layers=4),
-        FAST,
+        replace(FAST, learning_rate=0.03),
     ),
 }
 

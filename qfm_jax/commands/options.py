@@ -149,7 +149,7 @@ def check_new_file(path: Path) -> None:
 
 
 def print_runs(runs: Sequence[Run], where: str) -> None:
-    """Prints warnings, each once, the leaderboard, where more is, what did not learn."""
+    """Prints warnings, the leaderboard, where to find more, what did not learn."""
     for warning in {run.result.warning for run in runs if run.result.warning}:
         err.print(f"[yellow]{escape(warning)}[/]")
     console = Console()
