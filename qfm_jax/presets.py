@@ -43,7 +43,7 @@ replace = dataclasses.replace
 
 MODELS = {
     "linear": Preset(
-        "pixels -> logits: the floor for every other model", ModelConfig()
+        "pixels -> logits: what every other model is measured against", ModelConfig()
     ),
     "mlp": Preset(
         "two dense hidden layers on the pixels", ModelConfig(hidden=(96, 48))
