@@ -15,8 +15,8 @@ SECONDS ?= 3600
 FUZZ_SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all chaos fuzz test-device test-pythons check lint format \
-  bench results study notebook notebook-check docs lock clean
+.PHONY: help demo test test-all chaos fuzz test-device test-torch test-pythons check lint \
+  format bench results study notebook notebook-check docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,10 @@ test-device: $(VENV)/dev ## run PennyLane's own tests of a device on qfm.stateve
 	  --shots=None --skip-ops -q -n $(WORKERS)
 	PATH=$(abspath $(BIN)):$$PATH JAX_ENABLE_X64=1 pl-device-test --device=qfm.statevector \
 	  --shots=20000 --skip-ops -q -n $(WORKERS)
+
+test-torch: $(VENV)/dev $(VENV)/torch ## install PyTorch too, and run its tests
+	$(BIN)/python -m pytest -q tests/simulator/test_torch.py
+	$(BIN)/python -m pytest -q tests/test_bench_simulator.py -k pytorch
 
 notebook: $(VENV)/notebook ## make experiments/fashion_mnist.ipynb from its text source
 	$(BIN)/python tests/execute_notebook.py --write
@@ -107,7 +111,7 @@ $(VENV)/dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	  -c constraints.txt -e '.[dev]'
 	@touch $@
 
-$(VENV)/notebook $(VENV)/docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(addprefix $(VENV)/,notebook docs torch): pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing qfm_jax with what its $(@F) needs into $(VENV) (once)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 	  -c constraints.txt -e '.[$(@F)]'

@@ -8,6 +8,7 @@ Question: RY angle embedding, L strongly entangling layers, all <Z_i>, loss = me
 Command:  python experiments/bench_simulator.py --script PATH --timeout 400
         --python TorchQuantum=PATH --python qujax=PATH ...
     --python names the interpreter of a peer that this Python lacks ("not installed").
+    --interface torch: PyTorch on this device, default.qubit and lightning.qubit.
     --resume continues a run that was stopped. `make bench` runs the form --short.
 
 Expected: about an hour on 2 cores, most of it in the peers' compilers (default.qubit
@@ -31,7 +32,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tyro
@@ -54,6 +55,9 @@ GPU = ("8,4,4096", "12,4,4096", "16,4,256", "20,4,16", "24,2,1")
 OURS, BACKPROP, VMAP, DOUBLE = (name for name in PEERS if name.startswith("qfm."))
 DEFAULT, FULL, EXACT = "default.qubit", "default.qubit float32", "lightning.qubit"
 OTHERS = (EXACT, "PennyLane-PyTorch", "TensorCircuit-NG", "TorchQuantum", "qujax")
+IN_TORCH = "PyTorch on qfm.statevector"
+TORCH = (OURS, IN_TORCH, "PennyLane-PyTorch", "PyTorch on lightning.qubit")
+"""Ours in JAX and in PyTorch, and default.qubit and lightning.qubit in PyTorch."""
 SPEED = dict(zip(CASES, (1.5, 6, 8, 8, 8, 8), strict=True))
 """How many times faster than default.qubit ours must be on a CPU (issue 3)."""
 GPU_SPEED = {"8,4,4096": 20.0, "12,4,4096": 20.0}
@@ -69,6 +73,8 @@ class Options:
     """Two cases, ours (once) and default.qubit."""
     gpu: bool = False
     """Cases for a GPU: batches of 4,096 and up to 24 qubits."""
+    interface: Literal["jax", "torch"] = "jax"
+    """The library that trains; "torch" needs PyTorch: `make test-torch`."""
     sweep: bool = False
     """Other batches too, for the figure against the batch."""
     cases: tuple[str, ...] = ()
@@ -152,7 +158,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def output_name(options: Options) -> str:
     """A short run or one on a GPU does not overwrite the long one."""
     form = "_short" if options.short else "_gpu" if options.gpu else ""
-    return f"bench_simulator{form}"
+    library = "_torch" if options.interface == "torch" else ""
+    return f"bench_simulator{library}{form}"
 
 
 # -- measuring -------------------------------------------------------------------------
@@ -181,13 +188,17 @@ def plan(options: Options) -> Iterator[tuple[str, str, int]]:
     """(case, peer, turn) in the order of measuring: ours first, and again last."""
     cases = options.cases or (GPU if options.gpu else CASES)
     peers = options.peers or (OURS, BACKPROP, VMAP, DOUBLE, DEFAULT, *OTHERS)
-    if options.short:
+    if options.interface == "torch":
+        cases = options.cases or (CASES[:2] if options.short else CASES)
+        peers = options.peers or TORCH
+    elif options.short:
         cases = options.cases or CASES[:2]
         peers = options.peers or (OURS, BACKPROP, DEFAULT)
     elif options.gpu:
         peers = options.peers or (OURS, BACKPROP, DEFAULT, FULL)
     script = [options.script.name] if options.script is not None else []
-    twice = [peer for peer in peers if peer in (OURS, BACKPROP, VMAP)] + script
+    again = (OURS, BACKPROP, VMAP, IN_TORCH)
+    twice = [peer for peer in peers if peer in again] + script
     once = [peer for peer in peers if peer not in twice]
     for case in dict.fromkeys((*cases, *(SWEEP if options.sweep else ()))):
         yield from ((case, peer, 1) for peer in (*twice, *once))
@@ -331,7 +342,7 @@ def settings(peer: str, options: Options) -> dict[str, Any]:
     """What a row depends on, down to the code that is ours."""
     if options.script is not None and peer == options.script.name:
         sources = [options.script]
-    elif peer.startswith("qfm."):
+    elif "qfm." in peer:
         sources = sorted((HERE.parent / "qfm_jax" / "simulator").glob("*.py"))
     else:
         sources = []

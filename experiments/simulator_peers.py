@@ -256,16 +256,15 @@ def pennylane_jax(
     return build
 
 
-def pennylane_torch() -> Build:
-    """default.qubit with PyTorch tensors: a broadcast batch, backpropagation."""
+def pennylane_torch(name: str, **how: Any) -> Build:
+    """A device with PyTorch tensors and a broadcast batch."""
     import pennylane as qml
     import torch
 
-    qml.device("default.qubit", wires=1)
+    qml.device(name, wires=1)
 
     def build(weights: np.ndarray, features: np.ndarray) -> Step:
-        how = {"interface": "torch", "diff_method": "backprop"}
-        node = qnode("default.qubit", features.shape[1], **how)
+        node = qnode(name, features.shape[1], interface="torch", **how)
         return torch_step(lambda w, x: torch.stack(node(w, x)), weights, features)
 
     return build
@@ -278,8 +277,7 @@ def lightning() -> Build:
     qml.device("lightning.qubit", wires=1)
 
     def build(weights: np.ndarray, features: np.ndarray) -> Step:
-        how = {"diff_method": "adjoint", "device_vjp": True}
-        node = qnode("lightning.qubit", features.shape[1], **how)
+        node = qnode("lightning.qubit", features.shape[1], **ADJOINT)
 
         def loss(w: Any, x: Any) -> Any:
             return qml.numpy.mean(qml.numpy.stack(node(w, x)) ** 2)
@@ -483,6 +481,9 @@ class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 OURS = ("jax", "pennylane", "qfm_jax")
+TORCH = ("pennylane", "torch")
+BACKPROP = {"diff_method": "backprop"}
+ADJOINT = {"diff_method": "adjoint", "device_vjp": True}
 OUR_DEVICE = partial(pennylane_jax, "qfm.statevector")
 JAX_DEVICE = partial(pennylane_jax, "default.qubit")
 PEERS = {
@@ -505,7 +506,16 @@ PEERS = {
     "lightning.qubit": Peer(
         ("pennylane", "pennylane_lightning"), {"adjoint, complex128": lightning}
     ),
-    "PennyLane-PyTorch": Peer(("pennylane", "torch"), {"broadcast": pennylane_torch}),
+    "PennyLane-PyTorch": Peer(
+        TORCH, {"broadcast": partial(pennylane_torch, "default.qubit", **BACKPROP)}
+    ),
+    "PyTorch on lightning.qubit": Peer(
+        (*TORCH, "pennylane_lightning"),
+        {"adjoint": partial(pennylane_torch, "lightning.qubit", **ADJOINT)},
+    ),
+    "PyTorch on qfm.statevector": Peer(
+        (*TORCH, *OURS), {"adjoint": partial(pennylane_torch, "qfm.statevector")}
+    ),
     "TensorCircuit-NG": Peer(("jax", "tensorcircuit-ng"), {"jit+vmap": tensorcircuit}),
     "TorchQuantum": Peer(
         ("torch", "torchquantum"),

@@ -83,6 +83,7 @@ def in_sentences(command: Callable[[], object]) -> int:
     """
     from ._checks import InputError
     from .cluster import UnitsFailedError
+    from .devices import error_of_callback
     from .processes import LOST, ProcessLost, leave
     from .training import TrainingInterrupted
 
@@ -106,9 +107,12 @@ def in_sentences(command: Callable[[], object]) -> int:
         what = f"{error.filename}: {error.strerror}." if error.filename else str(error)
         status = _fail(f"{what} {_SAVED}", status=1)
     except (MemoryError, RuntimeError) as error:  # JAX's are RuntimeErrors
-        if not _is_of_memory(error):
+        if isinstance(said := error_of_callback(error), InputError):
+            status = _fail(str(said))
+        elif _is_of_memory(error):
+            status = _fail(f"{_needed(str(error))} {_LESS} {_SAVED}", status=1)
+        else:
             raise
-        status = _fail(f"{_needed(str(error))} {_LESS} {_SAVED}", status=1)
     if status:
         leave(status)
     return status

@@ -5,11 +5,11 @@ pure JAX function from one sample's inputs and the weights to its expectations.
 """
 
 import dataclasses
-import logging
-import sys
+import functools
+import re
 import warnings
-from collections.abc import Callable, Hashable, Mapping
-from types import TracebackType
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import jax
@@ -28,10 +28,19 @@ DIFF_METHODS = (
     "backprop",
     "adjoint",
     "parameter-shift",
-    "hadamard",
     "finite-diff",
     "spsa",
 )
+
+# PennyLane's own step, 1e-7, is lost in single precision. A central difference of this
+# one is right to about 1e-4 in either precision.
+DIFFERENCES = {
+    name: {"h": 5e-3, "strategy": "center", "approx_order": 2}
+    for name in ("finite-diff", "spsa")
+}
+
+# What JAX traces through; all others run behind a host callback.
+TRACED_DEVICES = ("qfm.statevector", "default.qubit", "default.mixed")
 
 # Simulators that hold the states of a whole batch at once. Ours splits the batch, and
 # behind a host callback one sample runs after another.
@@ -56,7 +65,7 @@ class DeviceConfig:
 
     Raises:
         InputError: For an unknown device or method (with the nearest names), `shots`
-            below 1, and `shots` together with backprop or adjoint.
+            below 1, and `shots` together with a method that needs exact expectations.
     """
 
     name: str = "qfm.statevector"
@@ -87,9 +96,12 @@ class DeviceConfig:
             must = "be left out for Qiskit's devices"
             raise input_error("seed", must, f"is {self.seed}", cure)
         if self.shots is None:
+            if self.name == "qiskit.basicsim":  # it would answer with 1,024 shots
+                cure = "Choose 'qiskit.aer' for exact expectations."
+                raise input_error("shots", "be given for this device", "is None", cure)
             return
         check_at_least("shots", self.shots, 1, "Leave it out for exact expectations.")
-        if self.diff_method in ("backprop", "adjoint"):
+        if self.diff_method in ("backprop", "adjoint", *DIFFERENCES):
             raise input_error(
                 "diff_method",
                 "work on sampled expectations when `shots` is set",
@@ -138,22 +150,64 @@ def as_jax_function(
                 "Pass the quantum function itself to choose a device here.",
             )
         run: Callable[..., Any] = circuit
+        name = circuit.device.name
     else:
         config = config or DeviceConfig()
-        run = _explained(build_qnode(circuit, config), config)
+        run, name = (
+            _explained(build_qnode(circuit, config), config, circuit),
+            config.name,
+        )
 
     # The jit is not for speed alone: on callback devices vmap fails outside of it,
     # and an unjitted QNode call takes 40 to 200 ms.
     @jax.jit
     def function(*args: jax.Array, **kwargs: jax.Array) -> jax.Array:
-        with warnings.catch_warnings():
-            silence_upstream()
+        with without_upstreams_warnings():
             return _flatten(run(*args, **kwargs))
 
-    return function
+    return function if name in TRACED_DEVICES else in_its_own_words(function)
 
 
-def _explained(qnode: qml.QNode, config: DeviceConfig) -> Callable[..., Any]:
+def in_its_own_words(function: JaxFunction) -> JaxFunction:
+    """A compiled function whose host callbacks fail with their own sentence.
+
+    JAX would raise its JaxRuntimeError, the sentence at the end of a long traceback,
+    and not before the result is read. Inside of another compiled function it still
+    does; `error_of_callback` finds the sentence there.
+    """
+
+    @functools.wraps(function)
+    def call(*args: jax.Array, **kwargs: jax.Array) -> jax.Array:
+        try:
+            return jax.block_until_ready(function(*args, **kwargs))
+        except jax.errors.JaxRuntimeError as error:
+            raise error_of_callback(error) or error from None
+
+    return call
+
+
+def error_of_callback(error: BaseException) -> Exception | None:
+    r"""What a host callback raised, from JAX's error about it; else None.
+
+    Example:
+        >>> said = "CpuCallback error calling callback: Traceback ...\n"
+        >>> said += "qfm_jax._checks.InputError: Argument `x` must be ..."
+        >>> error_of_callback(RuntimeError(said))
+        InputError('Argument `x` must be ...')
+    """
+    text = str(error)
+    raised = re.findall(r"^([\w.]+(?:Error|Exception)): (.*)", text, re.M | re.S)
+    if "callback" not in text or not raised:
+        return None
+    kind, sentence = raised[-1]
+    if kind.endswith("InputError"):
+        return InputError(sentence.strip())
+    return RuntimeError(f"{kind}: {sentence.strip()}")
+
+
+def _explained(
+    qnode: qml.QNode, config: DeviceConfig, circuit: VariationalCircuit
+) -> Callable[..., Any]:
     """The QNode, whose device says in a sentence why it cannot run the circuit."""
 
     def run(*args: jax.Array, **kwargs: jax.Array) -> Any:
@@ -162,12 +216,23 @@ def _explained(qnode: qml.QNode, config: DeviceConfig) -> Callable[..., Any]:
         except InputError:
             raise
         except Exception as error:  # plugins raise what they like
+            if _is_from(circuit, error):
+                raise
             raise InputError(
                 f"Device {config.name!r} cannot run this circuit with "
                 f"diff_method={config.diff_method!r}: {error} Choose another device."
             ) from error
 
     return run
+
+
+def _is_from(circuit: VariationalCircuit, error: Exception) -> bool:
+    """Whether the circuit itself raised it, while it was written down."""
+    code = getattr(circuit, "__code__", None) or type(circuit).__call__.__code__
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code is not code:
+        trace = trace.tb_next
+    return trace is not None
 
 
 def build_qnode(circuit: VariationalCircuit, config: DeviceConfig) -> qml.QNode:
@@ -191,7 +256,11 @@ def build_qnode(circuit: VariationalCircuit, config: DeviceConfig) -> qml.QNode:
     try:
         device = qml.device(config.name, wires=circuit.n_qubits, **options)
         qnode = qml.QNode(
-            circuit, device, interface="jax", diff_method=config.diff_method
+            circuit,
+            device,
+            interface="jax",
+            diff_method=config.diff_method,
+            gradient_kwargs=DIFFERENCES.get(config.diff_method),
         )
     except InputError:
         raise
@@ -264,24 +333,22 @@ def check_memory(n_qubits: int, batch: int, *, bytes_per_amplitude: int = 8) -> 
         )
 
 
-def silence_upstream() -> None:
-    """Filters what PennyLane, its plugins and Orbax say and no user can act on."""
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # tracebacks of what is raised
-    sys.excepthook = _pass_over_closed_loops
+@contextmanager
+def without_upstreams_warnings() -> Iterator[None]:
+    """Leaves out what PennyLane and its plugins warn of and no user can act on."""
+    with warnings.catch_warnings():
+        ignore_upstreams_warnings()
+        yield
+
+
+def ignore_upstreams_warnings() -> None:
+    """Adds filters for what PennyLane and its plugins warn of, for good."""
     for message in (
         r"jax\.core\.(is_concrete|concrete_or_error) is deprecated",
         r"Explicitly requested dtype complex128",
         r"Since backends now support running jobs",
     ):
         warnings.filterwarnings("ignore", message=message)
-
-
-def _pass_over_closed_loops(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    """TensorStore says so of every array that Orbax no longer waits for."""
-    if str(error) != "Event loop is closed":
-        sys.__excepthook__(kind, error, trace)
 
 
 def _flatten(results: Any) -> jax.Array:

@@ -127,6 +127,23 @@ def test_examples():
     assert doctest.testmod(peers).failed == doctest.testmod(bench).failed == 0
 
 
+@pytest.mark.parametrize("peer", bench.TORCH)
+def test_gradients_of_pytorch_are_those_of_dense_matrices(peer):
+    pytest.importorskip("torch")
+    found = peers.work(peers.Job(peer, "3,1,4", repeats=2), lambda row: None)
+    exact = peers.work(peers.Job(bench.EXACT, "3,1,4", repeats=0), lambda row: None)
+    gradients = [[peers.decode(g) for g in one["gradient"]] for one in (found, exact)]
+    assert bench.gradient_error(*gradients) < 1e-5
+    assert found["step_s"] > 0
+
+
+def test_pytorch_is_compared_with_pytorch():
+    options = bench.Options(interface="torch", short=True)
+    first = [(peer, turn) for case, peer, turn in bench.plan(options) if case[0] == "4"]
+    assert first == [(peer, 1) for peer in bench.TORCH]
+    assert bench.output_name(options) == "bench_simulator_torch_short"
+
+
 # -- arithmetic ------------------------------------------------------------------------
 
 

@@ -1,6 +1,11 @@
 """Circuits on devices, against dense algebra in NumPy that shares no code with them."""
 
 import functools
+import logging
+import os
+import sys
+import threading
+import warnings
 from types import SimpleNamespace
 
 import jax
@@ -14,10 +19,13 @@ from hypothesis import strategies as st
 from qfm_jax._checks import InputError
 from qfm_jax.circuits import AngleEmbedding, Circuit, RealAmplitudes
 from qfm_jax.devices import (
+    DIFF_METHODS,
     DeviceConfig,
     as_jax_function,
     build_qnode,
     check_memory,
+    error_of_callback,
+    in_its_own_words,
 )
 
 # Words that can be measured at once, so that Aer runs one circuit for all of them.
@@ -259,6 +267,7 @@ def test_a_config_is_equal_and_hashable_however_its_options_are_given(options, r
             "`diff_method` must work on sampled .* but is 'backprop' with shots=10. "
             "Use 'parameter-shift', or leave `shots` out",
         ),
+        ({"name": "qiskit.basicsim"}, "`shots` must be given .*Choose 'qiskit.aer'"),
         ({"shots": 10, "diff_method": "adjoint"}, "but is 'adjoint' with shots=10"),
         (
             {"name": "qiskit.aer", "shots": 10, "seed": 3},
@@ -301,6 +310,109 @@ def test_a_device_that_cannot_run_the_circuit_tells_why():
     weights = np.zeros(CIRCUIT.weights_shape)
     with pytest.raises(InputError, match=r"'default\.qutrit' cannot run .* Choose"):
         qutrits(np.zeros(CIRCUIT.n_features), weights)
+
+
+def test_an_error_of_the_circuit_itself_stays_what_it_is():
+    def broken(inputs, weights):
+        qml.RX(inputs["a"], 0)
+        return [qml.expval(qml.Z(0))]
+
+    circuit = SimpleNamespace(n_qubits=3, n_features=3, n_observables=1)
+    circuit = replace_call(circuit, broken)
+    with pytest.raises(TypeError, match="indices must be"):
+        as_jax_function(circuit)(INPUTS[0], WEIGHTS[0])
+
+
+def replace_call(circuit, function):
+    class Written:
+        def __call__(self, inputs, weights):
+            return function(inputs, weights)
+
+    written = Written()
+    vars(written).update(vars(circuit))
+    return written
+
+
+def test_a_method_that_cannot_work_is_not_offered():
+    assert "hadamard" not in DIFF_METHODS
+    with pytest.raises(InputError, match=r"`diff_method` must be one of .*'hadamard'"):
+        DeviceConfig(diff_method="hadamard")
+    for method in ("finite-diff", "spsa"):
+        with pytest.raises(InputError, match="must work on sampled expectations"):
+            DeviceConfig(diff_method=method, shots=10)
+
+
+@pytest.mark.parametrize(
+    "method", sorted(set(DIFF_METHODS) - {"best", "spsa"}), ids=str
+)
+@pytest.mark.parametrize("name", ["qfm.statevector", "default.qubit"])
+def test_every_method_has_the_gradient_of_dense_algebra(name, method):
+    function = as_jax_function(CIRCUIT, DeviceConfig(name, diff_method=method))
+    gradient = jax.grad(lambda w: COTANGENT @ function(INPUTS[0], w))(WEIGHTS[0])
+    expected = dense_gradient(INPUTS[0], WEIGHTS[0])[1]
+    np.testing.assert_allclose(gradient, expected, atol=5e-4)
+
+
+def test_spsa_goes_downhill_on_average():
+    # One direction of random signs: its mean over directions is the gradient.
+    function = as_jax_function(CIRCUIT, DeviceConfig(diff_method="spsa"))
+    loss = jax.grad(lambda w: COTANGENT @ function(INPUTS[0], w))
+    found = np.mean([loss(WEIGHTS[0]) for _ in range(60)], axis=0)
+    expected = dense_gradient(INPUTS[0], WEIGHTS[0])[1]
+    cosine = np.sum(found * expected)
+    assert cosine > 0.7 * np.linalg.norm(found) * np.linalg.norm(expected)
+
+
+def fails(kind, sentence):
+    """A compiled function whose host callback raises."""
+
+    def raise_it(x):
+        raise kind(sentence)
+
+    shape = jax.ShapeDtypeStruct((), np.float32)
+    return in_its_own_words(jax.jit(lambda x: jax.pure_callback(raise_it, shape, x)))
+
+
+def test_an_error_in_a_host_callback_is_its_own_sentence():
+    sentence = "Argument `postselect` must happen, but never does.\nMend it."
+    with pytest.raises(InputError) as info:
+        fails(InputError, sentence)(1.0)
+    assert str(info.value) == sentence
+    with pytest.raises(RuntimeError, match=r"^ValueError: a bug$"):
+        fails(ValueError, "a bug")(1.0)
+    outer = jax.jit(fails(InputError, sentence))
+    with pytest.raises(jax.errors.JaxRuntimeError) as buried:
+        jax.block_until_ready(outer(1.0))
+    assert str(error_of_callback(buried.value)) == sentence
+    assert error_of_callback(RuntimeError("Out of memory")) is None
+
+
+def state_of_the_process():
+    loggers = {
+        name: (logger.level, logger.disabled, tuple(logger.handlers))
+        for name, logger in logging.Logger.manager.loggerDict.items()
+        if isinstance(logger, logging.Logger)
+    }
+    flags = {name: getattr(jax.config, name) for name in jax.config.values}
+    return {
+        "hooks": (sys.excepthook, sys.unraisablehook, threading.excepthook),
+        "warnings": (list(warnings.filters), warnings.showwarning),
+        "environment": dict(os.environ),
+        "flags": flags,
+        "root": (logging.root.level, tuple(logging.root.handlers)),
+        "numpy": np.geterr(),
+    }, loggers
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_running_a_circuit_changes_nothing_of_the_process(config):
+    build_qnode(CIRCUIT, config)  # imports the plugin: what that does is its own
+    before, loggers = state_of_the_process()
+    function = as_jax_function(CIRCUIT, config)
+    jax.grad(lambda w: COTANGENT @ function(INPUTS[0], w))(WEIGHTS[0])
+    after, found = state_of_the_process()
+    assert after == before
+    assert {name: found[name] for name in loggers} == loggers
 
 
 def set_free_memory(monkeypatch, n_bytes):

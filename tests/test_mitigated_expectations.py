@@ -59,8 +59,7 @@ def _of_one(inputs, p, flip):
         rho = gate @ rho @ gate.conj().T
         rho = (1 - p) * rho + p * _mixed(rho, list(op.wires))
     return [
-        (1 - 2 * flip) ** (3 - word.count("I"))
-        * np.trace(rho @ _matrix(word)).real
+        (1 - 2 * flip) ** (3 - word.count("I")) * np.trace(rho @ _matrix(word)).real
         for word in WORDS
     ]
 

@@ -1,15 +1,18 @@
 """What each subcommand of `qfm` takes and does."""
 
+import logging
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import jax
 import pooch
 import tyro
 
-from ..devices import silence_upstream
+from ..devices import ignore_upstreams_warnings
 from .auditing import Audit, audit_default
 from .costing import Cost
 from .evaluating import Evaluate
@@ -43,7 +46,7 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
         SystemExit: With status 2 for arguments that do not parse, 0 after `--help`.
     """
     _turn_on_compilation_cache()
-    silence_upstream()
+    _silence_upstream()
     default = _default_of(name, arguments)
     for option in ("--backend", "--device", "--noise") if name in MANY else ():
         arguments = gathered(option, arguments)
@@ -63,6 +66,21 @@ def _default_of(name: str, arguments: Sequence[str]) -> Any:
     if name == "compare" and stored is not None:
         return Compare.of(Path(stored))
     return tyro.MISSING_NONPROP
+
+
+def _silence_upstream() -> None:
+    """Of this process, which is the command's own: what no user can act on."""
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # tracebacks of what is raised
+    sys.excepthook = _pass_over_closed_loops
+    ignore_upstreams_warnings()
+
+
+def _pass_over_closed_loops(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """TensorStore says so of every array that Orbax no longer waits for."""
+    if str(error) != "Event loop is closed":
+        sys.__excepthook__(kind, error, trace)
 
 
 def _turn_on_compilation_cache() -> None:

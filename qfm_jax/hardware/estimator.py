@@ -22,7 +22,7 @@ from .._checks import check_at_least, check_shape, input_error
 from ..circuits import VariationalCircuit
 from ..circuits.qiskit_export import Traced, append, observables_of, record
 from ..circuits.qiskit_gates import Gate
-from ..devices import JaxFunction
+from ..devices import JaxFunction, in_its_own_words
 from .mitigation import Mitigation
 from .primitives import UNMITIGATED, Run, exact_run, sampled_run, simulator
 
@@ -104,9 +104,9 @@ def estimator_function(
         return expectations(*(jnp.asarray(value, _dtype()) for value in traced))
 
     if weights is not None:
-        return jax.jit(lambda inputs: function(inputs, weights))
+        return in_its_own_words(jax.jit(lambda inputs: function(inputs, weights)))
     # Traced also outside of the user's jit: what is traced is what the template asks.
-    return jax.jit(function)
+    return in_its_own_words(jax.jit(function))
 
 
 class Template(NamedTuple):

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 from pennylane import math
-from pennylane.devices import Device, ExecutionConfig
+from pennylane.devices import ExecutionConfig
 from pennylane.devices.modifiers import simulator_tracking, single_tape_support
 from pennylane.devices.preprocess import (
     device_resolve_dynamic_wires,
@@ -18,7 +19,6 @@ from pennylane.devices.preprocess import (
 from pennylane.devices.qubit import measure
 from pennylane.measurements import (
     ClassicalShadowMP,
-    CountsMP,
     MeasurementProcess,
     SampleMeasurement,
     ShadowExpvalMP,
@@ -30,9 +30,12 @@ from pennylane.transforms import broadcast_expand, defer_measurements
 from pennylane.transforms.core import CompilePipeline, transform
 
 from .._checks import check_at_least, check_one_of, input_error
-from . import autograd_bridge, memory, shots
+from . import interfaces, memory, shots
 from .circuit import STATE, Structure, interned
+from .derivatives import DerivativesDevice
 from .explain import Explanation, explanation
+from .interfaces import Followed
+from .keys import Keys, is_traced
 from .observables import read_measurements
 from .operations import CannotBroadcast
 from .reading import Reader, read_operations
@@ -43,7 +46,7 @@ JAX = {math.Interface.JAX, math.Interface.JAX_JIT}
 
 @simulator_tracking
 @single_tape_support
-class StateVectorDevice(Device):
+class StateVectorDevice(DerivativesDevice):
     """A batched, fused, differentiable state-vector simulator in JAX.
 
     Args:
@@ -60,8 +63,9 @@ class StateVectorDevice(Device):
         shard_above: bytes up to which a state (2^n amplitudes of 8 or 16 bytes) lies on
             one device all the same; the default is that of 27 qubits in complex64.
         seed: an integer or a JAX PRNG key that makes samples reproducible. Every call
-            draws new samples, on the host; to sample inside of a compiled program,
-            give a key for each call to `sampling_key`.
+            draws new samples, and so does every run of a compiled program, which asks
+            the host for a key then; `sampling_key` gives it one instead. Counts and
+            classical shadows of a compiled program are drawn on the host altogether.
         shots: number of samples of each circuit, or None for exact results.
 
     Differentiation: "backprop" keeps the state of every pass; "adjoint", which is the
@@ -104,8 +108,8 @@ class StateVectorDevice(Device):
         self._c_dtype = c_dtype
         self._batch_memory = batch_memory
         self._devices, self._shard_above = devices, shard_above
-        self._rng = np.random.default_rng(_seed_numbers(seed))
-        self._key: Any = None
+        self._keys = Keys(seed)
+        self._followed = Followed()
         if self.wires is not None:
             self._check_fits(len(self.wires), c_dtype or "complex64")
 
@@ -118,7 +122,13 @@ class StateVectorDevice(Device):
     def sampling_key(self, key: Any) -> Iterator[None]:
         """Draws the samples of the calls inside from this JAX PRNG key.
 
-        Under `jit`, a key that is an argument gives new samples at every call.
+        Each call, each of its circuits and each of their measurements gets a part of
+        the key of its own; the same key gives the same samples again. Under `jit`, open
+        it inside the function, with a key that is an argument.
+
+        Raises:
+            InputError: for a key from outside of a function that is compiled inside:
+                every run of that would repeat the samples.
 
         Example:
             >>> import pennylane as qml
@@ -135,18 +145,15 @@ class StateVectorDevice(Device):
             >>> draw(0.0, jax.random.key(1)).shape
             (5,)
         """
-        before, self._key = self._key, key
-        try:
+        with self._keys.given(key):
             yield
-        finally:
-            self._key = before
 
     def supports_derivatives(
         self,
         execution_config: ExecutionConfig | None = None,
         circuit: QuantumScript | None = None,
     ) -> bool:
-        """Whether the device differentiates itself: exact results in JAX or autograd.
+        """Whether the device differentiates itself: exact results, but in TensorFlow.
 
         A circuit with shots is differentiated by PennyLane ("best" takes the
         parameter-shift rule); asking for "backprop" then raises when it runs.
@@ -156,8 +163,7 @@ class StateVectorDevice(Device):
         method = execution_config.gradient_method
         if method not in {"best", "backprop", "adjoint"}:
             return False
-        interface = execution_config.interface
-        if interface in {math.Interface.TORCH, math.Interface.TF}:
+        if execution_config.interface == math.Interface.TF:
             return False
         exact = circuit is None or not circuit.shots
         return exact or method != "best"
@@ -167,7 +173,11 @@ class StateVectorDevice(Device):
         config: ExecutionConfig | None = None,
         circuit: QuantumScript | None = None,
     ) -> ExecutionConfig:
-        """Settles what PennyLane leaves open; both methods run as one JAX program."""
+        """Settles what PennyLane leaves open; both methods run as one JAX program.
+
+        "backprop" says to PennyLane that the results follow the parameters in their own
+        library: JAX traces through the program, autograd and PyTorch get its pull-back.
+        """
         config = config or ExecutionConfig()
         options = {"reversible": False, **config.device_options}
         if unknown := set(options) - {"reversible"}:
@@ -184,9 +194,10 @@ class StateVectorDevice(Device):
                 "use_device_jacobian_product": False,
                 "grad_on_execution": False,
             }
-        # A key drawn while JAX traces would give the same samples at every call of a
-        # compiled program: without a key of the caller's, the host draws them.
-        on_host = circuit is not None and bool(circuit.shots) and self._key is None
+        on_host = circuit is not None and shots.are_for_host(
+            circuit.measurements, config.interface == math.Interface.JAX_JIT
+        )
+        on_host &= not self._keys.are_given
         return replace(
             config,
             **changes,
@@ -224,7 +235,15 @@ class StateVectorDevice(Device):
     ) -> tuple[Any, ...]:
         """Runs circuits; results are arrays of the circuits' own interface."""
         config = execution_config or ExecutionConfig()
-        return tuple(self._run(tape, config) for tape in circuits)
+        keys: list[Any] = [None] * len(circuits)
+        if any(tape.shots for tape in circuits):
+            key = self._keys.of_call()
+            if key is not None:  # what is measured twice is independent: the shift rule
+                keys = list(jax.random.split(key, len(circuits)))
+        return tuple(
+            self._run(tape, config, key)
+            for tape, key in zip(circuits, keys, strict=True)
+        )
 
     def explain(self, tape: QuantumScript, diff_method: str = "best") -> Explanation:
         """What runs for a tape, and how it is differentiated; nothing runs.
@@ -254,9 +273,9 @@ class StateVectorDevice(Device):
         task, _, _, read = self._task(exact, config, raw=False)
         return explanation(task, tape.batch_size, read)
 
-    def _run(self, tape: QuantumScript, config: ExecutionConfig) -> Any:
+    def _run(self, tape: QuantumScript, config: ExecutionConfig, key: Any) -> Any:
         if tape.shots:
-            return self._sample(tape, config)
+            return self._sample(tape, config, key)
         results = self._simulate(tape, config)
         return results[0] if len(tape.measurements) == 1 else results
 
@@ -264,25 +283,51 @@ class StateVectorDevice(Device):
         self, tape: QuantumScript, config: ExecutionConfig, raw: bool = False
     ) -> tuple[Any, ...]:
         """Exact results; `raw`: a tape on standard wires, not normalised."""
+        followed = interfaces.library(tape.get_parameters(trainable_only=False))
+        if followed is not None:
+            return self._simulate_followed(tape, config, followed)
         try:
             task, values, in_jax, read = self._task(tape, config, raw)
         except CannotBroadcast:
             return self._sample_by_sample(tape, config, raw)
         if any(isinstance(value, jax.Array) for value in values):
             found = simulate(task, [jax.numpy.asarray(value) for value in values])
-        elif any(math.requires_grad(value) for value in values):
-            found = autograd_bridge.simulate(task, values)
         else:
             found = simulate(task, [np.asarray(value) for value in values])
         if in_jax:
             found = tuple(map(jax.numpy.asarray, found))
         return _read_states(tape, task.structure, list(read.number), found)
 
+    def _simulate_followed(
+        self, tape: QuantumScript, config: ExecutionConfig, library: str
+    ) -> tuple[Any, ...]:
+        """Exact results of a tape whose parameters autograd or PyTorch follow."""
+        parameters = tape.get_parameters(trainable_only=False)
+        double = library == "autograd" or interfaces.is_double(parameters)
+        double |= self._c_dtype == "complex128"
+
+        def own() -> tuple[Any, Any, list[Any], Any]:
+            c_dtype = self._c_dtype or ("complex128" if double else "complex64")
+            task, values, _, read = self._task(tape, config, False, c_dtype)
+            finish = partial(_read_states, tape, task.structure, list(read.number))
+            return task, lambda *v: simulate(task, list(v)), values, finish
+
+        how = (double, config.device_options.get("reversible", False))
+        run = lambda tape: self._simulate(tape, config)  # noqa: E731
+        try:
+            return self._followed.call(tape, how, double, run, own)
+        except CannotBroadcast:
+            return self._sample_by_sample(tape, config, False)
+
     def _task(
-        self, tape: QuantumScript, config: ExecutionConfig, raw: bool
+        self,
+        tape: QuantumScript,
+        config: ExecutionConfig,
+        raw: bool,
+        c_dtype: str | None = None,
     ) -> tuple[Task, list[Any], bool, Reader]:
         """What runs, its arguments, whether its results are JAX's, what was read."""
-        fold = _compiles()
+        fold = is_traced()
         read = read_operations(
             tape.operations,
             range(tape.num_wires) if raw else self._wires_of(tape),
@@ -298,7 +343,7 @@ class StateVectorDevice(Device):
         values = read.leaves.values + observed.values
         in_jax = any(isinstance(value, jax.Array) for value in values)
         in_jax |= config.interface in JAX and not config.convert_to_numpy
-        c_dtype = self._c_dtype or _precision(values, in_jax)
+        c_dtype = c_dtype or self._c_dtype or _precision(values, in_jax)
         if in_jax and c_dtype == "complex128" and not _x64():
             must, cure = "be complex64 while x64 is off", "Set jax_enable_x64."
             raise input_error("c_dtype", must, "is complex128", cure)
@@ -346,28 +391,17 @@ class StateVectorDevice(Device):
         share = memory.devices_of(n_wires, c_dtype, self._devices, self._shard_above)
         memory.check_fits(n_wires, c_dtype, available, share)
 
-    def _sample(self, tape: QuantumScript, config: ExecutionConfig) -> Any:
-        if config.interface == math.Interface.JAX_JIT and any(
-            isinstance(process, CountsMP) for process in tape.measurements
-        ):
-            raise input_error(
-                "measurement", "have a fixed shape under jit", "is counts", "Sample."
-            )
+    def _sample(self, tape: QuantumScript, config: ExecutionConfig, key: Any) -> Any:
         tape = tape.map_to_standard_wires()
         whole = [StateMP(wires=range(tape.num_wires))]
         (state,) = self._simulate(
             tape.copy(measurements=whole, shots=None), config, True
         )
         n_wires = state.shape[-1].bit_length() - 1  # those of decompositions, too
-        state = state.reshape(*state.shape[:-1], *(2,) * n_wires)
-        return shots.measure(
-            tape, state, self._rng, self._key, config.mcm_config.postselect_mode
-        )
-
-
-def _compiles() -> bool:
-    """Whether `jax.jit` traces now, which compiles anew for every constant."""
-    return isinstance(jax.numpy.zeros(()), jax.core.Tracer)
+        batch = state.shape[:-1]
+        state = state.reshape(*batch, *(2,) * n_wires)
+        mode = config.mcm_config.postselect_mode
+        return shots.measure(tape, state, bool(batch), self._keys.rng, key, mode)
 
 
 def _read_states(
@@ -412,15 +446,6 @@ def _precision(values: Sequence[Any], in_jax: bool) -> str:
 def _x64() -> bool:
     """Whether JAX has double precision at all."""
     return jax.dtypes.canonicalize_dtype(np.float64) == np.float64
-
-
-def _seed_numbers(seed: Any) -> Any:
-    """What NumPy's generator takes; a JAX key gives its words."""
-    if isinstance(seed, jax.Array):
-        if jax.dtypes.issubdtype(seed.dtype, jax.dtypes.prng_key):
-            seed = jax.random.key_data(seed)
-        return np.asarray(seed).ravel()
-    return None if seed == "global" else seed
 
 
 def _deferred(config: Any) -> Any:

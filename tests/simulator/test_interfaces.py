@@ -1,0 +1,124 @@
+"""Autograd, NumPy and PennyLane's derivative methods, against default.qubit."""
+
+import jax
+import numpy as np
+import pennylane as qml
+import pytest
+from pennylane import numpy as pnp
+
+N, LAYERS, BATCH = 3, 2, 4
+RNG = np.random.default_rng(6)
+WEIGHTS = RNG.uniform(-2, 2, (LAYERS, N, 3))
+FEATURES = RNG.uniform(-2, 2, (BATCH, N))
+
+
+def strong(x, w):
+    qml.AngleEmbedding(x, range(N), rotation="Y")
+    qml.StronglyEntanglingLayers(w, range(N))
+    return qml.expval(qml.Z(0)), qml.probs(wires=[2, 1])
+
+
+def on(name, circuit=strong, **how):
+    return qml.QNode(circuit, qml.device(name, wires=N), **how)
+
+
+def loss_of(node):
+    def loss(x, w):
+        first, second = node(x, w)
+        return pnp.sum(first**2) + pnp.sum(pnp.sin(second) * np.arange(4))
+
+    return loss
+
+
+@pytest.mark.parametrize("x", [FEATURES[0], FEATURES], ids=["one", "batch"])
+def test_autograd_has_the_derivatives_of_default_qubit(x):
+    x, w = pnp.array(x), pnp.array(WEIGHTS)
+    ours, theirs = (loss_of(on(name)) for name in ("qfm.statevector", "default.qubit"))
+    np.testing.assert_allclose(ours(x, w), theirs(x, w), atol=1e-12)
+    for one, other in zip(qml.grad(ours)(x, w), qml.grad(theirs)(x, w), strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, atol=1e-10)
+
+
+def test_autograd_differentiates_twice():
+    x, w = FEATURES[0], pnp.array(WEIGHTS)
+    found = []
+    for name in ("qfm.statevector", "default.qubit"):
+        loss = loss_of(on(name, max_diff=2))
+        slope = qml.grad(lambda w, loss=loss: loss(x, w))
+        found.append(qml.grad(lambda w, slope=slope: pnp.sum(slope(w) ** 3))(w))
+    np.testing.assert_allclose(*found, atol=1e-9)
+
+
+def test_autograd_compiles_once_for_all_numbers():
+    device = qml.device("qfm.statevector", wires=N)
+    gradient = qml.grad(loss_of(qml.QNode(strong, device)), argnums=1)
+    first = gradient(FEATURES[0], pnp.array(WEIGHTS))
+    (lifted,) = device._followed.lifted.values()
+    assert np.abs(gradient(FEATURES[1], pnp.array(-WEIGHTS)) - first).max() > 0.1
+    assert list(device._followed.lifted.values()) == [lifted]
+    assert lifted._both._cache_size() == lifted._pull._cache_size() == 1
+
+
+def tape_of(x, w, trainable=None):
+    tape = qml.tape.QuantumScript.from_queue(queue_of(x, w))
+    tape.trainable_params = [0, 1] if trainable is None else trainable
+    return tape
+
+
+def queue_of(x, w):
+    with qml.queuing.AnnotatedQueue() as queue:
+        strong(x, w)
+    return queue
+
+
+@pytest.mark.parametrize("x", [FEATURES[0], FEATURES], ids=["one", "batch"])
+def test_products_with_the_jacobian_agree_with_jax(x):
+    def results(x, w):
+        first, second = on("default.qubit")(x, w)
+        return first, second
+
+    device, tape = qml.device("qfm.statevector", wires=N), tape_of(x, WEIGHTS)
+    cotangents = tuple(RNG.normal(size=np.shape(r)) for r in results(x, WEIGHTS))
+    tangents = RNG.normal(size=x.shape), RNG.normal(size=WEIGHTS.shape)
+    with jax.enable_x64(True):
+        given = [jax.numpy.asarray(a) for a in (x, WEIGHTS)]
+        expected, pull = jax.vjp(results, *given)
+        gradients = pull(tuple(map(jax.numpy.asarray, cotangents)))
+        _, changes = jax.jvp(results, given, [jax.numpy.asarray(t) for t in tangents])
+        jacobian = jax.jacfwd(results, (0, 1))(*given)
+    found = device.execute_and_compute_vjp(tape, cotangents)
+    _close(found, (expected, gradients))
+    _close(device.compute_vjp(tape, cotangents), gradients)
+    _close(device.compute_vjp([tape, tape], [cotangents] * 2), [gradients] * 2)
+    _close(device.execute_and_compute_jvp(tape, tangents), (expected, changes))
+    _close(device.compute_derivatives(tape), jacobian)
+
+
+def _close(found, expected):
+    for one, other in zip(
+        jax.tree.leaves(found), jax.tree.leaves(expected), strict=True
+    ):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, atol=1e-10)
+
+
+def test_only_trainable_parameters_have_gradients():
+    device = qml.device("qfm.statevector", wires=N)
+    assert device.supports_vjp()
+    assert device.supports_jvp()
+    one = tape_of(FEATURES[0], WEIGHTS, trainable=[1])
+    both = tape_of(FEATURES[0], WEIGHTS)
+    cotangents = np.array(1.0), np.zeros(4)
+    (gradient,) = device.compute_vjp(one, cotangents)
+    np.testing.assert_allclose(gradient, device.compute_vjp(both, cotangents)[1])
+
+
+@pytest.mark.parametrize("how", [{"device_vjp": True}, {"diff_method": "adjoint"}])
+def test_every_way_to_ask_for_the_devices_gradient(how):
+    x, w = FEATURES[0], pnp.array(WEIGHTS)
+    one, other = (
+        qml.grad(loss_of(node), argnums=1)(x, w)
+        for node in (on("qfm.statevector", **how), on("default.qubit"))
+    )
+    np.testing.assert_allclose(one, other, atol=1e-10)
