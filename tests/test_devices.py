@@ -319,7 +319,7 @@ def test_an_error_of_the_circuit_itself_stays_what_it_is():
 
     circuit = SimpleNamespace(n_qubits=3, n_features=3, n_observables=1)
     circuit = replace_call(circuit, broken)
-    with pytest.raises(TypeError, match="indices must be"):
+    with pytest.raises(TypeError, match="string indexing"):
         as_jax_function(circuit)(INPUTS[0], WEIGHTS[0])
 
 
@@ -337,11 +337,11 @@ def test_a_method_that_cannot_work_is_not_offered():
     assert "hadamard" not in DIFF_METHODS
     with pytest.raises(InputError, match=r"`diff_method` must be one of .*'hadamard'"):
         DeviceConfig(diff_method="hadamard")
-    for method in ("finite-diff", "spsa"):
-        with pytest.raises(InputError, match="must work on sampled expectations"):
-            DeviceConfig(diff_method=method, shots=10)
+    with pytest.raises(InputError, match=r"must draw anew at each call, .*'spsa' on"):
+        DeviceConfig(diff_method="spsa")
 
 
+@pytest.mark.filterwarnings("ignore:Finite differences with float32")
 @pytest.mark.parametrize(
     "method", sorted(set(DIFF_METHODS) - {"best", "spsa"}), ids=str
 )
@@ -353,14 +353,25 @@ def test_every_method_has_the_gradient_of_dense_algebra(name, method):
     np.testing.assert_allclose(gradient, expected, atol=5e-4)
 
 
-def test_spsa_goes_downhill_on_average():
+def test_spsa_is_the_gradient_on_average():
     # One direction of random signs: its mean over directions is the gradient.
-    function = as_jax_function(CIRCUIT, DeviceConfig(diff_method="spsa"))
-    loss = jax.grad(lambda w: COTANGENT @ function(INPUTS[0], w))
-    found = np.mean([loss(WEIGHTS[0]) for _ in range(60)], axis=0)
+    config = DeviceConfig("lightning.qubit", diff_method="spsa")
+    function = as_jax_function(CIRCUIT, config)
+    slope = jax.jit(jax.grad(lambda w: COTANGENT @ function(INPUTS[0], w)))
+    found = np.array([slope(WEIGHTS[0]) for _ in range(100)])
     expected = dense_gradient(INPUTS[0], WEIGHTS[0])[1]
-    cosine = np.sum(found * expected)
-    assert cosine > 0.7 * np.linalg.norm(found) * np.linalg.norm(expected)
+    errors = (found.mean(0) - expected) / (found.std(0) / 10)
+    assert np.abs(errors).max() < 5
+
+
+@pytest.mark.filterwarnings("ignore:Finite differences with float32")
+def test_finite_differences_of_samples_see_the_slope():
+    config = DeviceConfig(shots=SHOTS, seed=1, diff_method="finite-diff")
+    function = as_jax_function(CIRCUIT, config)
+    slope = jax.jit(jax.grad(lambda w: COTANGENT @ function(INPUTS[0], w)))
+    expected = dense_gradient(INPUTS[0], WEIGHTS[0])[1]
+    scale = np.abs(COTANGENT).sum() / np.sqrt(2 * SHOTS) / 0.2
+    assert np.abs(slope(WEIGHTS[0]) - expected).max() < 4 * scale + 0.02
 
 
 def fails(kind, sentence):
@@ -387,13 +398,21 @@ def test_an_error_in_a_host_callback_is_its_own_sentence():
     assert error_of_callback(RuntimeError("Out of memory")) is None
 
 
+FLAGS = [name for name in jax.config.values if hasattr(jax.config, name)]
+
+
+def heard(logger):
+    """PennyLane adds one more handler that does nothing at each call."""
+    return [h for h in logger.handlers if not isinstance(h, logging.NullHandler)]
+
+
 def state_of_the_process():
     loggers = {
-        name: (logger.level, logger.disabled, tuple(logger.handlers))
+        name: (logger.level, logger.disabled, heard(logger))
         for name, logger in logging.Logger.manager.loggerDict.items()
         if isinstance(logger, logging.Logger)
     }
-    flags = {name: getattr(jax.config, name) for name in jax.config.values}
+    flags = {name: getattr(jax.config, name) for name in FLAGS}
     return {
         "hooks": (sys.excepthook, sys.unraisablehook, threading.excepthook),
         "warnings": (list(warnings.filters), warnings.showwarning),
