@@ -12,10 +12,42 @@ WEIGHTS = RNG.uniform(-2, 2, (LAYERS, N, 3))
 FEATURES = RNG.uniform(-2, 2, (BATCH, N))
 
 
+class Clipped(qml.operation.Operation):
+    """A rotation by |angle|, scaled by what the object keeps to itself."""
+
+    num_wires = 1
+    num_params = 1
+    ndim_params = (0,)
+
+    def __init__(self, angle, wires, scale=1.0):
+        super().__init__(angle, wires=wires)
+        self.scale = scale
+
+    def decomposition(self):
+        return [qml.RX(self.scale * abs(self.data[0]), self.wires)]
+
+
 def strong(x, w):
     qml.AngleEmbedding(x, range(N), rotation="Y")
     qml.StronglyEntanglingLayers(w, range(N))
     return qml.expval(qml.Z(0)), qml.probs(wires=[2, 1])
+
+
+def behind_hadamards(x, w):
+    for wire in range(N):
+        qml.Hadamard(wire)
+    qml.IsingZZ(w[0, 0, 0], [0, 2])
+    qml.CRX(w[1, 0, 0], [1, 2])
+    qml.RX(x[..., 0], 1)
+    return qml.expval(qml.X(2) @ qml.Z(1)), qml.var(qml.Y(1))
+
+
+def own_gate(x, w):
+    qml.RY(x[..., 1], 0)
+    Clipped(w[0, 0, 0], 0, scale=0.5)
+    Clipped(w[0, 1, 0], 1, scale=1.5)
+    qml.CNOT([0, 1])
+    return qml.expval(qml.Z(1)), qml.expval(qml.Y(0))
 
 
 def amplitudes(x, w):
@@ -32,7 +64,7 @@ def whole_state(x, w):
     return qml.state()
 
 
-CIRCUITS = [strong, amplitudes, whole_state]
+CIRCUITS = [strong, behind_hadamards, own_gate, amplitudes, whole_state]
 
 
 def loss_of(node):
@@ -153,6 +185,18 @@ def test_a_torch_layer_trains_as_on_default_qubit():
         losses.append(row)
     assert losses[0][-1] < losses[0][0]
     np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_an_own_gate_is_decomposed_with_the_numbers_of_each_call():
+    node = on("qfm.statevector", own_gate)
+    x, w = tensors(batch=False)
+    for sign in (1, -1):  # |angle| has another slope on the other side
+        moved = (sign * w).detach().requires_grad_()
+        expected = value_and_gradient(on("default.qubit", own_gate), x, moved)
+        for one, other in zip(
+            value_and_gradient(node, x, moved), expected, strict=True
+        ):
+            np.testing.assert_allclose(one, other, atol=1e-10)
 
 
 def test_without_gradients_nothing_is_kept():
