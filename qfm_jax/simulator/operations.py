@@ -77,7 +77,7 @@ def is_complex(value: Any) -> bool:
 
 def as_single(op: Any) -> Single | None:
     """The operation as one gate, or None where it is to be decomposed."""
-    kind = type(op)
+    kind: Any = type(op)
     if kind in FIXED:
         return Single(_fixed(kind), tuple(op.wires))
     if kind in ANGLES or kind in SEVERAL:
