@@ -8,6 +8,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 
+from qfm_jax import as_jax_function
 from qfm_jax._checks import InputError
 from qfm_jax.simulator import StateVectorDevice, memory, simulation
 
@@ -431,3 +432,13 @@ def test_a_users_own_error_stays_what_it_is():
 
     with pytest.raises(IndexError, match="out of range"):
         circuit()
+
+    class Whole:
+        n_qubits = 3
+
+        def __call__(self, inputs, weights):
+            Broken(0)
+            return [qml.expval(qml.Z(0))]
+
+    with pytest.raises(IndexError, match="out of range"):
+        as_jax_function(Whole())(jnp.zeros(3), jnp.zeros(0))
