@@ -449,10 +449,9 @@ def _x64() -> bool:
 
 
 def _deferred(config: Any) -> Any:
-    if config.mcm_method not in {None, "deferred", "device"}:
-        raise input_error(
-            "mcm_method", "be 'deferred' on qfm.statevector", f"is {config.mcm_method}"
-        )
+    """Every method of mid-circuit measurements gives the distribution of this one."""
+    methods = ("deferred", "device", "one-shot", "tree-traversal")
+    check_one_of("mcm_method", config.mcm_method or "deferred", methods)
     return replace(config, mcm_method="deferred")
 
 

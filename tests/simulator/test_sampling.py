@@ -235,6 +235,23 @@ def test_mid_circuit_measurements_are_sampled(compiled):
     np.testing.assert_allclose(found, expected, atol=0.02)
 
 
+@pytest.mark.parametrize("method", ["one-shot", "tree-traversal", "deferred"])
+def test_every_method_of_mid_circuit_measurements_counts_alike(method):
+    device = StateVectorDevice()  # each measurement takes a wire of its own
+
+    def one():
+        qml.X(0)
+        return qml.counts(qml.measure(0), all_outcomes=True)
+
+    def two():
+        outcomes = [qml.measure(0), qml.measure(1)]
+        return qml.counts(outcomes, all_outcomes=True)
+
+    assert sampled(device, one, 10, mcm_method=method)() == {0: 0, 1: 10}
+    expected = {"00": 10, "01": 0, "10": 0, "11": 0}
+    assert sampled(device, two, 10, mcm_method=method)() == expected
+
+
 def impossible(x):
     qml.RX(x, 0)
     qml.CNOT([0, 1])
