@@ -1,0 +1,79 @@
+"""Every observable and measurement of PennyLane, exact and with shots."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pennylane as qml
+import pytest
+from pennylane.exceptions import DeviceError, QuantumFunctionError
+from simulator.programs.readouts import READOUTS, REFUSALS, SPARSE, WORDS
+from simulator.programs.running import ANGLES, Program, flat, node_of
+from simulator.programs.sample import check, sampled
+from simulator.programs.shots import SAMPLED, SHOTS
+
+# PennyLane says so of `probs` of a matrix, and of a variance with complex parts.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Using qp.probs with a Hermitian"),
+    pytest.mark.filterwarnings("ignore:Casting complex values to real"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "start", "precision"), sampled(READOUTS, share=0.4)
+)
+def test_a_readout_gives_what_default_qubit_gives(name, mode, start, precision):
+    check(READOUTS[name], mode, start, precision)
+
+
+@pytest.mark.parametrize("name", sorted(REFUSALS))
+@pytest.mark.parametrize("device", ["default.qubit", "qfm.statevector"])
+def test_what_default_qubit_refuses_is_refused(name, device):
+    program = REFUSALS[name]
+    with pytest.raises((QuantumFunctionError, DeviceError, NotImplementedError)):
+        node_of(program, "rotations", device)(ANGLES, *program.values)
+
+
+def test_a_sparse_matrix_has_the_variance_of_its_words():
+    def both():
+        return qml.var(qml.SparseHamiltonian(SPARSE, range(3))), qml.var(WORDS)
+
+    node = node_of(Program(both, is_readout=True), "rotations", "qfm.statevector")
+    sparse, words = node(ANGLES)
+    np.testing.assert_allclose(sparse, words, atol=1e-12)
+
+
+@pytest.mark.parametrize("interface", ["numpy", "jax", "jit"])
+@pytest.mark.parametrize("name", sorted(n for n in SAMPLED if "Shadow" not in n))
+def test_samples_have_the_mean_that_default_qubit_computes(name, interface):
+    if interface == "jit" and name.startswith("Counts"):
+        pytest.skip("counts have no fixed shape")
+    measure, mean, exact = SAMPLED[name]
+    judge = node_of(Program(exact, is_readout=True), "rotations", "default.qubit")
+    wanted = np.hstack([np.asarray(part).ravel() for part in flat(judge(ANGLES))])
+    drawn = _draw(measure, interface)
+    again = _draw(measure, interface)
+    got = np.ravel(mean(drawn))
+    # Six standard deviations; those of shadows are larger.
+    atol = (6 if "Shadow" not in name else 30) / np.sqrt(SHOTS)
+    np.testing.assert_allclose(got, wanted, atol=atol)
+    np.testing.assert_array_equal(got, np.ravel(mean(again)))  # the same seed, or key
+
+
+def _draw(measure, interface):
+    device = qml.device("qfm.statevector", seed=11)
+    node = qml.set_shots(
+        qml.QNode(_circuit(Program(measure, is_readout=True)), device), SHOTS
+    )
+    if interface == "numpy":
+        return node(ANGLES)
+
+    def run(angles, key):
+        with device.sampling_key(key):
+            return node(angles)
+
+    run = jax.jit(run) if interface == "jit" else run
+    return run(jnp.asarray(ANGLES), jax.random.key(5))
+
+
+def _circuit(program):
+    return node_of(program, "rotations", "qfm.statevector").func
