@@ -192,7 +192,7 @@ def _run(arguments: Sequence[Array], task: Task, batch: int) -> tuple[Array, ...
     n_ops = sum(leaf.constant is None for leaf in program.leaves)
     pools = _pools(program.leaves, arguments[:n_ops], dtype, xp)
     banks = [bank.matrices(pools, dtype) for bank in program.banks]
-    tables = [_stage_tables(stage, banks, pools, xp) for stage in program.stages]
+    tables = [_stage_tables(stage, banks, pools, dtype, xp) for stage in program.stages]
 
     def words_of(initial: Array) -> Array:
         return read_words(readout, program, _final(initial, tables, task))
@@ -254,12 +254,15 @@ def _pools(
     return {name: xp.concatenate(part) for name, part in parts.items()}
 
 
-def _stage_tables(stage: Stage, banks: Sequence[Array], pools: dict, xp: Any) -> tuple:
-    """Each step's table, with one row a repetition."""
+def _stage_tables(
+    stage: Stage, banks: Sequence[Array], pools: dict, dtype: np.dtype, xp: Any
+) -> tuple:
+    """Each step's table, with one row a repetition, in the precision of the state."""
 
     def grow(table: Array) -> Array:
         if table.dtype.kind in "fc":  # what is known was computed by NumPy
-            table = xp.asarray(table)
+            own = dtype if table.dtype.kind == "c" else np.finfo(dtype).dtype
+            table = xp.asarray(table, own)
         if len(table) == stage.count:
             return table
         shape = (stage.count, *table.shape[1:])

@@ -16,6 +16,7 @@ from qfm_jax.circuits import (
     AngleEmbedding,
     Circuit,
     RealAmplitudes,
+    build_circuit,
 )
 from qfm_jax.devices import DeviceConfig
 from qfm_jax.models import LinenQuantumLayer, QuantumLayer, count_parameters
@@ -386,3 +387,20 @@ def test_a_weight_may_be_named_like_any_method():
     assert len(variables["params"]) == len(NAMES)
     total = sum(variables["params"].values())
     np.testing.assert_allclose(found, np.cos(x) * np.cos(total), atol=1e-5)
+
+
+@pytest.mark.parametrize("layers", ["efficient-su2", "strongly-entangling"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_double_precision_takes_weights_of_single_precision(layers, dtype):
+    """Layers start in float32, whatever JAX's switch says and the features are."""
+    circuit = build_circuit("angle", layers, 3, n_layers=2)
+    features = np.linspace(0.1, 2.0, 12, dtype=dtype).reshape(4, 3)
+
+    def gradient():
+        layer = QuantumLayer(circuit, rngs=nnx.Rngs(0))
+        return nnx.grad(lambda own: own(jnp.asarray(features)).sum())(layer)
+
+    single = jax.tree.leaves(gradient())
+    with jax.enable_x64(True):
+        double = jax.tree.leaves(gradient())
+    np.testing.assert_allclose(double[0], single[0], atol=1e-5)
