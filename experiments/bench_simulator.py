@@ -596,7 +596,7 @@ SCALING = {
     "peak_mib": "peak memory, MiB",
 }
 AXES = ("qubits", "layers", "batch")
-MARKERS = "os^vDPX*<>phd"
+MARKERS = "os^vDPX*<>phd8H|_"
 BLUES = ("navy", "royalblue", "deepskyblue", "lightsteelblue")
 
 

@@ -63,7 +63,7 @@ def test_a_network_that_saw_few_steps_is_named_wherever_it_is_shown(tmp_path, ca
     assert "Only 1 step of the optimiser (1 epoch of 1 batch)" in printed.err
     last = printed.out.split(f"Run directory: {out}\n")[1]
     assert last.startswith("! cnn ")
-    assert last.split()[-5:] == ["not", "learn:", "do", "not", "compare", "it."]
+    assert last.split()[-6:] == ["not", "learn:", "do", "not", "compare", "it."]
     assert not main(["report", str(out), "--out", str(tmp_path / "report.html")])
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     assert "did not learn" in page
