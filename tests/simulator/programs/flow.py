@@ -87,8 +87,10 @@ FLOW = {
     "YMidMeasure": Program(_along_y, (A,)),
     "ParametricMidMeasure": Program(_along_angle, (A,)),
     "Allocate": Program(_borrowed, (A,)),
-    "ParametrizedEvolution": Program(_pulse, (A,)),
     "SubroutineOp": Program(lambda x: _routine(x, [2, 0]), (A,)),
     "for_loop": Program(_loop, (A,)),
     "while_loop": Program(_while, (A,)),
 }
+
+PULSE = Program(_pulse, (A,))
+"""Runs in a process of its own: JAX's solver keeps constants of one precision."""
