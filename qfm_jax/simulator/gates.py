@@ -24,7 +24,7 @@ MAX_SPECTRUM_WIRES = 5
 
 ANGLES = {
     *(qml.RX, qml.RY, qml.RZ, qml.PhaseShift, qml.U1, qml.GlobalPhase),
-    *(qml.CRX, qml.CRY, qml.CRZ, qml.ControlledPhaseShift, qml.PSWAP),
+    *(qml.CRX, qml.CRY, qml.CRZ, qml.ControlledPhaseShift),
     *(qml.CPhaseShift00, qml.CPhaseShift01, qml.CPhaseShift10),
     *(qml.IsingXX, qml.IsingYY, qml.IsingZZ, qml.IsingXY, qml.MultiRZ, qml.PauliRot),
     *(qml.SingleExcitation, qml.SingleExcitationMinus, qml.SingleExcitationPlus),

@@ -95,8 +95,8 @@ def as_single(op: Any) -> Single | None:
     elif isinstance(op, qml.ops.Adjoint):
         inner = as_single(op.base)
         return None if inner is None else _adjoint(inner)
-    elif isinstance(op, qml.ops.Prod | qml.ops.Pow):
-        return None
+    elif isinstance(op, qml.ops.Prod | qml.ops.Pow | qml.PSWAP):
+        return None  # PSWAP(0) is SWAP: its parts are gates, it is no exp(-i t G)
     elif kind is qml.DiagonalQubitUnitary:
         return _checked(op, DIAGONAL_MATRIX, op.data[0])
     elif (word := _exponent(op)) is not None and word[1]:
