@@ -8,6 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pennylane as qml
 import pytest
 from pennylane.measurements import MeasurementProcess
@@ -22,6 +23,8 @@ from simulator.programs.sample import check, sampled
 from simulator.programs.shots import SAMPLED
 from simulator.programs.templates import TEMPLATES
 
+from qfm_jax.simulator.gates import ANGLES as ONE_ANGLE
+
 OPERATIONS = {**GATES, **STATES_AND_LAYERS, **TEMPLATES, **FLOW}
 PROGRAMS = {**OPERATIONS, **READOUTS}
 
@@ -31,6 +34,24 @@ PROGRAMS = {**OPERATIONS, **READOUTS}
 )
 def test_an_operation_gives_what_default_qubit_gives(name, mode, start, precision):
     check(OPERATIONS[name], mode, start, precision)
+
+
+@pytest.mark.parametrize("gate", sorted(ONE_ANGLE, key=lambda gate: gate.__name__))
+def test_a_gate_that_is_read_by_its_spectrum_is_one_at_zero_and_turns_on(gate):
+    words = {"PauliRot": ("XY",), "TmpPauliRot": ("XY",)}.get(gate.__name__, ())
+    n = gate.num_wires or 2
+
+    def matrix(angle):
+        return np.asarray(qml.matrix(gate(angle, *words, wires=range(n)), range(n)))
+
+    np.testing.assert_allclose(matrix(0.0), np.eye(2**n), atol=1e-12)
+    np.testing.assert_allclose(matrix(0.4) @ matrix(1.1), matrix(1.5), atol=1e-12)
+
+
+def test_a_batch_of_pswap_is_swapped():
+    # At zero it is a SWAP: no rotation, although it has one angle.
+    for mode in ("vmap", "broadcast", "grad"):
+        check(GATES["PSWAP"], mode, "rotations", "complex128")
 
 
 PULSE = """
