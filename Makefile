@@ -24,10 +24,10 @@ help: ## list the targets
 demo: $(VENV)/core ## the study in minutes: train, audit, deploy; a report (DATASET=, OUT=)
 	$(BIN)/qfm compare --preset demo --dataset $(DATASET) \
 	  $(if $(wildcard $(OUT)/comparison.toml),--resume,--out) $(OUT)
-	$(BIN)/qfm audit hybrid-cnn --dataset $(DATASET) --epochs 2 --min-steps 150 --rate-factors 1 \
+	$(BIN)/qfm audit hybrid-cnn --dataset $(DATASET) --epochs 2 --min-steps 120 --rate-factors 1 \
 	  --twins frozen removed linear --baselines logistic-regression \
 	  $(if $(wildcard $(OUT)/audit/audit.toml),--resume,--out) $(OUT)/audit
-	$(BIN)/qfm evaluate $(OUT)/hybrid-cnn --device aer fake_torino --samples 500
+	$(BIN)/qfm evaluate $(OUT)/hybrid-cnn --device aer fake_torino --samples 360
 	$(BIN)/qfm cost $(OUT)/hybrid-cnn --backend fake_torino
 	$(BIN)/qfm compare --resume $(OUT)
 

@@ -464,9 +464,10 @@ plot_differences(audits["hamiltonian"])
 # best twin of both hybrids, lacks the squashing too, and in `hybrid-cnn` its read-out
 # started five times smaller: what it wins is not the circuit's loss alone. Of
 # `residual-hybrid` without its circuit one cannot tell. `hamiltonian` is 0.62 points
-# above the model without its circuit, `amplitude` 1.18 below. Their `frozen` starts near
-# the identity, and their `separable` has no trained gate left: neither says anything. A
-# support vector machine on the same pixels is 3.1 points better than `hamiltonian`.
+# above the model without its circuit, `amplitude` 1.18 below. Their `frozen` starts
+# near the identity, and their `separable` has no trained gate left: neither says
+# anything. A support vector machine on the same pixels is 3.1 points better than
+# `hamiltonian`.
 #
 # An older audit, with the model's own learning rate for all twins: on all training
 # images `hybrid-cnn` is 0.59 points below `linear`, and not told apart from itself

@@ -5,6 +5,7 @@ answers at once.
 """
 
 import difflib
+import functools
 import re
 import sys
 import warnings
@@ -87,7 +88,7 @@ def in_sentences(command: Callable[[], object]) -> int:
     from .processes import LOST, ProcessLost, leave
     from .training import TrainingInterrupted
 
-    warnings.showwarning = _show_warning
+    warnings.showwarning = functools.partial(_show_warning, shown=set())
     status = 0
     try:
         command()
@@ -161,6 +162,10 @@ def _fail(sentence: str, status: int = 2) -> int:
     return status
 
 
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    """A warning as a sentence, without the line of code that raised it."""
-    print(f"qfm: warning: {message}", file=sys.stderr)
+def _show_warning(
+    message: Warning | str, *_: object, shown: set[str], **__: object
+) -> None:
+    """A warning as a sentence, once, without the line of code that raised it."""
+    if str(message) not in shown:
+        shown.add(str(message))
+        print(f"qfm: warning: {message}", file=sys.stderr)

@@ -174,6 +174,20 @@ def test_auto_falls_back_to_digits_and_says_so(files):
     assert str(seen[0].message).startswith(dataset.warning)
 
 
+def test_auto_does_not_ask_again_at_once_where_there_was_nothing(
+    files, monkeypatch, server
+):
+    set_mirrors(monkeypatch, server.address + "nothing/")
+    monkeypatch.setattr("qfm_jax.data.dataset._unavailable", {})
+    for _ in range(3):
+        with pytest.warns(UserWarning, match="no mirror delivers it"):
+            assert load_dataset().name == "digits"
+    assert len(server.requests) == 1
+    with pytest.raises(InputError, match="no mirror delivers it"):
+        load_dataset("fashion-mnist")  # asked for by name: it is sought again
+    assert len(server.requests) == 2
+
+
 def test_auto_does_not_hide_corrupt_files(files, monkeypatch):
     path = files / "fashion-mnist" / f"{NAMES[0]}.gz"
     path.write_bytes(b"")

@@ -31,7 +31,8 @@ def test_fewer_images_than_a_batch_are_learned(tmp_path, capsys):
     assert not train(tmp_path)
     printed = capsys.readouterr()
     assert "100.0" in printed.out
-    assert "Only 200 steps of the optimiser (200 epochs of 1 batch)" in printed.err
+    assert "epoch 200/200" in printed.err
+    assert "steps of the optimiser" not in printed.err
     assert "!" not in printed.out
 
 

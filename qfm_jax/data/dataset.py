@@ -1,5 +1,7 @@
 """A data set split in three, by name or from a person's own files."""
 
+import os
+import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -155,10 +157,24 @@ def _read_source(name: str) -> _Source:
     return _read_embedded() if name == "digits" else _read_published(name)
 
 
+RETRY_SECONDS = 600
+"""Time in which `auto` does not ask mirrors again that delivered nothing: an audit
+loads its images a dozen times, and a mirror may take seconds to stay silent."""
+
+_unavailable: dict[tuple[str | None, ...], tuple[float, str]] = {}
+"""By where the files are sought: until when they are taken to be nowhere, and why."""
+
+
 def _read_auto() -> _Source:
+    sought = os.environ.get("QFM_DATA_DIR"), os.environ.get("QFM_CACHE_DIR")
+    until, why = _unavailable.get(sought, (0.0, ""))
     try:
+        if time.monotonic() < until:
+            raise UnavailableError(why)
         return _read_published("fashion-mnist")
     except UnavailableError as error:
+        if time.monotonic() >= until:
+            _unavailable[sought] = time.monotonic() + RETRY_SECONDS, str(error)
         warning = (
             "Fashion-MNIST was neither found nor delivered by a mirror. These are the "
             "1,797 digits inside scikit-learn instead, a much easier task."

@@ -33,7 +33,7 @@ from .images import check_images
 from .interruption import deferred_interrupt
 from .steps import Steps, TrainState
 
-FEW_STEPS = 250
+FEW_STEPS = 100
 """Steps of the optimiser below which a training says that it has few."""
 
 
@@ -133,7 +133,7 @@ def few_steps(config: TrainConfig, n_images: int) -> str | None:
     Example:
         >>> print(few_steps(TrainConfig(epochs=2), 1_000))
         Only 14 steps of the optimiser (2 epochs of 7 batches): few models learn in
-        fewer than 250. Ask for more epochs, or leave their number out.
+        fewer than 100. Ask for more epochs, or leave their number out.
     """
     n_steps, n_epochs = config.n_steps(n_images), config.settled(n_images).epochs
     if n_steps >= FEW_STEPS:
