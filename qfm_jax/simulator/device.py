@@ -377,10 +377,13 @@ class StateVectorDevice(DerivativesDevice):
         return jax.vmap(one)(*(jax.numpy.asarray(values[i]) for i in moving))
 
     def _wires_of(self, tape: QuantumScript) -> list[Any]:
-        if self.wires is None:
-            return list(tape.wires)
+        """The register, most significant wire first, as `default.qubit` orders it."""
         used = set(tape.wires)
-        return [wire for wire in self.wires if wire in used]
+        if self.wires is not None:
+            return [wire for wire in self.wires if wire in used]
+        # By their numbers if these are 0 to n - 1, otherwise as they appear.
+        order = tape._get_standard_wire_map()
+        return sorted(used) if order is None else [w for w in order if w in used]
 
     def _budget(self, structure: Structure, c_dtype: str) -> int:
         self._check_fits(structure.circuit.n_wires, c_dtype)

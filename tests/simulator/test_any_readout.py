@@ -42,6 +42,26 @@ def test_a_sparse_matrix_has_the_variance_of_its_words():
     np.testing.assert_allclose(sparse, words, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "labels", [(2, 0, 1), (1, 2, 3), ("b", "a", 7), (3, 0, 1), (0, 2, 1)]
+)
+def test_a_device_without_wires_orders_them_as_default_qubit_does(labels):
+    def circuit(measure, read):
+        for i, wire in enumerate(labels):
+            qml.RY(0.3 + 0.5 * i, wire)
+        qml.CNOT(labels[:2])
+        return measure() if read is None else (measure(), qml.expval(qml.Z(read)))
+
+    for measure in (qml.state, qml.probs):
+        for read in (None, labels[0], 3):  # 3 may be a wire that is only measured
+            ours, theirs = (
+                qml.QNode(circuit, qml.device(name))(measure, read)
+                for name in ("qfm.statevector", "default.qubit")
+            )
+            for one, other in zip(flat(ours), flat(theirs), strict=True):
+                np.testing.assert_allclose(one, other, atol=1e-12)
+
+
 @pytest.mark.parametrize("interface", ["numpy", "jax", "jit"])
 @pytest.mark.parametrize("name", sorted(n for n in SAMPLED if "Shadow" not in n))
 def test_samples_have_the_mean_that_default_qubit_computes(name, interface):
