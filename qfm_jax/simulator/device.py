@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from pennylane import math
+from pennylane import QubitDensityMatrix, math
 from pennylane.devices import ExecutionConfig
 from pennylane.devices.modifiers import simulator_tracking, single_tape_support
 from pennylane.devices.preprocess import (
@@ -37,7 +37,7 @@ from .explain import Explanation, explanation
 from .interfaces import Followed
 from .keys import Keys, is_traced
 from .observables import read_measurements
-from .operations import CannotBroadcast
+from .operations import CannotBroadcast, parts_of
 from .reading import Reader, read_operations
 from .simulation import Task, simulate, state_wires
 
@@ -223,6 +223,7 @@ class StateVectorDevice(DerivativesDevice):
             sample_measurements=_is_sampled,
             name=self.name,
         )
+        pipeline.add_transform(_pure_states_only)
         pipeline.add_transform(_expand_shadows)
         if config.gradient_method == "backprop":
             pipeline.add_transform(_exact_only)
@@ -475,6 +476,15 @@ def _exact_only(tape: QuantumScript) -> tuple[Any, Any]:
             f"is {tape.shots.total_shots}",
             "Use diff_method='parameter-shift'.",
         )
+    return (tape,), lambda results: results[0]
+
+
+@transform
+def _pure_states_only(tape: QuantumScript) -> tuple[Any, Any]:
+    """Refuses what no state vector has, before anything runs."""
+    for op in tape.operations:
+        if isinstance(op, QubitDensityMatrix):
+            parts_of(op)
     return (tape,), lambda results: results[0]
 
 
