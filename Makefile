@@ -13,8 +13,6 @@ SEED ?= 0
 CHAOS_OUT ?= chaos.json
 SECONDS ?= 3600
 FUZZ_SEED ?=
-# They switch JAX's precision hundreds of times: in processes of their own.
-PROGRAMS := $(wildcard tests/simulator/test_any_*.py) tests/simulator/test_random_programs.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all chaos fuzz test-device test-torch test-pythons check lint \
@@ -34,13 +32,10 @@ demo: $(VENV)/core ## the study in minutes: train, audit, deploy; a report (DATA
 	$(BIN)/qfm compare --resume $(OUT)
 
 test: $(VENV)/dev ## run the tests
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(PROGRAMS:%=--ignore=%)
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(PROGRAMS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
 test-all: $(VENV)/dev ## run the tests, the slow ones too
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not chaos" \
-	  $(PROGRAMS:%=--ignore=%)
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not chaos" $(PROGRAMS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not chaos"
 
 chaos: $(VENV)/dev ## kill, fill disks, damage files; count what is lost (KILLS=, SEED=)
 	CHAOS_KILLS=$(KILLS) CHAOS_SEED=$(SEED) CHAOS_OUT=$(CHAOS_OUT) \

@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from pennylane import QubitDensityMatrix, math
+from pennylane import math
 from pennylane.devices import ExecutionConfig
 from pennylane.devices.modifiers import simulator_tracking, single_tape_support
 from pennylane.devices.preprocess import (
@@ -25,6 +25,7 @@ from pennylane.measurements import (
     StateMeasurement,
     StateMP,
 )
+from pennylane.operation import StatePrepBase
 from pennylane.tape import QuantumScript
 from pennylane.transforms import broadcast_expand, defer_measurements
 from pennylane.transforms.core import CompilePipeline, transform
@@ -223,7 +224,7 @@ class StateVectorDevice(DerivativesDevice):
             sample_measurements=_is_sampled,
             name=self.name,
         )
-        pipeline.add_transform(_pure_states_only)
+        pipeline.add_transform(_supported_only)
         pipeline.add_transform(_expand_shadows)
         if config.gradient_method == "backprop":
             pipeline.add_transform(_exact_only)
@@ -480,10 +481,11 @@ def _exact_only(tape: QuantumScript) -> tuple[Any, Any]:
 
 
 @transform
-def _pure_states_only(tape: QuantumScript) -> tuple[Any, Any]:
-    """Refuses what no state vector has, before anything runs."""
+def _supported_only(tape: QuantumScript) -> tuple[Any, Any]:
+    """Refuses what has neither a matrix nor a decomposition before anything runs."""
     for op in tape.operations:
-        if isinstance(op, QubitDensityMatrix):
+        known = op.has_matrix or op.has_sparse_matrix or op.has_decomposition
+        if not (known or isinstance(op, StatePrepBase)):
             parts_of(op)
     return (tape,), lambda results: results[0]
 

@@ -254,11 +254,11 @@ def parts_of(op: Any) -> list[Any]:
         return _power(op)
     if (word := _exponent(op)) is not None and len(word[1]) > MAX_MATRIX_WIRES:
         return _wide_exponential(*word)
-    if op.batch_size is not None and _drops_batch(op):
-        raise CannotBroadcast
     if not op.has_decomposition:
         was = f"is {op.name} on {len(op.wires)} wires, which has neither"
         raise unsupported(op, "have a matrix or a decomposition", was)
+    if op.batch_size is not None and _drops_batch(op):
+        raise CannotBroadcast
     return list(op.decomposition())
 
 

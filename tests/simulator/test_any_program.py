@@ -8,6 +8,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import jax
 import numpy as np
 import pennylane as qml
 import pytest
@@ -71,13 +72,18 @@ def test_a_pulse_gives_what_default_qubit_gives():
 
 
 def _load_all():
-    """Loads PennyLane's modules, so that all of its classes are known."""
+    """Loads PennyLane's modules, so that all of its classes are known.
+
+    One of its experimental ones switches JAX to double precision when it is loaded.
+    """
+    before = jax.config.jax_enable_x64
     for module in pkgutil.walk_packages(qml.__path__, "pennylane."):
         if not module.name.startswith("pennylane.devices.tests"):
             try:
                 importlib.import_module(module.name)
             except Exception:
                 continue
+    jax.config.update("jax_enable_x64", before)
 
 
 def _below(base):

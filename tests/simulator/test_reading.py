@@ -10,7 +10,7 @@ import pytest
 
 from qfm_jax import as_jax_function
 from qfm_jax._checks import InputError
-from qfm_jax.simulator import StateVectorDevice, gates, memory, simulation
+from qfm_jax.simulator import StateVectorDevice, memory, simulation
 
 RNG = np.random.default_rng(0)
 HERMITIAN = np.array([[0.5, 0.2 - 0.1j], [0.2 + 0.1j, -0.3]])
@@ -444,36 +444,11 @@ def test_a_users_own_error_stays_what_it_is():
         as_jax_function(Whole())(jnp.zeros(3), jnp.zeros(0))
 
 
-@pytest.mark.parametrize("cls", sorted(gates.ANGLES, key=lambda c: c.__name__))
-def test_gates_of_one_angle_are_one_parameter_groups(cls):
-    """exp(-i t G) is the identity at 0, and angles add up."""
-    extra = {"PauliRot": ("XYZ",), "TmpPauliRot": ("XYZ",), "MultiRZ": (3,)}
-    own = extra.get(cls.__name__, ())
-    of = lambda t: np.asarray(cls.compute_matrix(t, *own))  # noqa: E731
-    np.testing.assert_allclose(of(0.0), np.eye(len(of(0.0))), atol=1e-12)
-    np.testing.assert_allclose(of(0.7) @ of(-1.9), of(0.7 - 1.9), atol=1e-12)
-
-
-def test_a_batch_of_phase_swaps():
-    xs = np.array([0.5, 1.3, -2.0])
-
-    def on(name):
-        @qml.qnode(qml.device(name, wires=3))
-        def circuit(x):
-            for wire in range(3):
-                qml.RY(0.4 + wire, wire)
-            qml.RZ(0.7, 0)
-            qml.PSWAP(x, [0, 1])
-            qml.RX(0.3, 0)
-            return qml.expval(qml.Z(0))
-
-        return circuit
-
-    expected = [on("default.qubit")(x) for x in xs]
-    ours = on("qfm.statevector")
-    np.testing.assert_allclose(ours(xs), expected, atol=1e-10)
-    mapped = jax.jit(jax.vmap(ours))(jnp.asarray(xs))
-    np.testing.assert_allclose(mapped, expected, atol=1e-5)
-    slopes = jax.vmap(jax.grad(ours))(jnp.asarray(xs))
-    steps = [(ours(x + 1e-5) - ours(x - 1e-5)) / 2e-5 for x in xs]
-    np.testing.assert_allclose(slopes, steps, atol=1e-4)
+def test_a_density_matrix_is_refused_before_anything_runs():
+    op = qml.QubitDensityMatrix(np.diag([1.0, 0, 0, 0]), wires=[0, 1])
+    pipeline = StateVectorDevice(wires=3).preprocess_transforms()
+    must = (
+        "`operation` must have a matrix or a decomposition, but is QubitDensityMatrix"
+    )
+    with pytest.raises(InputError, match=must):
+        pipeline((qml.tape.QuantumScript([op], [qml.expval(qml.Z(0))]),))
