@@ -14,20 +14,14 @@ import math
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pennylane as qml
 import tyro
 
 from qfm_jax.cli import in_sentences
 from qfm_jax.growth import Growth, fit_growth
-from qfm_jax.simulator.compiler import prune
-from qfm_jax.simulator.exchanges import compile_sharded
-from qfm_jax.simulator.reading import read_operations
-from qfm_jax.simulator.sharded import Exchange, OnDevices
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"
@@ -160,23 +154,8 @@ def state_cost(n: int, rows: dict[tuple[int, int, int], dict[str, Any]]) -> Stat
     memory = states_held(rows) * 8 * 2.0**n
     n_gpus = 2 ** max(math.ceil(math.log2(memory / MEMORY)), 0)
     # The state forwards, once more as the steps are undone, and its cotangent.
-    sent = 3 * states_sent(n, n_gpus) * 8 * 2.0**n / n_gpus
+    sent = 3 * LAYERS * (1 - 1 / n_gpus) * 8 * 2.0**n / n_gpus
     return StateCost(n, memory, n_gpus, LAYERS * fit(rows)(n) / n_gpus, sent)
-
-
-@lru_cache
-def states_sent(n: int, n_devices: int) -> float:
-    """What our compiler's exchanges send on the way forwards, in states."""
-    if n_devices == 1:
-        return 0.0
-    weights = np.full((LAYERS, n, 3), 0.1)
-    ops = [qml.StronglyEntanglingLayers(weights, range(n))]
-    read = read_operations(ops, range(n))
-    circuit, wires = prune(read.circuit(), range(n), diagonal=True)
-    stages = compile_sharded(circuit, wires, n_devices).stages
-    steps = [one for stage in stages for one in stage.steps]
-    swaps = [s.step for s in steps if isinstance(s, OnDevices)]
-    return sum(1 - 0.5 ** len(s.axes) for s in swaps if isinstance(s, Exchange))
 
 
 def state_table(costs: Sequence[StateCost]) -> list[str]:

@@ -36,7 +36,7 @@ PURE = ModelConfig(
 FAST = dataclasses.replace(USUAL, learning_rate=0.01, clip_norm=0.0)
 """For models that are nothing but a circuit."""
 
-AUGMENTED = TrainConfig(epochs=20, min_steps=600, augment=True, max_shift=1)
+AUGMENTED = TrainConfig(epochs=20, min_steps=420, augment=True, max_shift=1)
 """For deep front ends: longer, and images that move by a pixel at most."""
 
 replace = dataclasses.replace

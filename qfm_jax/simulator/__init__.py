@@ -5,8 +5,8 @@
 
 `gates` and `affine` say what gates are, `kernels` how a pass over the states runs,
 `adjoint` how the backward pass undoes it, `heisenberg` what many samples of few qubits
-run instead, `exchanges` and `sharded` how several devices share a state, `memory` what
-fits, `explain` what would run, `device` what PennyLane sees of all this.
+run instead, `memory` what fits, `explain` what would run, `device` what PennyLane sees
+of all this.
 """
 
 from .device import StateVectorDevice as StateVectorDevice

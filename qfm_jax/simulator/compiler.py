@@ -64,8 +64,6 @@ class Program:
     """Gates that a measurement can see."""
     reversible: bool
     """Whether every gate is known to be unitary, so that it can be undone."""
-    n_devices: int = 1
-    """How many devices share each state: they tell its leading bits apart."""
 
 
 def prune(

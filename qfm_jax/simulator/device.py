@@ -58,11 +58,6 @@ class StateVectorDevice(DerivativesDevice):
             complex64 for float32 arrays, complex128 for float64 ones and for NumPy.
         batch_memory: bytes that the states of a batch may take; larger batches run in
             chunks. None: a quarter of a device's memory, however much is free.
-        devices: how many JAX devices share a large state, a power of two: every
-            doubling holds one qubit more. Such a circuit gives expectations and
-            variances of Pauli words, exactly.
-        shard_above: bytes up to which a state (2^n amplitudes of 8 or 16 bytes) lies on
-            one device all the same; the default is that of 27 qubits in complex64.
         seed: an integer or a JAX PRNG key that makes samples reproducible. Every call
             draws new samples, and so does every run of a compiled program, which asks
             the host for a key then; `sampling_key` gives it one instead. Counts and
@@ -72,8 +67,8 @@ class StateVectorDevice(DerivativesDevice):
     Differentiation: "backprop" keeps the state of every pass; "adjoint", which is the
     default, undoes the passes, and its memory does not grow with depth. Both support
     every order in JAX. By "adjoint", the gradient of one sample takes about
-    6 * 2^n * 8 bytes / devices of each device in complex64 (28 qubits: 12 GiB, on eight
-    devices 1.5 GiB each); by "backprop" one state more for each pass.
+    6 * 2^n * 8 bytes in complex64 (28 qubits: 12 GiB); by "backprop" one state more for
+    each pass.
 
     Example:
         >>> import jax.numpy as jnp, pennylane as qml
@@ -93,8 +88,6 @@ class StateVectorDevice(DerivativesDevice):
         *,
         c_dtype: Any = None,
         batch_memory: int | None = None,
-        devices: int = 1,
-        shard_above: int = 2**30,
         seed: Any = None,
         shots: Any = None,
     ) -> None:
@@ -104,11 +97,8 @@ class StateVectorDevice(DerivativesDevice):
             check_one_of("c_dtype", c_dtype, ["complex64", "complex128"])
         if batch_memory is not None:
             check_at_least("batch_memory", batch_memory, 1)
-        _check_devices(devices)
-        check_at_least("shard_above", shard_above, 0)
         self._c_dtype = c_dtype
         self._batch_memory = batch_memory
-        self._devices, self._shard_above = devices, shard_above
         self._keys = Keys(seed)
         self._followed = Followed()
         if self.wires is not None:
@@ -356,8 +346,6 @@ class StateVectorDevice(DerivativesDevice):
             c_dtype,
             bool(config.device_options.get("reversible", False)),
             self._budget(structure, c_dtype),
-            self._devices,
-            self._shard_above,
         )
         return task, values, in_jax, read
 
@@ -392,9 +380,7 @@ class StateVectorDevice(DerivativesDevice):
         return self._batch_memory or memory.budget()
 
     def _check_fits(self, n_wires: int, c_dtype: str) -> None:
-        available = memory.available_bytes()
-        share = memory.devices_of(n_wires, c_dtype, self._devices, self._shard_above)
-        memory.check_fits(n_wires, c_dtype, available, share)
+        memory.check_fits(n_wires, c_dtype, memory.available_bytes())
 
     def _sample(self, tape: QuantumScript, config: ExecutionConfig, key: Any) -> Any:
         tape = tape.map_to_standard_wires()
@@ -428,15 +414,6 @@ def _read_states(
         mapped = process.map_wires(number)
         results.append(measure(mapped, state, is_state_batched=bool(batch)))
     return tuple(results)
-
-
-def _check_devices(devices: int) -> None:
-    check_at_least("devices", devices, 1)
-    if devices & (devices - 1):
-        raise input_error("devices", "be a power of two", f"is {devices}")
-    if devices > 1 and devices > (there := len(jax.devices())):
-        cure = "XLA_FLAGS=--xla_force_host_platform_device_count=8 makes a CPU eight."
-        raise input_error("devices", f"be at most {there}", f"is {devices}", cure)
 
 
 def _precision(values: Sequence[Any], in_jax: bool) -> str:

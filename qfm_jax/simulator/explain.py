@@ -37,11 +37,9 @@ class Explanation:
     batch: int | None
     """Samples of a broadcast tape; `jax.vmap` adds its own."""
     bytes_per_sample: int
-    """Estimated bytes of one sample's value and gradient, on each device."""
+    """Estimated bytes of one sample's value and gradient."""
     budget: int
     """Bytes that the samples of one chunk may take together."""
-    n_devices: int
-    """Devices that share each state."""
 
     def __str__(self) -> str:
         """All of it in sentences."""
@@ -51,7 +49,7 @@ class Explanation:
         lines = [
             f"{self.gates} gates on {self.simulated_wires} of {self.n_wires} wires run "
             f"as {self.passes} passes ({self.compiled_passes} of them compiled) in "
-            f"{self.c_dtype}, on {self.n_devices} device(s).",
+            f"{self.c_dtype}.",
             f"Differentiated by {self.differentiation}: {self.reason}.",
             f"Decomposed at each call: {made or 'nothing'}.",
             f"{self.arguments} arrays of numbers may change without compiling anew, "
@@ -87,5 +85,4 @@ def explanation(task: Task, batch: int | None, read: Reader) -> Explanation:
         batch=batch,
         bytes_per_sample=memory.bytes_per_sample(program, task),
         budget=task.budget,
-        n_devices=program.n_devices,
     )

@@ -34,7 +34,7 @@ MIN_SAMPLES = 2
 def can_pull_back(program: Program, readout: Readout) -> bool:
     """Whether the batch shares all gates behind a product state that it does not."""
     beginning = program.beginning
-    if program.n_devices > 1 or readout.kinds != {WORDS}:
+    if readout.kinds != {WORDS}:
         return False
     assert isinstance(beginning, Beginning)
     of_data = (

@@ -15,26 +15,15 @@ WORKING_COPIES = 6
 
 
 def bytes_per_sample(program: Program, task: Any) -> int:
-    """Estimated bytes, of each device, for one sample's forward and backward pass.
+    """Estimated bytes for one sample's forward and backward pass.
 
-    (copies + kept states) * 2^n * bytes per amplitude / devices; backprop keeps a state
-    for each step, a reversible pass none.
+    (copies + kept states) * 2^n * bytes per amplitude; backprop keeps a state for each
+    step, a reversible pass none.
     """
     steps = sum(len(stage.steps) * stage.count for stage in program.stages)
     kept = 0 if task.reversible and program.reversible else steps
     amplitude = np.dtype(task.c_dtype).itemsize
-    states = (WORKING_COPIES + kept) * (1 << program.n_wires)
-    return states * amplitude // program.n_devices
-
-
-def devices_of(n_wires: int, c_dtype: str, n_devices: int, shard_above: int) -> int:
-    """How many devices share a state: one up to `shard_above` bytes, above it all.
-
-    Example:
-        >>> [devices_of(n, "complex64", 8, 2**30) for n in (27, 28)]
-        [1, 8]
-    """
-    return n_devices if np.dtype(c_dtype).itemsize << n_wires > shard_above else 1
+    return (WORKING_COPIES + kept) * amplitude << program.n_wires
 
 
 def chunk_size(program: Program, task: Any, batch: int) -> int:
@@ -73,30 +62,27 @@ def available_bytes() -> int:
     return int(psutil.virtual_memory().available) // len(jax.devices("cpu"))
 
 
-def check_fits(n_wires: int, c_dtype: str, available: int, n_devices: int = 1) -> None:
+def check_fits(n_wires: int, c_dtype: str, available: int) -> None:
     """Raises, before any allocation, where one forward pass cannot fit.
 
     Args:
         n_wires: number of qubits.
         c_dtype: of an amplitude.
-        available: bytes that each device has.
-        n_devices: how many devices share the state.
+        available: bytes that a device has.
 
     Raises:
         InputError: says how much is needed, and how many wires fit.
     """
     amplitude = np.dtype(c_dtype).itemsize * 3  # state, next state, read-out
-    need, available = amplitude << n_wires, available * n_devices
+    need = amplitude << n_wires
     if need <= available:
         return
     fits = max((available // amplitude).bit_length() - 1, 0)
-    more = ", or more `devices`" if len(jax.devices()) > n_devices else ""
-    where = "" if n_devices == 1 else f" that {n_devices} devices have"
     raise input_error(
         "wires",
-        f"fit the memory of {available / 2**30:.1f} GiB{where}",
+        f"fit the memory of {available / 2**30:.1f} GiB",
         f"{n_wires} wires in {c_dtype} need {need / 2**30:.3g} GiB",
-        f"Choose at most {fits} wires{more}.",
+        f"Choose at most {fits} wires.",
     )
 
 
@@ -109,13 +95,12 @@ def check_gradient_fits(program: Program, task: Any) -> None:
     need, available = bytes_per_sample(program, task), available_bytes()
     if need <= available:
         return
-    each = "" if program.n_devices == 1 else " of each device"
     cure = "Choose fewer wires, or complex64 in place of complex128."
     if not task.reversible and program.reversible:
         cure = "Choose diff_method='adjoint', which keeps no state, or fewer wires."
     raise input_error(
         "wires",
-        f"leave the gradient of one sample within {available / 2**30:.3g} GiB{each}",
+        f"leave the gradient of one sample within {available / 2**30:.3g} GiB",
         f"{program.n_wires} wires in {task.c_dtype} need {need / 2**30:.3g} GiB",
         cure,
     )

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import affine, kernels, sharded
+from . import affine, kernels
 from .circuit import OPERATOR, PROBABILITIES, STATE, WORDS, Measured, Structure, Word
 from .compiler import Program, final_move
 from .gates import Constant, Gate, Read
@@ -84,10 +84,6 @@ def read_words(readout: Readout, program: Program, state: Array) -> Array:
     """
     exact = _diagonal_words if readout.diagonal else _flipped_words
     masks = [_masks(word, program) for word in readout.words]
-    if program.n_devices > 1:
-        exact = sharded.expectations
-        if readout.diagonal:
-            masks = [(0, x | z, 0) for x, z, _ in masks]
     return exact(state, masks, program)
 
 

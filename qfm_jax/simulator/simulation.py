@@ -19,12 +19,10 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from .._checks import input_error
-from . import memory, sharded
+from . import memory
 from .adjoint import IMPLEMENTATIONS, evolve_reversibly
-from .circuit import PROBABILITIES, WORDS, Circuit, Leaf, Structure
+from .circuit import Circuit, Leaf, Structure
 from .compiler import Pools, Program, compile_circuit, pool_name, prune
-from .exchanges import compile_sharded
 from .gates import Read
 from .heisenberg import can_pull_back, is_worth_while, pulled_back
 from .kernels import Array, namespace
@@ -44,10 +42,6 @@ class Task:
     """Whether the backward pass undoes the circuit instead of keeping its states."""
     budget: int
     """Bytes that the states of one chunk of the batch may take."""
-    n_devices: int = 1
-    """How many devices share the state of a sample."""
-    shard_above: int = 0
-    """Bytes of a state up to which one device holds it all the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,14 +68,7 @@ def plan(task: Task) -> Plan:
     n_ops = len(structure.circuit.leaves)
     circuit, wires = _pruned(structure)
     circuit = replace(circuit, leaves=leaves[:n_ops])
-    n_devices = memory.devices_of(
-        circuit.n_wires, task.c_dtype, task.n_devices, task.shard_above
-    )
-    if n_devices > 1:
-        _check_words(readout)
-        program = compile_sharded(circuit, wires, n_devices)
-    else:
-        program = compile_circuit(circuit, wires, readout.diagonal)
+    program = compile_circuit(circuit, wires, readout.diagonal)
     return Plan(program, readout, leaves[n_ops:], can_pull_back(program, readout))
 
 
@@ -98,17 +85,6 @@ def state_wires(structure: Structure) -> tuple[int, ...]:
     return _pruned(structure)[1]
 
 
-def _check_words(readout: Readout) -> None:
-    for kind in readout.kinds - {WORDS}:
-        raise input_error(
-            "measurement",
-            "be the expectation or variance of a few Pauli words where devices share "
-            "a state",
-            f"reads {kind if kind == PROBABILITIES else 'the state'}",
-            "Leave `devices` out.",
-        )
-
-
 def simulate(task: Task, arguments: Sequence[Any]) -> tuple[Array, ...]:
     """The results of all measurements of a task, with the batch axis first if any.
 
@@ -118,16 +94,8 @@ def simulate(task: Task, arguments: Sequence[Any]) -> tuple[Array, ...]:
     `state_wires`.
     """
     if all(isinstance(value, np.ndarray) for value in arguments):
-        if plan(task).program.n_devices == 1:
-            return _implement(*arguments, task=task)
-        with jax.enable_x64(True):  # as precise as NumPy
-            results = _jitted(*arguments, task=task)
-        inside_jit = any(isinstance(result, jax.core.Tracer) for result in results)
-        return results if inside_jit else tuple(map(np.asarray, results))
+        return _implement(*arguments, task=task)
     values = [_as_jax(value, task) for value in arguments]
-    if (n_devices := plan(task).program.n_devices) > 1:
-        # So that a `jit` around the primitive sees which devices it runs on.
-        values = [sharded.everywhere(value, n_devices) for value in values]
     return tuple(simulate_p.bind(*values, task=task))
 
 
@@ -188,7 +156,7 @@ def _run(arguments: Sequence[Array], task: Task, batch: int) -> tuple[Array, ...
     """Runs one batch: pools, matrices, initial state, stages, read-out."""
     planned, dtype = plan(task), np.dtype(task.c_dtype)
     program, readout = planned.program, planned.readout
-    xp = namespace(*arguments) if program.n_devices == 1 else jnp
+    xp = namespace(*arguments)
     n_ops = sum(leaf.constant is None for leaf in program.leaves)
     pools = _pools(program.leaves, arguments[:n_ops], dtype, xp)
     banks = [bank.matrices(pools, dtype) for bank in program.banks]
