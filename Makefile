@@ -16,7 +16,7 @@ FUZZ_SEED ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all chaos fuzz test-device test-torch test-pythons check lint \
-  format bench results study notebook notebook-check docs lock clean
+  format bench results notebook notebook-check docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -61,7 +61,7 @@ test-device: $(VENV)/dev ## run PennyLane's own tests of a device on qfm.stateve
 
 test-torch: $(VENV)/dev $(VENV)/torch ## install PyTorch too, and run its tests
 	$(BIN)/python -m pytest -q tests/simulator/test_torch.py
-	$(BIN)/python -m pytest -q tests/test_bench_simulator.py -k pytorch
+	$(BIN)/python -m pytest -q tests/experiments/test_bench_simulator.py -k pytorch
 
 notebook: $(VENV)/notebook ## make experiments/fashion_mnist.ipynb from its text source
 	$(BIN)/python tests/execute_notebook.py --write
@@ -87,9 +87,6 @@ bench: $(VENV)/core ## measure what experiments/README.md claims (long)
 
 results: $(VENV)/core ## write the tables of the READMEs from experiments/results
 	$(BIN)/python experiments/write_results.py
-
-study: $(VENV)/core ## write the study's page from experiments/results into build/study.html
-	$(BIN)/python experiments/write_study.py
 
 lock: ## pin every transitive version again (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras pyproject.toml \

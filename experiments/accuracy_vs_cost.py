@@ -38,8 +38,8 @@ from qfm_jax.hardware.cost import Workload, circuit_cost, count_settings
 from qfm_jax.models import ModelConfig
 from qfm_jax.reporting import CostRecord, pareto_front, plot_pareto
 from qfm_jax.reporting.style import render
-from qfm_jax.results import Row, measure_missing, read_rows, write_rows
-from qfm_jax.runs import converter
+from qfm_jax.runs.directory import converter
+from qfm_jax.runs.results import Row, measure_missing, read_rows, write_rows
 
 EXPERIMENT = "accuracy_vs_cost"
 SHOTS = 1024

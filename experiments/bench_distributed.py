@@ -11,7 +11,7 @@ Expected: about 6 minutes on 2 idle cores; with batches of 1,024 images at least
     are better off in one process.
 
 The median leaves the first epoch out: its collectives connect. Losses are in the file;
-they agree to rounding in the first steps (tests/test_processes.py), which training then
+they agree to rounding in the first steps (tests/parallel/test_processes.py), which training then
 magnifies as it would any other rounding.
 """
 
@@ -32,8 +32,8 @@ from rich.table import Table
 
 from qfm_jax._checks import input_error
 from qfm_jax.cli import in_sentences
-from qfm_jax.history import read_records
-from qfm_jax.results import Row, measure_missing
+from qfm_jax.runs.results import Row, measure_missing
+from qfm_jax.training.history import read_records
 
 NAME = "bench_distributed"
 

@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from qfm_jax.cli import in_sentences
-from qfm_jax.cluster import Scheduler, connect, run_units
-from qfm_jax.results import Row, measure_missing
+from qfm_jax.parallel import Scheduler, connect, run_units
+from qfm_jax.runs.results import Row, measure_missing
 
 NAME = "bench_scheduler"
 WHERE = ("here", "connected", "local")

@@ -26,10 +26,10 @@ from rich.table import Table
 
 from qfm_jax import load_dataset
 from qfm_jax.cli import in_sentences
-from qfm_jax.mesh import make_mesh, make_seed_mesh
 from qfm_jax.models import Classifier
-from qfm_jax.presets import get_preset
-from qfm_jax.results import Row, measure_missing
+from qfm_jax.parallel.mesh import make_mesh, make_seed_mesh
+from qfm_jax.runs.presets import get_preset
+from qfm_jax.runs.results import Row, measure_missing
 from qfm_jax.training import fit_seeds
 
 EXPERIMENT = "bench_seeds"

@@ -26,7 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from qfm_jax.cli import in_sentences
-from qfm_jax.runs import Run, read_run, write_json
+from qfm_jax.runs.directory import Run, read_run, write_json
 
 
 @dataclasses.dataclass(frozen=True)

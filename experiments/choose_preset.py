@@ -28,7 +28,7 @@ from qfm_jax import load_dataset
 from qfm_jax.cli import in_sentences
 from qfm_jax.data import Dataset
 from qfm_jax.models import Classifier, ModelConfig
-from qfm_jax.results import Row, measure_missing
+from qfm_jax.runs.results import Row, measure_missing
 from qfm_jax.training import TrainConfig, fit_seeds
 
 EXPERIMENT = "choose_preset"

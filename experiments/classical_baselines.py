@@ -27,16 +27,16 @@ from rich.console import Console
 from rich.table import Table
 
 from qfm_jax._checks import check_one_of
-from qfm_jax.baselines import (
+from qfm_jax.audit.classifiers import (
     BASELINES,
     circuit_features,
     pixel_features,
     score_baseline,
 )
 from qfm_jax.cli import in_sentences
-from qfm_jax.experiment import load_data, load_model
-from qfm_jax.results import Row, measure_missing
-from qfm_jax.runs import Run, read_run
+from qfm_jax.runs.directory import Run, read_run
+from qfm_jax.runs.execute import load_data, load_model
+from qfm_jax.runs.results import Row, measure_missing
 
 EXPERIMENT = "classical_baselines"
 FEATURES = ("pixels", "the circuit's")

@@ -40,14 +40,11 @@ from rich.table import Table
 
 from qfm_jax import load_dataset
 from qfm_jax._checks import check_one_of, input_error
-from qfm_jax.baselines import BASELINES, pixel_features, score_baseline
+from qfm_jax.audit.classifiers import BASELINES, pixel_features, score_baseline
 from qfm_jax.cli import in_sentences
-from qfm_jax.experiment import check_same, peak_memory, reset_peak_memory
 from qfm_jax.models import ModelConfig, circuits_per_image
 from qfm_jax.models.block import CIRCUIT_BLOCKS
-from qfm_jax.presets import MODELS, get_preset
-from qfm_jax.results import Row, measure_missing, read_rows
-from qfm_jax.runs import (
+from qfm_jax.runs.directory import (
     DataConfig,
     Run,
     RunConfig,
@@ -57,6 +54,9 @@ from qfm_jax.runs import (
     read_run,
     write_config,
 )
+from qfm_jax.runs.execute import check_same, peak_memory, reset_peak_memory
+from qfm_jax.runs.presets import MODELS, get_preset
+from qfm_jax.runs.results import Row, measure_missing, read_rows
 from qfm_jax.training import TrainConfig
 
 COMPARISON = "compare_models"

@@ -166,7 +166,7 @@ print(f"{scores.accuracy:.1%} of the test images; guessing gives 10 %")
 from dataclasses import replace
 
 from qfm_jax.models import ModelConfig
-from qfm_jax.presets import get_preset
+from qfm_jax.runs.presets import get_preset
 
 hybrid = ModelConfig(block="circuit", layers="efficient-su2", n_qubits=6)
 pixels = replace(get_preset("amplitude").network, readout="dense")
@@ -278,7 +278,7 @@ for n_qubits, n_layers in [(2, 1), (4, 1), (6, 1), (6, 4), (2, 16), (4, 16), (6,
     records.append({"cell": {"n_qubits": n_qubits, "n_layers": n_layers}} | found)
 
 # %%
-from qfm_jax.reporting import plot_random_circuits
+from scaling_figures import plot_random_circuits
 
 plot_random_circuits(records)
 
@@ -306,7 +306,7 @@ def accuracies(name, network, n):
 
 
 # %%
-from qfm_jax.reporting import plot_sweeps
+from scaling_figures import plot_sweeps
 
 models = {"hybrid": hybrid, "circuit removed": replace(hybrid, block="removed")}
 sizes = (100, N_TRAIN // 2)
@@ -406,7 +406,7 @@ cost_table(budgets[1])
 # %%
 import compare_models
 
-from qfm_jax.results import read_rows
+from qfm_jax.runs.results import read_rows
 
 rows = read_rows("results/compare_models.json", "compare_models")
 compare_models.table_of(compare_models.rows_of_preset(rows, "full"))
@@ -495,8 +495,7 @@ plot_sweeps(rows, scale_data.base_of(scale_data.PLANS["laptop"]), scale_data.LAB
 
 # %%
 import scale_qubits
-
-from qfm_jax.reporting.scaling_figures import plot_step_growth
+from scaling_figures import plot_step_growth
 
 rows = read_rows("results/scale_qubits.json", "scale_qubits")
 steps = [row for row in rows if row["cell"]["part"] == "step"]

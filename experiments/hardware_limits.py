@@ -32,12 +32,12 @@ from qfm_jax import Target, budget_of, deploy, read_run
 from qfm_jax.cli import in_sentences
 from qfm_jax.deployment import deployment_folder
 from qfm_jax.files import read_table
-from qfm_jax.progress import JobProgress
 from qfm_jax.reporting.deployments import deployment_table
 from qfm_jax.reporting.hardware_figures import hardware_figures
 from qfm_jax.reporting.style import render
-from qfm_jax.results import Row, measure_missing, read_rows, write_rows
-from qfm_jax.runs import Run
+from qfm_jax.runs.directory import Run
+from qfm_jax.runs.results import Row, measure_missing, read_rows, write_rows
+from qfm_jax.training.progress import JobProgress
 
 EXPERIMENT = "hardware_limits"
 SHOTS = 1024

@@ -25,14 +25,15 @@ import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
+from sklearn.decomposition import PCA
 from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVC
 
 from qfm_jax import FidelityKernel, ProjectedKernel, ZZEmbedding, load_dataset
 from qfm_jax.cli import in_sentences
-from qfm_jax.encoding import fit_angle_scaling, fit_pca
 from qfm_jax.evaluation import accuracy_interval
-from qfm_jax.results import Row, measure_missing
+from qfm_jax.runs.results import Row, measure_missing
 
 EXPERIMENT = "quantum_kernel"
 
@@ -116,16 +117,20 @@ def components(
 ) -> tuple[Parts, Parts]:
     """The first principal components of each split's pixels; and its labels."""
     data = load_dataset(dataset, train_size=train_size, seed=seed)
-    pca = fit_pca(data.train.images, n_components)
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    features = {name: pca(part.images) for name, part in parts.items()}
+    pixels = {
+        name: part.images.reshape(len(part), -1) / 255 for name, part in parts.items()
+    }
+    pca = PCA(n_components, svd_solver="covariance_eigh").fit(pixels["train"])
+    features = {name: pca.transform(values) for name, values in pixels.items()}
     return features, {name: part.labels for name, part in parts.items()}
 
 
 def gram_of(name: str, scale: float, features: Parts) -> Callable[[str], np.ndarray]:
     """The kernel's values of a split's images, the rows, and the training images."""
-    scaling = fit_angle_scaling(features["train"], 1.0 if name == "rbf" else scale)
-    angles = {part: scaling(values) for part, values in features.items()}
+    largest = 1.0 if name == "rbf" else scale
+    scaling = MinMaxScaler((-largest, largest), clip=True).fit(features["train"])
+    angles = {part: scaling.transform(values) for part, values in features.items()}
     if name == "rbf":
         return lambda part: rbf_kernel(angles[part], angles["train"], gamma=scale)
     # Angles about pi, where the phases of pairs are small: see `ZZEmbedding`.

@@ -1,4 +1,4 @@
-"""Rows of results -> the tables of the README and of the study's page.
+"""Rows of results -> the tables of the README and the log.
 
 Each function takes what a file of `results/` holds, or a part of it. What is damaged is
 not looked for: it raises an InputError or another one of `write_results.DAMAGE`.
@@ -12,9 +12,9 @@ from typing import Any
 import scale_data
 import scale_qubits
 from compare_models import COLUMNS, COMPARISON, PLANS, leaderboard, rows_of_preset
+from scaling_figures import seed_interval, sweep
 
 from qfm_jax._checks import InputError
-from qfm_jax.reporting.scaling_figures import seed_interval, sweep
 
 TWINS = {
     "frozen": "circuit frozen at its random start",
@@ -430,7 +430,7 @@ def largest_preset(experiment: Any, rows: Sequence[Any]) -> tuple[Any, list[Any]
 
 
 def in_markdown(table_of: Callable[..., Texts]) -> Callable[..., str]:
-    """The block of a table that `write_study.py` shows too."""
+    """The block of a table."""
     return lambda *parts: markdown(*table_of(*parts))
 
 

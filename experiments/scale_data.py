@@ -28,16 +28,16 @@ import tyro
 from paired_training import train_paired
 from rich.console import Console
 from rich.table import Table
+from scaling_figures import plot_sweeps, seed_interval
 
 from qfm_jax import load_dataset
 from qfm_jax.cli import in_sentences
-from qfm_jax.cluster import Scheduler
 from qfm_jax.models import ModelConfig
-from qfm_jax.presets import get_preset
-from qfm_jax.progress import UnitProgress
-from qfm_jax.reporting.scaling_figures import plot_sweeps, seed_interval
+from qfm_jax.parallel import Scheduler
 from qfm_jax.reporting.style import render
-from qfm_jax.results import Row, measure_missing
+from qfm_jax.runs.presets import get_preset
+from qfm_jax.runs.results import Row, measure_missing
+from qfm_jax.training.progress import UnitProgress
 
 EXPERIMENT = "scale_data"
 

@@ -29,16 +29,7 @@ import jax.numpy as jnp
 import numpy as np
 import paired_training
 import tyro
-from paired_training import train_paired
-from rich.console import Console
-from rich.table import Table
-
-from qfm_jax import as_jax_function, load_dataset
-from qfm_jax.circuits import build_circuit
-from qfm_jax.cli import in_sentences
-from qfm_jax.cluster import Scheduler
-from qfm_jax.descriptors import describe
-from qfm_jax.growth import (
+from growth import (
     CLUSTER_FORMULA,
     Cluster,
     Growth,
@@ -47,17 +38,26 @@ from qfm_jax.growth import (
     fit_growth,
     largest_circuit,
 )
-from qfm_jax.models import ModelConfig
-from qfm_jax.progress import UnitProgress
-from qfm_jax.reporting.scaling_figures import (
+from paired_training import train_paired
+from rich.console import Console
+from rich.table import Table
+from scaling_figures import (
     plot_random_circuits,
     plot_step_growth,
     plot_sweeps,
     seed_interval,
 )
+
+from qfm_jax import as_jax_function, load_dataset
+from qfm_jax.circuits import build_circuit
+from qfm_jax.cli import in_sentences
+from qfm_jax.descriptors import describe
+from qfm_jax.models import ModelConfig
+from qfm_jax.parallel import Scheduler
 from qfm_jax.reporting.style import render
-from qfm_jax.results import Row, measure_missing, read_rows, write_rows
+from qfm_jax.runs.results import Row, measure_missing, read_rows, write_rows
 from qfm_jax.simulator.memory import available_bytes
+from qfm_jax.training.progress import UnitProgress
 
 EXPERIMENT = "scale_qubits"
 LAYERS = "efficient-su2"

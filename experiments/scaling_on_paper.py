@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 import tyro
+from growth import Growth, fit_growth
 
 from qfm_jax.cli import in_sentences
-from qfm_jax.growth import Growth, fit_growth
 
 RESULTS = Path(__file__).parent / "results"
 PAGE = Path(__file__).parents[1] / "docs" / "scaling.md"

@@ -33,12 +33,19 @@ from rich.console import Console
 from rich.table import Table
 
 from qfm_jax._checks import check_one_of
-from qfm_jax.baselines import pixel_features, score_baseline
+from qfm_jax.audit.classifiers import pixel_features, score_baseline
 from qfm_jax.cli import in_sentences
-from qfm_jax.experiment import check_same, execute, load_data
-from qfm_jax.presets import get_preset
-from qfm_jax.results import Row, measure_missing, read_rows
-from qfm_jax.runs import DataConfig, Run, RunConfig, converter, read_config, read_run
+from qfm_jax.runs.directory import (
+    DataConfig,
+    Run,
+    RunConfig,
+    converter,
+    read_config,
+    read_run,
+)
+from qfm_jax.runs.execute import check_same, execute, load_data
+from qfm_jax.runs.presets import get_preset
+from qfm_jax.runs.results import Row, measure_missing, read_rows
 
 EXPERIMENT = "zoo"
 TWO_CLASSES = ("T-shirt/top", "Trouser")

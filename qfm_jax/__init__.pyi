@@ -5,8 +5,7 @@ from .audit import Audit as Audit
 from .audit import AuditConfig as AuditConfig
 from .audit import read_audit as read_audit
 from .audit import run_audit as run_audit
-from .budget import Budget as Budget
-from .budget import budget_of as budget_of
+from .audit.controls import build_twins as build_twins
 from .circuits import AmplitudeEmbedding as AmplitudeEmbedding
 from .circuits import AngleEmbedding as AngleEmbedding
 from .circuits import ChainLayers as ChainLayers
@@ -30,7 +29,6 @@ from .circuits.qiskit_export import observables_of as observables_of
 from .circuits.qiskit_export import to_qiskit as to_qiskit
 from .circuits.qiskit_import import QiskitCircuit as QiskitCircuit
 from .circuits.qiskit_import import from_qiskit as from_qiskit
-from .controls import build_twins as build_twins
 from .data import Dataset as Dataset
 from .data import Images as Images
 from .data import load_dataset as load_dataset
@@ -39,25 +37,24 @@ from .deployment import Target as Target
 from .deployment import deploy as deploy
 from .deployment import dry_run as dry_run
 from .deployment import submit as submit
+from .deployment.budget import Budget as Budget
+from .deployment.budget import budget_of as budget_of
 from .descriptors import entangling_capability as entangling_capability
 from .descriptors import expressibility as expressibility
 from .descriptors import gradient_variance as gradient_variance
 from .devices import DeviceConfig as DeviceConfig
 from .devices import as_jax_function as as_jax_function
-from .estimators import QuantumClassifier as QuantumClassifier
-from .estimators import QuantumFeatures as QuantumFeatures
+from .estimators.classifier import QuantumClassifier as QuantumClassifier
+from .estimators.classifier import QuantumFeatures as QuantumFeatures
+from .estimators.kernels import FidelityKernel as FidelityKernel
+from .estimators.kernels import ProjectedKernel as ProjectedKernel
 from .evaluation import Scores as Scores
 from .evaluation import score as score
-from .experiment import execute as execute
-from .experiment import load_model as load_model
 from .hardware.backends import get_backend as get_backend
 from .hardware.estimator import estimator_function as estimator_function
 from .hardware.noise import Noise as Noise
 from .hardware.noise import noise_model as noise_model
 from .hardware.noisy_circuit import NoisyCircuit as NoisyCircuit
-from .history import History as History
-from .kernels import FidelityKernel as FidelityKernel
-from .kernels import ProjectedKernel as ProjectedKernel
 from .models import Classifier as Classifier
 from .models import LinenQuantumLayer as LinenQuantumLayer
 from .models import ModelConfig as ModelConfig
@@ -66,11 +63,14 @@ from .models.noisy_layer import NoisyQuantumLayer as NoisyQuantumLayer
 from .models.prediction import predict_logits as predict_logits
 from .reporting import write_audit_report as write_audit_report
 from .reporting import write_report as write_report
-from .runs import DataConfig as DataConfig
-from .runs import RunConfig as RunConfig
-from .runs import read_run as read_run
+from .runs.directory import DataConfig as DataConfig
+from .runs.directory import RunConfig as RunConfig
+from .runs.directory import read_run as read_run
+from .runs.execute import execute as execute
+from .runs.execute import load_model as load_model
 from .training import TrainConfig as TrainConfig
 from .training import fit as fit
 from .training import fit_seeds as fit_seeds
+from .training.history import History as History
 
 __version__: str

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(name: str, arguments: list[str], files: list[str]) -> int:
     from .commands import run_command
-    from .loading import load_file
+    from .parallel.loading import load_file
 
     def run() -> None:
         for file in files:
@@ -83,9 +83,9 @@ def in_sentences(command: Callable[[], object]) -> int:
         0
     """
     from ._checks import InputError
-    from .cluster import UnitsFailedError
     from .devices import error_of_callback
-    from .processes import LOST, ProcessLost, leave
+    from .parallel import UnitsFailedError
+    from .parallel.processes import LOST, ProcessLost, leave
     from .training import TrainingInterrupted
 
     warnings.showwarning = functools.partial(_show_warning, shown=set())

@@ -23,7 +23,7 @@ from .circuits import VariationalCircuit
 from .circuits.observables import expectations, pauli_words, word_of
 from .circuits.rewrites import Rewritten
 from .devices import DeviceConfig, as_jax_function
-from .kernels import bloch_vectors
+from .estimators.kernels import bloch_vectors
 
 Batched = Callable[[jax.Array, jax.Array], jax.Array]
 

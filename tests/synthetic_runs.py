@@ -8,10 +8,10 @@ import numpy as np
 from qfm_jax.audit import Audit, read_audit
 from qfm_jax.data import load_dataset
 from qfm_jax.evaluation import score
-from qfm_jax.history import EpochRecord, History, best_epoch
 from qfm_jax.models import ModelConfig
-from qfm_jax.runs import DataConfig, Mistakes, Result, Run, RunConfig
+from qfm_jax.runs.directory import DataConfig, Mistakes, Result, Run, RunConfig
 from qfm_jax.training import TrainConfig
+from qfm_jax.training.history import EpochRecord, History, best_epoch
 
 RESULTS = Path(__file__).parents[1] / "experiments" / "results"
 

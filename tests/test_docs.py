@@ -28,7 +28,9 @@ def test_the_first_page_names_every_public_name_in_the_order_of_the_data():
 
 def test_every_module_but_private_ones_has_a_page():
     shown = docs.modules()
-    assert {"qfm_jax", "qfm_jax.reporting.pareto", "qfm_jax.runs"} <= set(shown)
+    assert {"qfm_jax", "qfm_jax.reporting.pareto", "qfm_jax.runs.directory"} <= set(
+        shown
+    )
     assert not [name for name in shown if "._" in name or ".commands" in name]
 
 

@@ -85,7 +85,7 @@ def test_what_a_killed_process_began_to_write_is_removed(tmp_path):
 
 def test_a_file_system_that_cannot_rename(tmp_path, monkeypatch):
     from qfm_jax.models import ModelConfig
-    from qfm_jax.runs import RunConfig, write_config
+    from qfm_jax.runs.directory import RunConfig, write_config
 
     def refuse(self, target):
         raise OSError(errno.EXDEV, "Invalid cross-device link")

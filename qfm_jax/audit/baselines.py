@@ -13,11 +13,11 @@ from pathlib import Path
 import cattrs
 import numpy as np
 
-from ..baselines import circuit_features, pixel_features, score_baseline
 from ..data import Dataset
 from ..files import write_whole
 from ..models import Classifier
-from ..runs import converter, write_json
+from ..runs.directory import converter, write_json
+from .classifiers import circuit_features, pixel_features, score_baseline
 from .records import FORMAT, AuditConfig, Baseline, naming_damage, read_own_table
 
 FEATURES = "features.npz"

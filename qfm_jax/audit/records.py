@@ -24,13 +24,13 @@ from .._checks import (
     check_range,
     input_error,
 )
-from ..baselines import BASELINES, BaselineScore
-from ..controls import QUESTIONS, SUBJECTS
 from ..evaluation import is_near_chance
 from ..files import read_table
 from ..models.block import BLOCKS, CIRCUIT_BLOCKS
-from ..runs import RunConfig, converter, read_toml, write_json
-from ..statistics import PairedDifference, verdict_sentence
+from ..runs.directory import RunConfig, converter, read_toml, write_json
+from .classifiers import BASELINES, BaselineScore
+from .controls import QUESTIONS, SUBJECTS
+from .statistics import PairedDifference, verdict_sentence
 
 FORMAT = 2
 """Version of the files of an audit."""
@@ -246,7 +246,7 @@ class Audit:
     control: str
     """The classical twin that decides: the best on the validation images."""
     verdict: str
-    """What the comparison with it says: see `qfm_jax.statistics.verdict`."""
+    """What the comparison with it says: see `qfm_jax.audit.statistics.verdict`."""
     seconds: float
     """Time of the session that finished it, all in all."""
     versions: Mapping[str, str]

@@ -16,22 +16,16 @@ import numpy as np
 from jax.sharding import Mesh
 
 from .._checks import InputError
-from ..cluster import Scheduler, Standing, connect
-from ..controls import QUESTIONS, Twin, build_twins, possible_twins
 from ..data import Dataset
-from ..experiment import check_same, load_images
 from ..files import locked
-from ..history import EpochRecord
 from ..models import circuits_per_image
 from ..models.block import CIRCUIT_BLOCKS
-from ..runs import RunConfig, check_is_empty, start_directory
-from ..statistics import (
-    PairedDifference,
-    compare,
-    dead_seeds,
-    verdict,
-)
+from ..parallel import Scheduler, Standing, connect
+from ..runs.directory import RunConfig, check_is_empty, start_directory
+from ..runs.execute import check_same, load_images
+from ..training.history import EpochRecord
 from .baselines import feature_keeper, fit_baselines
+from .controls import QUESTIONS, Twin, build_twins, possible_twins
 from .records import (
     CLASSICAL,
     Audit,
@@ -48,6 +42,12 @@ from .records import (
     write_audit,
     write_tuning,
     write_unit,
+)
+from .statistics import (
+    PairedDifference,
+    compare,
+    dead_seeds,
+    verdict,
 )
 from .tasks import check_start_elsewhere, train_elsewhere
 from .units import Told, check_start, train_units, tune
@@ -96,7 +96,7 @@ def run_audit(
     Example:
         >>> import tempfile
         >>> from qfm_jax.models import ModelConfig
-        >>> from qfm_jax.runs import DataConfig
+        >>> from qfm_jax.runs.directory import DataConfig
         >>> from qfm_jax.training import TrainConfig
         >>> network = ModelConfig(block="circuit", n_qubits=2, n_layers=1)
         >>> run = RunConfig("tiny", network, TrainConfig(epochs=1),

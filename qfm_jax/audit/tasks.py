@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .._checks import InputError
-from ..cluster import (
+from ..data import Dataset
+from ..parallel import (
     Connection,
     Standing,
     UnitsFailedError,
     check_shared,
     run_units,
 )
-from ..data import Dataset
-from ..experiment import load_images
-from ..runs import RunConfig, write_json
+from ..runs.directory import RunConfig, write_json
+from ..runs.execute import load_images
 from .baselines import feature_keeper
 from .records import (
     FORMAT,

@@ -10,13 +10,13 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from ..data import Dataset
-from ..experiment import check_memory_of, start_model
-from ..history import EpochRecord, History
 from ..models import Classifier, count_parameters
 from ..models.cost import flops_of_image
 from ..models.prediction import predict_seeds
-from ..runs import RunConfig, machine_versions
+from ..runs.directory import RunConfig, machine_versions
+from ..runs.execute import check_memory_of, start_model
 from ..training import fit_seeds
+from ..training.history import EpochRecord, History
 from .records import AuditConfig, Tuning, Unit
 
 Told = Callable[[tuple[EpochRecord, ...]], None]

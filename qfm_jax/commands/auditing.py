@@ -12,18 +12,18 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from .._checks import input_error
 from ..audit import AuditConfig, read_audit_config, run_audit
-from ..cluster import Scheduler
-from ..controls import build_twins
+from ..audit.controls import build_twins
 from ..devices import DeviceConfig
-from ..experiment import load_images
-from ..loading import loaded_files
-from ..mesh import make_seed_mesh
 from ..models import ModelConfig
-from ..progress import AuditProgress, UnitProgress
+from ..parallel import Scheduler
+from ..parallel.loading import loaded_files
+from ..parallel.mesh import make_seed_mesh
 from ..reporting import audit_table, baselines_table, write_audit_report
-from ..runs import DataConfig, RunConfig
+from ..runs.directory import DataConfig, RunConfig
+from ..runs.execute import load_images
 from ..training import TrainConfig, TrainingInterrupted
 from ..training.loop import few_steps
+from ..training.progress import AuditProgress, UnitProgress
 from .options import (
     Classes,
     Device,

@@ -12,11 +12,11 @@ from tyro.conf import Positional, arg
 
 from .._checks import InputError, input_error
 from ..reporting import save_figure
-from ..runs import FORMAT, read_run, write_json
+from ..runs.directory import FORMAT, read_run, write_json
 from .options import DEVICE_SHOTS, check_new_file, err, warn_of_shortfall
 
 if TYPE_CHECKING:
-    from ..budget import Budget
+    from ..deployment.budget import Budget
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Cost:
     def run(self) -> None:
         """Prints the table or JSON; draws the figure into the run's directory."""
         # Qiskit is imported for this command alone.
-        from ..budget import budget_of
+        from ..deployment.budget import budget_of
         from ..hardware.cost import FORMULA, Plan, shots_for
         from ..reporting.hardware_costs import cost_table, plot_costs
 

@@ -10,12 +10,12 @@ from rich.markup import escape
 from tyro.conf import Positional, arg
 
 from .._checks import check_at_least, input_error
-from ..experiment import load_model, score_model
 from ..hardware.backends import AER, IBM
 from ..models.block import CIRCUIT_BLOCKS
-from ..progress import JobProgress
 from ..reporting import save_figure
-from ..runs import Run, read_run, write_json
+from ..runs.directory import Run, read_run, write_json
+from ..runs.execute import load_model, score_model
+from ..training.progress import JobProgress
 from .options import DEVICE_SHOTS, Shots, check_new_file, err, warn_of_shortfall
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from tyro.conf import Positional
 
 from ..data import load_dataset
 from ..models import Classifier, count_parameters
-from ..presets import COMPARISONS, MODELS
+from ..runs.presets import COMPARISONS, MODELS
 from .options import Folder, Images
 
 

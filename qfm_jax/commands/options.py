@@ -13,9 +13,9 @@ from .._checks import InputError, input_error
 from ..data import DATASETS
 from ..devices import DIFF_METHODS, DeviceConfig
 from ..evaluation import shortfall
-from ..presets import MODELS, Preset, get_preset
 from ..reporting import leaderboard, leaderboard_table, shortfalls
-from ..runs import Run
+from ..runs.directory import Run
+from ..runs.presets import MODELS, Preset, get_preset
 from ..training import TrainConfig
 
 err = Console(stderr=True)

@@ -14,10 +14,10 @@ from tyro.conf import Positional, arg
 from .._checks import InputError, check_at_least, input_error
 from ..audit import Audit, read_audit
 from ..data import read_image
-from ..experiment import load_model
 from ..models.prediction import predict_logits
 from ..reporting import write_report
-from ..runs import Run, read_run
+from ..runs.directory import Run, read_run
+from ..runs.execute import load_model
 from .options import check_new_file, err
 
 

@@ -13,13 +13,11 @@ from .._checks import InputError, input_error
 from ..audit import Audit, read_audit
 from ..data import load_dataset
 from ..devices import DeviceConfig
-from ..experiment import assist, execute
-from ..mesh import make_mesh
 from ..models import ModelConfig
-from ..presets import Comparison, get_comparison, get_preset
-from ..processes import find_place, joined
+from ..parallel.mesh import make_mesh
+from ..parallel.processes import find_place, joined
 from ..reporting import write_figures, write_report
-from ..runs import (
+from ..runs.directory import (
     DataConfig,
     Run,
     RunConfig,
@@ -28,6 +26,8 @@ from ..runs import (
     read_toml,
     start_directory,
 )
+from ..runs.execute import assist, execute
+from ..runs.presets import Comparison, get_comparison, get_preset
 from ..training import TrainConfig, TrainingInterrupted
 from .options import (
     Classes,

@@ -26,7 +26,6 @@ from ..data import Images
 from ..data.split import check_size, stratified_split
 from ..devices import DeviceConfig, in_chunks
 from ..evaluation import Scores, score
-from ..experiment import load_data, load_model
 from ..files import locked
 from ..hardware.estimator import estimator_function, template_of
 from ..hardware.mitigation import parse_mitigation
@@ -35,7 +34,8 @@ from ..hardware.simulators import simulator_of
 from ..models import QuantumLayer
 from ..models.block import CIRCUIT_BLOCKS
 from ..models.prediction import in_evaluation_mode, to_unit
-from ..runs import Run
+from ..runs.directory import Run
+from ..runs.execute import load_data, load_model
 from .jobs import Jobs, digest_of
 from .target import Target
 
@@ -114,7 +114,7 @@ def deploy(
             too few qubits, a folder that cannot be written or holds damaged files.
 
     Example:
-        >>> from qfm_jax.runs import read_run
+        >>> from qfm_jax.runs.directory import read_run
         >>> run = read_run("runs/hybrid")  # doctest: +SKIP
         >>> deploy(run, Target(shots=1024), samples=1000).flipped  # doctest: +SKIP
         0.021

@@ -5,11 +5,11 @@ import math
 import shlex
 from collections.abc import Callable
 
-from ..budget import Budget, budget_of
 from ..data.split import check_size
 from ..hardware.backends import canonical_name
 from ..hardware.cost import FORMULA, Plan
-from ..runs import Run
+from ..runs.directory import Run
+from .budget import Budget, budget_of
 from .model_circuits import images_per_job
 
 MARGIN = 1.25
@@ -91,7 +91,7 @@ def dry_run(
         InputError: As `budget_of` does, and for more samples than images.
 
     Example:
-        >>> from qfm_jax.runs import read_run
+        >>> from qfm_jax.runs.directory import read_run
         >>> run = read_run("runs/hybrid")  # doctest: +SKIP
         >>> print(dry_run(run, "fake_torino", shots=1024).text)  # doctest: +SKIP
     """

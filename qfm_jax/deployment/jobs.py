@@ -17,7 +17,7 @@ import numpy as np
 
 from .._checks import InputError
 from ..files import read_table
-from ..runs import write_json
+from ..runs.directory import write_json
 
 FORMAT = 1
 """Version of these files."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._checks import InputError, check_at_least, input_error
 from ..hardware.backends import AER, canonical_name, get_backend
-from ..runs import Run
+from ..runs.directory import Run
 from .account import Lookup, lookup_of
 from .batch import Order, Part, Say, results
 from .deploy import Deployment, Layers, Progress, deploy
@@ -60,7 +60,7 @@ def submit(
             and jobs that failed or were cancelled, when all others are kept.
 
     Example:
-        >>> from qfm_jax.runs import read_run
+        >>> from qfm_jax.runs.directory import read_run
         >>> run, folder = read_run("runs/hybrid"), Path("jobs")  # doctest: +SKIP
         >>> submit(  # doctest: +SKIP
         ...     run, "ibm:ibm_torino", shots=1024, max_seconds=60, folder=folder

@@ -1,7 +1,7 @@
 """The block before the read-out: a circuit, or what stands in for it in a comparison.
 
 Every kind takes as many features as the circuit, (batch, n_features), and none looks at
-more. The kinds are the controls of an audit (see `qfm_jax.controls`).
+more. The kinds are the controls of an audit (see `qfm_jax.audit.controls`).
 """
 
 import functools

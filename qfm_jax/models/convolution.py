@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from ..mesh import in_shares
+from ..parallel.mesh import in_shares
 from ..simulator.kernels import on_gpu
 from .winograd import Window, largest, side_by_side, window_outputs
 

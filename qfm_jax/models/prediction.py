@@ -12,7 +12,7 @@ from jax.sharding import Mesh
 
 from .._checks import check_at_least, check_shape, input_error
 from ..data.images import check_contrast
-from ..mesh import (
+from ..parallel.mesh import (
     filled,
     gather,
     narrowed,

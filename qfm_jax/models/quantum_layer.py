@@ -14,7 +14,7 @@ from flax import linen, nnx
 from .._checks import check_at_least, check_shape, input_error
 from ..circuits import VariationalCircuit
 from ..devices import WHOLE_BATCH_DEVICES, DeviceConfig, as_jax_function, check_memory
-from ..mesh import in_shares
+from ..parallel.mesh import in_shares
 
 Shape = int | tuple[int, ...]
 Initializer = Callable[..., jax.Array]

@@ -24,11 +24,6 @@ from .report import write_report as write_report
 from .run_figures import plot_circuit as plot_circuit
 from .run_figures import plot_confusion as plot_confusion
 from .run_figures import plot_mistakes as plot_mistakes
-from .scaling_figures import plot_random_circuits as plot_random_circuits
-from .scaling_figures import plot_step_growth as plot_step_growth
-from .scaling_figures import plot_sweeps as plot_sweeps
-from .study import Study as Study
-from .study import write_study as write_study
 from .style import save_figure as save_figure
 from .summary import summarize as summarize
 from .tables import leaderboard as leaderboard

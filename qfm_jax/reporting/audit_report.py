@@ -11,9 +11,9 @@ from rich.text import Text
 
 from .._checks import InputError
 from ..audit import Audit, TwinResult
-from ..controls import SUBJECTS
+from ..audit.controls import SUBJECTS
 from ..models.block import BLOCKS
-from ..runs import to_toml
+from ..runs.directory import to_toml
 from . import audit_figures
 from .configuration import audit_command, without_folders
 from .page import picture, write_page

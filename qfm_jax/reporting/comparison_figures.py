@@ -14,7 +14,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, StrMethodFormatter
 from scipy.stats import binomtest
 
 from ..evaluation import N_BINS
-from ..runs import Run
+from ..runs.directory import Run
 from .style import INK, MUTED, WIDE, Look, house_style, lay_out, looks, short
 
 

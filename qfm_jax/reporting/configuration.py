@@ -11,8 +11,8 @@ from typing import Any
 from ..audit import Audit, AuditConfig
 from ..devices import DeviceConfig
 from ..models import ModelConfig
-from ..presets import MODELS
-from ..runs import Run, RunConfig, to_toml
+from ..runs.directory import Run, RunConfig, to_toml
+from ..runs.presets import MODELS
 from ..training import TrainConfig
 
 

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .._checks import input_error
-from ..budget import Budget
+from ..deployment.budget import Budget
 from ..hardware.cost import CircuitCost
 from .style import COLORS, MARKERS, WIDE, house_style, lay_out
 

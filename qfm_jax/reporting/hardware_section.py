@@ -5,7 +5,7 @@ from typing import Any
 
 from .._checks import InputError
 from ..hardware.backends import AER
-from ..runs import Run
+from ..runs.directory import Run
 from .deployments import Record, plot_deployments
 from .hardware_figures import hardware_figures, with_several_shots
 from .hardware_records import Cost, read_cost, read_deployments

@@ -17,7 +17,7 @@ from matplotlib.ticker import EngFormatter
 from matplotlib.transforms import Bbox
 
 from .._checks import InputError, input_error
-from ..runs import Run, read_run
+from ..runs.directory import Run, read_run
 from .style import INK, MUTED, WIDE, Look, house_style, lay_out, looks_of, short
 from .tables import LeaderboardRow, leaderboard, rank
 
@@ -53,7 +53,7 @@ def cost_records(runs: Sequence[Run]) -> list[CostRecord]:
         InputError: If there are no runs, or they are on different data sets.
 
     Example:
-        >>> from qfm_jax.runs import read_run
+        >>> from qfm_jax.runs.directory import read_run
         >>> cost_records([read_run("runs/cnn")])  # doctest: +SKIP
     """
     return [_record(*both) for both in zip(leaderboard(runs), rank(runs), strict=True)]

@@ -11,7 +11,7 @@ from ..audit import Audit
 from ..circuits import build_circuit
 from ..models import ModelConfig
 from ..models.block import BLOCKS
-from ..runs import Run
+from ..runs.directory import Run
 from . import comparison_figures, run_figures
 from .audit_report import audit_content
 from .configuration import config_toml, repeat_command
@@ -65,7 +65,7 @@ def write_report(
             cannot be written.
 
     Example:
-        >>> from qfm_jax.runs import read_run
+        >>> from qfm_jax.runs.directory import read_run
         >>> write_report([read_run("runs/cnn")], "report.html")  # doctest: +SKIP
     """
     path = Path(path)
@@ -80,7 +80,7 @@ def write_figures(run: Run) -> Path:
         The directory `figures` of the run.
 
     Example:
-        >>> from qfm_jax.runs import read_run
+        >>> from qfm_jax.runs.directory import read_run
         >>> write_figures(read_run("runs/cnn"))  # doctest: +SKIP
     """
     directory = run.directory / "figures"

@@ -12,7 +12,7 @@ from matplotlib.text import Text
 
 from .._checks import check_at_least
 from ..circuits import VariationalCircuit
-from ..runs import Run
+from ..runs.directory import Run
 from .style import COLORS, HALF, INK, MUTED, house_style, lay_out, short
 
 

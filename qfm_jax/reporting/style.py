@@ -13,7 +13,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 
 from .._checks import input_error
-from ..runs import Run
+from ..runs.directory import Run
 
 INK = "#1b2733"
 MUTED = "#5b6570"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..audit import Audit
 from ..models.block import CIRCUIT_BLOCKS
-from ..runs import Run
+from ..runs.directory import Run
 from .style import looks
 from .tables import leaderboard, rank, shortfalls
 

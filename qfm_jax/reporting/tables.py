@@ -9,7 +9,7 @@ from rich.text import Text
 
 from .._checks import input_error
 from ..evaluation import shortfall
-from ..runs import Run
+from ..runs.directory import Run
 from .style import looks
 
 

@@ -14,9 +14,13 @@ from flax import nnx
 from jax.sharding import Mesh
 
 from .._checks import InputError, input_error
-from ..checkpoints import Checkpoints
 from ..data import Images
-from ..history import (
+from ..models.prediction import predict_logits
+from ..parallel.mesh import is_key, place, share_out, take_back
+from ..parallel.processes import are_several, exchange, from_first, is_first
+from .checkpoints import Checkpoints
+from .config import TrainConfig
+from .history import (
     EpochRecord,
     History,
     append_record,
@@ -24,13 +28,9 @@ from ..history import (
     epochs_since_better,
     keep_records,
 )
-from ..mesh import is_key, place, share_out, take_back
-from ..models.prediction import predict_logits
-from ..processes import are_several, exchange, from_first, is_first
-from ..progress import Progress
-from .config import TrainConfig
 from .images import check_images
 from .interruption import deferred_interrupt
+from .progress import Progress
 from .steps import Steps, TrainState
 
 FEW_STEPS = 100

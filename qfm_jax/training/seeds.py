@@ -17,11 +17,11 @@ from jax.sharding import Mesh
 
 from .._checks import check_at_least, input_error
 from ..data import Images
-from ..history import EpochRecord, History, best_epoch
-from ..mesh import filled, narrowed, own_rows, place_rows
 from ..models.prediction import each_seed, predict_seeds
+from ..parallel.mesh import filled, narrowed, own_rows, place_rows
 from ..simulator.kernels import on_gpu
 from .config import TrainConfig
+from .history import EpochRecord, History, best_epoch
 from .images import check_images
 from .steps import Steps, TrainState
 

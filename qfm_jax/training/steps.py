@@ -11,11 +11,11 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from ..augmentation import erase, shift_and_flip
-from ..history import EpochRecord
-from ..mesh import gather, sharing, spread
 from ..models.prediction import to_unit
+from ..parallel.mesh import gather, sharing, spread
+from .augmentation import erase, shift_and_flip
 from .config import TrainConfig, build_optimizer, learning_rate_schedule
+from .history import EpochRecord
 
 
 class TrainState(NamedTuple):

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 from chaos.ledger import Ledger, as_markdown
 
-from qfm_jax.results import read_rows, write_rows
-from qfm_jax.runs import machine_versions
+from qfm_jax.runs.directory import machine_versions
+from qfm_jax.runs.results import read_rows, write_rows
 
 LEDGER = Ledger()
 SEED = int(os.environ.get("CHAOS_SEED", "0"))

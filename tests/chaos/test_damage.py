@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from qfm_jax._checks import InputError
-from qfm_jax.checkpoints import Checkpoints
 from qfm_jax.data import archive, load_dataset
 from qfm_jax.data.download import DownloadError, download
+from qfm_jax.training.checkpoints import Checkpoints
 
 # Where one read fails, Orbax leaves those of other arrays to a closed loop.
 pytestmark = [

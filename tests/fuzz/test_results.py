@@ -21,14 +21,20 @@ from qfm_jax.audit.records import (
     write_tuning,
     write_unit,
 )
-from qfm_jax.checkpoints import Checkpoints
 from qfm_jax.commands.training import COMPARISON_FILE, Compare
 from qfm_jax.deployment.jobs import Jobs, Submission
-from qfm_jax.history import append_record, read_records
 from qfm_jax.reporting.hardware_section import hardware_section, hardware_sentences
 from qfm_jax.reporting.page import _templates as templates
-from qfm_jax.results import read_rows, write_rows
-from qfm_jax.runs import read_config, read_run, to_toml, write_config, write_result
+from qfm_jax.runs.directory import (
+    read_config,
+    read_run,
+    to_toml,
+    write_config,
+    write_result,
+)
+from qfm_jax.runs.results import read_rows, write_rows
+from qfm_jax.training.checkpoints import Checkpoints
+from qfm_jax.training.history import append_record, read_records
 
 
 @pytest.fixture(scope="module")

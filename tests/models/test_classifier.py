@@ -15,7 +15,7 @@ from qfm_jax.devices import DeviceConfig
 from qfm_jax.models import Classifier, ModelConfig, QuantumLayer, count_parameters
 from qfm_jax.models.prediction import predict_logits
 from qfm_jax.models.quantum_layer import QuantumParam
-from qfm_jax.presets import MODELS
+from qfm_jax.runs.presets import MODELS
 
 # Small, since every shape of weights compiles its own initializer.
 HYBRID = ModelConfig(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from browser import EXECUTABLE, NAMES, Browser
-from study_folder import fill, write, write_page
 from synthetic_runs import make_run, read_stored_audit
 
 from qfm_jax.models import ModelConfig
@@ -45,12 +44,9 @@ def pages(tmp_path_factory):
     ]
     audit = read_stored_audit(directory / "amplitude")
     report = write_report(runs, directory / "report.html", audits=[audit])
-    results = fill(directory / "results", names={"cnn-2k": LONG, "linear": HOSTILE})
-    write(results, f"audit_{LONG}", "{")  # a note
     return {
         "report": report,
         "audit": write_audit_report(audit, directory / "a.html"),
-        "study": write_page(results, directory / "study.html"),
     }
 
 
@@ -67,7 +63,7 @@ def faults(browser):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("kind", ["report", "audit", "study"])
+@pytest.mark.parametrize("kind", ["report", "audit"])
 def test_nothing_is_wrong(browser, pages, kind, width):
     browser.open(pages[kind], width=width)
     assert browser.run("innerWidth") == width
@@ -120,9 +116,8 @@ STOP = f"""(() => {{
 }})()"""
 
 
-@pytest.mark.parametrize("kind", ["audit", "study"])
-def test_tab_reaches_everything_in_order_and_shows_where_it_is(browser, pages, kind):
-    browser.open(pages[kind], width=1280)
+def test_tab_reaches_everything_in_order_and_shows_where_it_is(browser, pages):
+    browser.open(pages["audit"], width=1280)
     n_stops = browser.run(f"{FOCUSABLE}.length")
     stops = []
     for _ in range(n_stops):
@@ -174,9 +169,8 @@ def test_a_figure_enlarges_and_escape_closes_it(browser, pages):
     assert browser.problems == []
 
 
-@pytest.mark.parametrize("kind", ["report", "study"])
-def test_print_shows_all_but_what_is_pressed(browser, pages, kind):
-    browser.open(pages[kind], width=1280)
+def test_print_shows_all_but_what_is_pressed(browser, pages):
+    browser.open(pages["report"], width=1280)
     browser.run("document.querySelector('.enlarge').click()")
     seen = (
         "document.querySelector('{}').checkVisibility({{contentVisibilityAuto: true}})"

@@ -1,0 +1,106 @@
+"""From a model to its twins: what an audit retrains beside it, each by one change.
+
+A model's circuit stands in a block (`qfm_jax.models.block`), and a twin has another
+block. All else is equal, and so is its start, bit for bit, where shapes are. On pixels
+alone a read-out depends on the block: what is bounded by 1 gets a gain.
+"""
+
+import dataclasses
+
+from flax import nnx
+
+from .._checks import InputError, check_one_of, input_error
+from ..models import Classifier, ModelConfig
+
+QUESTIONS = {
+    "removed": "Is anything needed between the features and the read-out?",
+    "linear": "What do linearly reduced features give, with no squashing either?",
+    "dense": "Would a dense layer of the same width do as well?",
+    "matched": "Would a classical block with about as many parameters do?",
+    "frozen": "Does it matter that the circuit is trained?",
+    "separable": "Does it matter that the circuit entangles?",
+    "fourier": "Is it more than a classical Fourier series of the features?",
+}
+"""What each twin answers; in the order of a report."""
+
+SUBJECTS = {
+    "linear": "the circuit with its squashing",
+    "frozen": "training the circuit",
+    "separable": "entangling",
+}
+"""What a difference from a twin is that of; from all others, `the circuit`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Twin:
+    """A model that differs from the audited one in its block alone."""
+
+    name: str
+    """A name in `QUESTIONS`."""
+    question: str
+    """What the comparison with it answers."""
+    network: ModelConfig
+    """The twin as data."""
+
+
+def build_twins(
+    network: ModelConfig, names: tuple[str, ...] = tuple(QUESTIONS)
+) -> tuple[Twin, ...]:
+    """Builds the twins of a model with a circuit; each is traced once.
+
+    Args:
+        network: The model; its block is `circuit`.
+        names: Which twins, by their names in `QUESTIONS`.
+
+    Raises:
+        InputError: For a model without a circuit, an unknown twin, or one that cannot
+            exist for this model, with the reason.
+
+    Example:
+        >>> hybrid = ModelConfig(channels=(4,), block="circuit", n_qubits=3)
+        >>> for twin in build_twins(hybrid, ("frozen", "dense")):
+        ...     print(twin.name, twin.network.block, twin.question)
+        frozen frozen Does it matter that the circuit is trained?
+        dense dense Would a dense layer of the same width do as well?
+    """
+    _check_has_circuit(network)
+    for name in names:
+        check_one_of("twins", name, QUESTIONS)
+    return tuple(_twin(network, name) for name in dict.fromkeys(names))
+
+
+def possible_twins(network: ModelConfig) -> tuple[tuple[Twin, ...], dict[str, str]]:
+    """All twins that exist for a model, and why each of the others cannot.
+
+    Example:
+        >>> network = ModelConfig(
+        ...     block="circuit", embedding="amplitude", n_qubits=3, n_layers=1)
+        >>> twins, impossible = possible_twins(network)
+        >>> len(twins), list(impossible)
+        (5, ['matched', 'fourier'])
+    """
+    _check_has_circuit(network)
+    found: list[Twin] = []
+    impossible: dict[str, str] = {}
+    for name in QUESTIONS:
+        try:
+            found += build_twins(network, (name,))
+        except InputError as error:
+            impossible[name] = str(error)
+    return tuple(found), impossible
+
+
+def _check_has_circuit(network: ModelConfig) -> None:
+    if network.block != "circuit":
+        must = "have the block 'circuit', whose contribution an audit measures"
+        cure = "Audit hybrid-cnn, for example."
+        raise input_error("network", must, f"has {network.block!r}", cure)
+
+
+def _twin(network: ModelConfig, name: str) -> Twin:
+    if name == "linear" and (network.features == "pixels" or network.patch):
+        must = "be another one: pixels are not squashed, so that it is 'removed' again"
+        raise input_error("twins", must, "is 'linear'")
+    twin = Twin(name, QUESTIONS[name], dataclasses.replace(network, block=name))
+    nnx.eval_shape(lambda: Classifier(twin.network, rngs=nnx.Rngs(0)))
+    return twin

@@ -1,0 +1,418 @@
+"""Right answers of a model and its twins, seed by seed -> what the circuit did.
+
+A twin is the same model with its circuit removed, replaced or frozen; seed i of every
+twin has the split and the batches of seed i of the model, so differences are paired.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from scipy.stats import binomtest, bootstrap, rankdata, wilcoxon
+
+from .._checks import check_at_least, check_range, check_shape, input_error
+
+ALPHA = 0.05
+"""An adjusted p-value up to this one is significant."""
+MARGIN = 0.01
+"""A difference in accuracy up to this one, 1 point, is too small to matter."""
+MOST_EXACT = 50
+"""Differences up to which the signed-rank test counts every pattern of signs."""
+DEAD_BAND = 0.02
+"""A seed that stays within this accuracy of guessing has learned nothing."""
+
+Verdict = Literal[
+    "helps", "hurts", "no difference detected", "cannot tell with this many seeds"
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class McNemar:
+    """Test images on which exactly one of model and twin is right, over all seeds.
+
+    The p-value treats all of them as independent, but every seed answers the same test
+    images. It therefore says nothing about new training runs, which is the question
+    of `PairedDifference.p_value`; it is here for comparison with papers that report it.
+    """
+
+    n_only_model: int
+    """Pairs (seed, image) that the model alone classifies rightly."""
+    n_only_twin: int
+    """Pairs (seed, image) that the twin alone classifies rightly."""
+    p_value: float
+    """Two-sided exact binomial p-value of this split against halves; 1 without any."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PairedDifference:
+    """One twin against the model: differences model - twin in accuracy, by seed.
+
+    Interval and p-value describe new training runs judged on these test images, not
+    new test images.
+    """
+
+    twin: str
+    """Name of the twin."""
+    n_seeds: int
+    """Number of paired seeds; those that learned nothing count too."""
+    n_twins: int
+    """Twins of the audit: the comparisons that `p_adjusted` corrects for."""
+    differences: tuple[float, ...]
+    """Accuracy of the model minus that of the twin, each in [-1, 1], by seed."""
+    mean: float
+    """Their mean."""
+    interval: tuple[float, float]
+    """95 % bootstrap interval (BCa) of the mean; the mean itself if all are equal."""
+    effect_size: float | None
+    """Cohen's d_z, mean / standard deviation (n - 1); None if all are equal."""
+    p_value: float | None
+    """Two-sided Wilcoxon signed-rank p-value; None if all differences are zero."""
+    p_floor: float
+    """The smallest p-value that this many seeds can give, 2 / 2^n_seeds."""
+    p_adjusted: float
+    """Holm's p-value over all twins, never below `p_floor`; 1 without a `p_value`."""
+    n_wins: int
+    """Seeds in which the model is better."""
+    mcnemar: McNemar
+    """The same comparison by single test images."""
+
+
+def compare(
+    model_right: np.ndarray, twins_right: Mapping[str, np.ndarray], *, seed: int = 0
+) -> tuple[PairedDifference, ...]:
+    """Compares a model with all of its twins, seed by seed.
+
+    The interval is the bias-corrected and accelerated bootstrap (Efron, "Better
+    bootstrap confidence intervals", 1987, 9,999 resamples of the seeds); with ten seeds
+    it is somewhat too narrow, so `verdict` asks for a significant test as well. The
+    test is Wilcoxon's (1945): zeros are left out; up to 50 seeds its p-value is exact,
+    with ties too, beyond them the normal approximation. It counts images, so that
+    rounding neither makes nor breaks a tie. Exchanging model and twin turns the signs
+    round and changes nothing else.
+
+    Args:
+        model_right: Which test images the model classifies rightly; bool (n_seeds,
+            n_test), at least two seeds and one image.
+        twins_right: The same for each twin, by name: the whole family that Holm's
+            correction is for.
+        seed: Seed of the bootstrap, at least 0.
+
+    Returns:
+        One difference for each twin, in their order.
+
+    Raises:
+        InputError: For arrays of another shape or type, too few seeds, images or twins.
+
+    Example:
+        >>> right = np.random.default_rng(0).random((8, 500)) < 0.8
+        >>> (d,) = compare(right, {"removed": right & (np.arange(500) > 24)})
+        >>> d.twin, d.n_wins, round(d.mean, 2), d.p_value == d.p_floor == 2 / 2**8
+        ('removed', 8, 0.04, True)
+    """
+    model_right = _checked_model(model_right)
+    check_at_least("seed", seed, 0)
+    if not twins_right:
+        must = "hold at least one twin"
+        raise input_error("twins_right", must, "is empty", "Name a control.")
+    twins = {
+        name: _checked(f"twins_right[{name!r}]", right, model_right.shape)
+        for name, right in twins_right.items()
+    }
+    images_won = [_images_won(model_right, right) for right in twins.values()]
+    p_values = [_signed_rank(won) for won in images_won]
+    adjusted = holm([1.0 if p is None else p for p in p_values])
+    n_seeds, n_test = model_right.shape
+    p_floor = 0.5 ** (n_seeds - 1)
+    return tuple(
+        PairedDifference(
+            twin=name,
+            n_seeds=n_seeds,
+            n_twins=len(twins),
+            differences=tuple(map(float, won / n_test)),
+            mean=float(won.mean() / n_test),
+            interval=_interval(won, n_test, seed),
+            effect_size=float(won.mean() / won.std(ddof=1)) if np.ptp(won) else None,
+            p_value=p_value,
+            p_floor=p_floor,
+            p_adjusted=p_adjusted,
+            n_wins=int((won > 0).sum()),
+            mcnemar=_mcnemar(model_right, twins[name]),
+        )
+        for name, won, p_value, p_adjusted in zip(
+            twins, images_won, p_values, adjusted, strict=True
+        )
+    )
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Adjusts p-values for being several (Holm, 1979).
+
+    The k-th smallest of m becomes max over j <= k of min(1, (m - j + 1) p_(j)). No
+    adjusted value is smaller than m times the smallest p-value (or 1).
+
+    Example:
+        >>> holm([0.01, 0.04, 0.03, 0.005])
+        (0.03, 0.06, 0.06, 0.02)
+    """
+    p = np.asarray(p_values, np.float64)
+    order = p.argsort()
+    steps = np.minimum(1, p[order] * np.arange(len(p), 0, -1))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.maximum.accumulate(steps)
+    return tuple(map(float, adjusted))
+
+
+def dead_seeds(accuracy: np.ndarray, chance: float) -> tuple[int, ...]:
+    """Finds the seeds that learned nothing: accuracy at most chance + 2 points.
+
+    They are reported, never dropped: failing to train is a property of a model.
+
+    Args:
+        accuracy: Test accuracies (n_seeds,), in [0, 1].
+        chance: Accuracy of always guessing the most frequent class, in [0, 1].
+
+    Raises:
+        InputError: For another shape, or numbers outside [0, 1].
+
+    Example:
+        >>> dead_seeds(np.array([0.86, 0.10, 0.12, 0.13]), chance=0.1)
+        (1, 2)
+    """
+    accuracy = np.asarray(accuracy, np.float64)
+    check_shape("accuracy", accuracy.shape, ("n_seeds",))
+    check_range("chance", chance, 0, 1)
+    if not ((accuracy >= 0) & (accuracy <= 1)).all():
+        raise input_error(
+            "accuracy", "lie in [0, 1]", f"is {accuracy}", "Divide percentages by 100."
+        )
+    above_chance = accuracy - chance
+    rounding = 1e-12  # 0.22 - 0.2 is above 0.02
+    return tuple(map(int, np.flatnonzero(above_chance <= DEAD_BAND + rounding)))
+
+
+def seeds_needed(n_twins: int) -> int:
+    """Counts the seeds below which no result can be significant.
+
+    If every seed agrees, the p-value is 2 / 2^n and Holm's at least n_twins times that:
+    the smallest n with n_twins * 2 / 2^n <= 0.05.
+
+    Raises:
+        InputError: For no twin.
+
+    Example:
+        >>> seeds_needed(1), seeds_needed(5)
+        (6, 8)
+    """
+    check_at_least("n_twins", n_twins, 1)
+    return math.ceil(math.log2(2 * n_twins / ALPHA))
+
+
+def verdict(difference: PairedDifference, *, margin: float = MARGIN) -> Verdict:
+    """Says what the numbers allow to say about the circuit.
+
+    The rule, in this order:
+
+    1. "cannot tell with this many seeds" if n_twins * p_floor > 0.05: had all seeds
+       agreed, the test could not have been significant (see `seeds_needed`).
+    2. "helps" if p_adjusted <= 0.05, the signed ranks are in the model's favour and the
+       interval lies above 0; "hurts" if p_adjusted <= 0.05, they are in the twin's and
+       it lies below 0. Test and interval must agree, in their direction too.
+    3. "no difference detected" if neither sees one (p_adjusted > 0.05, and the interval
+       contains 0) and the interval lies within [-margin, margin]: a difference that
+       may remain is too small to matter.
+    4. "cannot tell with this many seeds" otherwise: the interval leaves room for a
+       difference that matters, or test and interval disagree.
+
+    Exchanging model and twin exchanges "helps" and "hurts".
+
+    Args:
+        difference: From `compare`.
+        margin: The largest accuracy difference that does not matter, in [0, 1].
+
+    Raises:
+        InputError: For a margin out of range.
+
+    Example:
+        >>> right = np.ones((8, 500), bool)
+        >>> (d,) = compare(right, {"removed": right & (np.arange(500) > 24)})
+        >>> verdict(d)
+        'helps'
+    """
+    check_range("margin", margin, 0, 1)
+    low, high = difference.interval
+    significant = difference.p_adjusted <= ALPHA
+    direction = _direction(difference.differences)
+    if _too_few_seeds(difference):
+        return "cannot tell with this many seeds"
+    if significant and low > 0 and direction > 0:
+        return "helps"
+    if significant and high < 0 and direction < 0:
+        return "hurts"
+    if not significant and -margin <= low <= 0 <= high <= margin:
+        return "no difference detected"
+    return "cannot tell with this many seeds"
+
+
+def verdict_sentence(
+    model: str,
+    differences: Iterable[PairedDifference],
+    meanings: Mapping[str, str] | None = None,
+    subjects: Mapping[str, str] | None = None,
+    *,
+    margin: float = MARGIN,
+) -> str:
+    """Writes the verdict with its numbers: a sentence for each control.
+
+    Pass the one or two controls that matter; a table has room for all. Where the seeds
+    are too few for any result, a last sentence says how many there should be.
+
+    Args:
+        model: Name of the model.
+        differences: From one call of `compare`, at least one.
+        meanings: What a twin is, by its name; stands in parentheses after the name.
+        subjects: What it is that helps or hurts, by the twin's name; of all others, the
+            circuit.
+        margin: See `verdict`.
+
+    Raises:
+        InputError: Without a difference, or for a margin out of range.
+
+    Example:
+        >>> right = np.ones((8, 500), bool)
+        >>> twins = {"removed": right & (np.arange(500) > 24)}
+        >>> verdict_sentence("hybrid", compare(right, twins), {"removed": "no circuit"})
+        'Against removed (no circuit), hybrid is 5.00 points higher (95 % interval 5.00
+        to 5.00, 8 seeds, Holm-adjusted p = 0.008): the circuit helps.'
+    """
+    differences = tuple(differences)
+    if not differences:
+        must = "hold at least one comparison"
+        raise input_error("differences", must, "is empty", "Pass those of `compare`.")
+    meanings, subjects = meanings or {}, subjects or {}
+    sentences = [
+        _sentence(
+            *(model, d, meanings.get(d.twin), verdict(d, margin=margin)),
+            subjects.get(d.twin, "the circuit"),
+        )
+        for d in differences
+    ]
+    if _too_few_seeds(differences[0]):
+        n_seeds, n_twins = differences[0].n_seeds, differences[0].n_twins
+        sentences.append(
+            f"With {n_seeds} seeds and {n_twins} twin{'s' * (n_twins > 1)} no result "
+            f"could be significant: it takes at least {seeds_needed(n_twins)} seeds."
+        )
+    return " ".join(sentences)
+
+
+def _checked_model(right: np.ndarray) -> np.ndarray:
+    """Returns the model's answers as an array that holds enough of them."""
+    right = _checked("model_right", right, ("n_seeds", "n_test"))
+    n_seeds, n_test = right.shape
+    cure = "Each row of `model_right` is a seed; one seed has no spread."
+    check_at_least("n_seeds", n_seeds, 2, cure)
+    check_at_least("n_test", n_test, 1, "Pass at least one test image.")
+    return right
+
+
+def _checked(
+    argument: str, right: np.ndarray, shape: tuple[int | str, ...]
+) -> np.ndarray:
+    """Returns answers as an array of truth values of this shape."""
+    right = np.asarray(right)
+    check_shape(argument, right.shape, shape, "Pair the seeds, on the same images.")
+    if right.dtype != bool:
+        cure = "Pass `predictions == labels`."
+        raise input_error(argument, "be boolean", f"has type {right.dtype}", cure)
+    return right
+
+
+def _images_won(model_right: np.ndarray, twin_right: np.ndarray) -> np.ndarray:
+    """Test images by which the model is better, for each seed; whole numbers."""
+    return (model_right.sum(axis=1) - twin_right.sum(axis=1)).astype(np.float64)
+
+
+def _signed_rank(images_won: np.ndarray) -> float | None:
+    """Wilcoxon's p-value, exact where 2^n still fits into a float.
+
+    SciPy is exact with ties up to 13 values only, and takes a second for these.
+    """
+    d = images_won[images_won != 0]
+    if len(d) == 0:
+        return None
+    if len(d) > MOST_EXACT:
+        return float(wilcoxon(d).pvalue)
+    ranks = (2 * rankdata(abs(d))).astype(int)  # ties share a rank: halves
+    patterns = np.ones(1)  # how many of the 2^n sign patterns have this rank sum
+    for rank in ranks:
+        patterns = np.pad(patterns, (rank, 0)) + np.pad(patterns, (0, rank))
+    sums = np.arange(len(patterns))
+    off_centre = abs(2 * sums - ranks.sum())
+    far = off_centre >= off_centre[ranks[d > 0].sum()]
+    return float(patterns[far].sum() / patterns.sum())
+
+
+def _interval(images_won: np.ndarray, n_test: int, seed: int) -> tuple[float, float]:
+    """Bootstraps the mean accuracy difference.
+
+    BCa is defined for any mean of values that are not all equal.
+    """
+    if np.ptp(images_won) == 0:
+        point = float(images_won[0] / n_test)
+        return point, point
+    # One of the two mirror images, in one order, is drawn from: so neither the order of
+    # the seeds nor the exchange of model and twin moves the interval.
+    ascending = np.sort(images_won)
+    mirrored = -ascending[::-1]
+    turned = tuple(mirrored) > tuple(ascending)
+    sample = mirrored if turned else ascending
+    result = bootstrap((sample,), np.mean, method="BCa", rng=seed)
+    low, high = (float(end / n_test) for end in result.confidence_interval)
+    return (-high, -low) if turned else (low, high)
+
+
+def _mcnemar(model_right: np.ndarray, twin_right: np.ndarray) -> McNemar:
+    n_only_model = int((model_right & ~twin_right).sum())
+    n_only_twin = int((twin_right & ~model_right).sum())
+    n = n_only_model + n_only_twin
+    p_value = float(binomtest(n_only_model, n).pvalue) if n else 1.0
+    return McNemar(n_only_model, n_only_twin, p_value)
+
+
+def _direction(differences: Sequence[float]) -> float:
+    """Wilcoxon's sum of signed ranks: above 0 where it favours the model."""
+    d = np.asarray(differences)
+    d = d[d != 0]
+    return float((np.sign(d) * rankdata(abs(d))).sum())
+
+
+def _too_few_seeds(difference: PairedDifference) -> bool:
+    """Whether no outcome at all could have been significant."""
+    return difference.n_twins * difference.p_floor > ALPHA
+
+
+def _sentence(
+    model: str, d: PairedDifference, meaning: str | None, word: str, subject: str
+) -> str:
+    twin = f"{d.twin} ({meaning})" if meaning else d.twin
+    low, high = (f"{100 * end:z.2f}" for end in d.interval)
+    p = "< 0.001" if d.p_adjusted < 0.001 else f"= {d.p_adjusted:.3f}"
+    conclusion = {
+        "helps": f"{subject} helps",
+        "hurts": f"{subject} hurts",
+        "cannot tell with this many seeds": "one cannot tell with this many seeds",
+    }.get(word, word)
+    return (
+        f"Against {twin}, {model} is {_points(d.mean)} (95 % interval {low} to {high}, "
+        f"{d.n_seeds} seeds, Holm-adjusted p {p}): {conclusion}."
+    )
+
+
+def _points(mean: float) -> str:
+    """A difference in words: "0.31 points lower"."""
+    points = f"{100 * abs(mean):.2f}"
+    if points == "0.00":
+        return "equal to within 0.01 points"
+    return f"{points} points {'higher' if mean > 0 else 'lower'}"

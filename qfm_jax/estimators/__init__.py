@@ -1,0 +1,1 @@
+"""Circuits as scikit-learn calls them: a classifier, features, kernels."""
