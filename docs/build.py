@@ -60,7 +60,7 @@ def parts() -> list[tuple[str, str, list[str]]]:
 def _blocks() -> list[str]:
     """The README's picture of the flow, and its tree."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    return re.findall(r"```\n(pixels .*?|qfm_jax/\n.*?)```", readme, re.DOTALL)
+    return re.findall(r"```\n(images -data.*?|qfm_jax/\n.*?)```", readme, re.DOTALL)
 
 
 def public_names() -> dict[str, list[str]]:

@@ -38,8 +38,8 @@ from qfm_jax.hardware.cost import Workload, circuit_cost, count_settings
 from qfm_jax.models import ModelConfig
 from qfm_jax.reporting import CostRecord, pareto_front, plot_pareto
 from qfm_jax.reporting.style import render
-from qfm_jax.runs.directory import converter
-from qfm_jax.runs.results import Row, measure_missing, read_rows, write_rows
+from qfm_jax.runs.config import converter
+from qfm_jax.runs.results import Row, add_rows, measure_missing, read_rows
 
 EXPERIMENT = "accuracy_vs_cost"
 SHOTS = 1024
@@ -87,8 +87,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     fronts = fronts_of(records)
     print(*(f"{cost}: {', '.join(names)}" for cost, names in fronts.items()), sep="\n")
     about = {"backend": options.backend, "shots": SHOTS, "fronts": fronts}
-    kept, name = read_rows(out, EXPERIMENT), name_of(options)
-    write_rows(out, EXPERIMENT, kept, **{f"fronts_{name}": about})
+    name = name_of(options)
+    add_rows(out, EXPERIMENT, tables={f"fronts_{name}": about})
     picture = out.with_name(f"{EXPERIMENT}_{name}.png")
     picture.write_bytes(render(plot_pareto(records), "png"))
     print(f"Written: {out}, {picture}")

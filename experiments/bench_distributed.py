@@ -11,8 +11,8 @@ Expected: about 6 minutes on 2 idle cores; with batches of 1,024 images at least
     are better off in one process.
 
 The median leaves the first epoch out: its collectives connect. Losses are in the file;
-they agree to rounding in the first steps (tests/parallel/test_processes.py), which training then
-magnifies as it would any other rounding.
+they agree to rounding in the first steps (tests/parallel/test_processes.py), which
+training then magnifies as it would any other rounding.
 """
 
 import dataclasses

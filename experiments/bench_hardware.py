@@ -36,7 +36,7 @@ from qfm_jax import (
     estimator_function,
 )
 from qfm_jax.cli import in_sentences
-from qfm_jax.runs.directory import write_json
+from qfm_jax.files import write_json
 
 
 @dataclasses.dataclass(frozen=True)

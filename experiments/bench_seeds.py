@@ -27,7 +27,7 @@ from rich.table import Table
 from qfm_jax import load_dataset
 from qfm_jax.cli import in_sentences
 from qfm_jax.models import Classifier
-from qfm_jax.parallel.mesh import make_mesh, make_seed_mesh
+from qfm_jax.parallel.mesh import cores_as_devices, make_mesh, make_seed_mesh
 from qfm_jax.runs.presets import get_preset
 from qfm_jax.runs.results import Row, measure_missing
 from qfm_jax.training import fit_seeds
@@ -55,6 +55,7 @@ class Options:
 
 def main(argv: Sequence[str] | None = None) -> None:
     options = tyro.cli(Options, args=argv, description=__doc__)
+    cores_as_devices(None, max(options.seeds))
     mesh = make_seed_mesh(None, max(options.seeds))
     n_devices = mesh.size if mesh else 1
     cells = [

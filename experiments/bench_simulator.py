@@ -44,7 +44,8 @@ from simulator_peers import PEERS, Job, decode
 
 from qfm_jax._checks import check_one_of, input_error
 from qfm_jax.cli import in_sentences
-from qfm_jax.runs.directory import machine_versions, write_json
+from qfm_jax.files import write_json
+from qfm_jax.runs.versions import machine_versions
 
 HERE = Path(__file__).parent
 CASES = ("4,2,256", "8,4,256", "10,4,128", "12,4,64", "16,4,8", "8,16,256")

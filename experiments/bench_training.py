@@ -26,7 +26,9 @@ from rich.console import Console
 from rich.table import Table
 
 from qfm_jax.cli import in_sentences
-from qfm_jax.runs.directory import Run, read_run, write_json
+from qfm_jax.evaluation import percent
+from qfm_jax.files import write_json
+from qfm_jax.runs.directory import Run, read_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +140,7 @@ def table_of(rows: Sequence[dict[str, Any]]) -> Table:
         low, high = row["accuracy_interval"]
         table.add_row(
             row["model"],
-            f"{100 * row['accuracy']:.2f}\n{100 * low:.2f} to {100 * high:.2f}",
+            f"{percent(row['accuracy'], 2)}\n{percent(low, 2)} to {percent(high, 2)}",
             f"{row['n_parameters']:,}",
             f"{row['seconds_per_epoch']:.1f}",
             f"{row['seconds_per_epoch_60000']:.1f}",

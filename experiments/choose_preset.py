@@ -27,6 +27,7 @@ from flax import nnx
 from qfm_jax import load_dataset
 from qfm_jax.cli import in_sentences
 from qfm_jax.data import Dataset
+from qfm_jax.evaluation import percent
 from qfm_jax.models import Classifier, ModelConfig
 from qfm_jax.runs.results import Row, measure_missing
 from qfm_jax.training import TrainConfig, fit_seeds
@@ -106,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def show(row: Row) -> None:
-    best = ", ".join(f"{value:.2%}" for value in row["validation_accuracy"])
+    best = ", ".join(f"{percent(value, 2)}%" for value in row["validation_accuracy"])
     print(f"{row['cell']['change'] or 'the start'}: {best}", flush=True)
 
 

@@ -42,21 +42,15 @@ from qfm_jax import load_dataset
 from qfm_jax._checks import check_one_of, input_error
 from qfm_jax.audit.classifiers import BASELINES, pixel_features, score_baseline
 from qfm_jax.cli import in_sentences
+from qfm_jax.evaluation import percent
 from qfm_jax.models import ModelConfig, circuits_per_image
 from qfm_jax.models.block import CIRCUIT_BLOCKS
-from qfm_jax.runs.directory import (
-    DataConfig,
-    Run,
-    RunConfig,
-    converter,
-    machine_versions,
-    read_config,
-    read_run,
-    write_config,
-)
+from qfm_jax.runs.config import DataConfig, RunConfig, converter
+from qfm_jax.runs.directory import Run, read_config, read_run, write_config
 from qfm_jax.runs.execute import check_same, peak_memory, reset_peak_memory
 from qfm_jax.runs.presets import MODELS, get_preset
 from qfm_jax.runs.results import Row, measure_missing, read_rows
+from qfm_jax.runs.versions import machine_versions
 from qfm_jax.training import TrainConfig
 
 COMPARISON = "compare_models"
@@ -378,15 +372,14 @@ COLUMNS = (
 def leaderboard(rows: Sequence[Row], digits: int = 2) -> Iterator[tuple[str, ...]]:
     """The rows as the texts of `COLUMNS`, best first; of epochs the median."""
     for row in sorted(rows, key=lambda row: -row["accuracy"]):
-        low, high = (100 * limit for limit in row["accuracy_interval"])
-        limits = f"({low:.{digits}f}\u2013{high:.{digits}f})"
+        low, high = (percent(limit, digits) for limit in row["accuracy_interval"])
         quantum, other = row["n_parameters_quantum"], row["n_parameters_classical"]
         both = "" if other is None else f"{other:,}"
         frozen = row.get("n_parameters_frozen", 0)
         epochs = row["seconds_of_epochs"]
         yield (
             row["cell"]["model"] + (f" (on {row['trunk']})" if row["trunk"] else ""),
-            f"{100 * row['accuracy']:.{digits}f} {limits}",
+            f"{percent(row['accuracy'], digits)} ({low}\u2013{high})",
             (f"{quantum:,} + {both}" if quantum else both)
             + (f" (+ {frozen:,})" if frozen else ""),
             f"{statistics.median(epochs):.1f}" if epochs else "",

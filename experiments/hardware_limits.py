@@ -31,12 +31,11 @@ from rich.console import Console
 from qfm_jax import Target, budget_of, deploy, read_run
 from qfm_jax.cli import in_sentences
 from qfm_jax.deployment import deployment_folder
-from qfm_jax.files import read_table
 from qfm_jax.reporting.deployments import deployment_table
 from qfm_jax.reporting.hardware_figures import hardware_figures
 from qfm_jax.reporting.style import render
 from qfm_jax.runs.directory import Run
-from qfm_jax.runs.results import Row, measure_missing, read_rows, write_rows
+from qfm_jax.runs.results import Row, add_rows, measure_missing, read_rows
 from qfm_jax.training.progress import JobProgress
 
 EXPERIMENT = "hardware_limits"
@@ -83,9 +82,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         ]
         measure_one = functools.partial(measure, run=run)
         rows = measure_missing(out, EXPERIMENT, cells, measure_one)
-        costs = read_table(out).get("costs", {})
-        costs[run.result.model] = budget_of(run, BACKENDS, shots=SHOTS).as_table()
-        write_rows(out, EXPERIMENT, read_rows(out, EXPERIMENT), costs=costs)
+        cost = budget_of(run, BACKENDS, shots=SHOTS).as_table()
+        add_rows(out, EXPERIMENT, tables={"costs": {run.result.model: cost}})
         console.print(f"{run.result.model}, {run.result.n_parameters:,} parameters")
         console.print(deployment_table(rows))
     drawn = hardware_figures(read_rows(out, EXPERIMENT), linear=options.linear)

@@ -32,7 +32,7 @@ from sklearn.svm import SVC
 
 from qfm_jax import FidelityKernel, ProjectedKernel, ZZEmbedding, load_dataset
 from qfm_jax.cli import in_sentences
-from qfm_jax.evaluation import accuracy_interval
+from qfm_jax.evaluation import accuracy_interval, percent
 from qfm_jax.runs.results import Row, measure_missing
 
 EXPERIMENT = "quantum_kernel"
@@ -151,8 +151,8 @@ def table_of(rows: Sequence[Row], options: Options) -> Table:
             row["cell"]["kernel"],
             f"{row['n_train']:,}",
             str(row["n_tries"]),
-            f"{100 * row['accuracy']:.2f}",
-            f"{100 * low:.2f} to {100 * high:.2f}",
+            percent(row["accuracy"], 2),
+            f"{percent(low, 2)} to {percent(high, 2)}",
             f"{row['seconds']:.0f}",
         )
     return table

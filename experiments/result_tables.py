@@ -15,6 +15,7 @@ from compare_models import COLUMNS, COMPARISON, PLANS, leaderboard, rows_of_pres
 from scaling_figures import seed_interval, sweep
 
 from qfm_jax._checks import InputError
+from qfm_jax.evaluation import percent
 
 TWINS = {
     "frozen": "circuit frozen at its random start",
@@ -91,7 +92,7 @@ def audit_column(table: Any) -> list[str]:
     """An audit as a column: the model, its accuracy, each twin, the verdict."""
     epochs = table["config"]["run"]["training"]["epochs"]
     accuracy = table["twins"][table["model"]]["accuracy"]
-    mean, sd = 100 * statistics.mean(accuracy), 100 * statistics.stdev(accuracy)
+    mean, sd = statistics.mean(accuracy), statistics.stdev(accuracy)
     cells = []
     for name in TWINS:
         found = table["twins"].get(name)
@@ -99,7 +100,7 @@ def audit_column(table: Any) -> list[str]:
         cells.append(difference_of(found) if found else missing)
     return [
         f"`{table['model']}`, {table['n_train']:,} images, {epochs} epochs",
-        f"{mean:.2f} ± {sd:.2f} %",
+        f"{percent(mean, 2)} ± {percent(sd, 2)} %",
         *cells,
         *(best_baseline(table, sees) for sees in BASELINES_SEE),
         f"**{table['verdict']}** (against `{table['control']}`)",
@@ -112,7 +113,7 @@ def best_baseline(table: Any, sees: str) -> str:
     if not found:
         return ""
     best = max(found, key=lambda score: score["accuracy"])
-    return f"{100 * best['accuracy']:.2f} % (`{best['baseline']}`)"
+    return f"{percent(best['accuracy'], 2)} % (`{best['baseline']}`)"
 
 
 def audits_block(*columns: list[str]) -> str:
@@ -128,8 +129,8 @@ def difference_of(twin: Mapping[str, Any]) -> str:
     if len(twin["dead_seeds"]) == len(twin["accuracy"]):
         return "at chance with every seed"
     difference = twin["difference"]
-    low, high = (100 * limit for limit in difference["interval"])
-    return f"{100 * difference['mean']:+.2f} ({low:+.2f} to {high:+.2f})"
+    low, high = (percent(limit, 2, "+") for limit in difference["interval"])
+    return f"{percent(difference['mean'], 2, '+')} ({low} to {high})"
 
 
 def hardware_block(table: Any) -> str:
@@ -143,9 +144,9 @@ def hardware_block(table: Any) -> str:
         if row["shots"] is None:
             exact[model] = (accuracy_of(row), "")
         else:
-            exact.setdefault(model, (f"{row['accuracy_ideal']:.1%}", ""))
+            exact.setdefault(model, (f"{percent(row['accuracy_ideal'])}%", ""))
             cells = found.setdefault((-n_test, row["label"]), {})
-            cells[model] = (accuracy_of(row), f"{row['flipped']:.1%}")
+            cells[model] = (accuracy_of(row), f"{percent(row['flipped'])}%")
     head = ["device", "test images"]
     for name, n_qubits in models:
         head += [f"`{name}`, {n_qubits} qubits, 95 % interval", "flipped"]
@@ -232,7 +233,7 @@ def kernels_block(table: Any) -> str:
             f"{row['n_train']:,}",
             f"{row['scale']:g}",
             f"{row['C']:g}",
-            f"{row['validation_accuracy']:.2%}",
+            f"{percent(row['validation_accuracy'], 2)}%",
             accuracy_of(row),
             f"{row['seconds']:,.0f}",
         )
@@ -343,8 +344,8 @@ def images_table(table: Any) -> Texts:
 def mean_of_seeds(row: Any) -> str:
     """The mean of the seeds in per cent, with its interval."""
     low, high = seed_interval(row["accuracy"])
-    mean = 100 * statistics.mean(row["accuracy"])
-    return f"{mean:.1f} ({100 * low:.1f}\N{EN DASH}{100 * high:.1f})"
+    mean = percent(statistics.mean(row["accuracy"]))
+    return f"{mean} ({percent(low)}\N{EN DASH}{percent(high)})"
 
 
 def steps_table(table: Any) -> Texts:

@@ -32,6 +32,7 @@ from scaling_figures import plot_sweeps, seed_interval
 
 from qfm_jax import load_dataset
 from qfm_jax.cli import in_sentences
+from qfm_jax.evaluation import percent
 from qfm_jax.models import ModelConfig
 from qfm_jax.parallel import Scheduler
 from qfm_jax.reporting.style import render
@@ -213,8 +214,8 @@ def table_of(rows: Sequence[Row]) -> Table:
             str(cell["n_classes"]),
             f"{cell['input_scale']:g}",
             f"{row['chosen_rate']:g}",
-            f"{100 * np.mean(row['accuracy']):.1f} "
-            f"({100 * low:.1f} to {100 * high:.1f})",
+            f"{percent(float(np.mean(row['accuracy'])))} "
+            f"({percent(low)} to {percent(high)})",
         )
     return table
 

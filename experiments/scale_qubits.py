@@ -52,10 +52,11 @@ from qfm_jax import as_jax_function, load_dataset
 from qfm_jax.circuits import build_circuit
 from qfm_jax.cli import in_sentences
 from qfm_jax.descriptors import describe
+from qfm_jax.evaluation import percent
 from qfm_jax.models import ModelConfig
 from qfm_jax.parallel import Scheduler
 from qfm_jax.reporting.style import render
-from qfm_jax.runs.results import Row, measure_missing, read_rows, write_rows
+from qfm_jax.runs.results import Row, add_rows, measure_missing
 from qfm_jax.simulator.memory import available_bytes
 from qfm_jax.training.progress import UnitProgress
 
@@ -193,12 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     if "step" in rows:
         seconds, memory = fits_of(rows["step"])
         paper = on_paper(rows["step"], seconds, memory, plan.step_depth)
-        write_rows(
-            options.out,
-            EXPERIMENT,
-            read_rows(options.out, EXPERIMENT),
-            **{f"on_paper_{options.preset}": paper},
-        )
+        add_rows(options.out, EXPERIMENT, tables={f"on_paper_{options.preset}": paper})
         for name, value in paper.items():
             console.print(f"{name}: {value}", highlight=False)
         most = paper["fitted_up_to_qubits"]
@@ -410,8 +406,8 @@ def accuracy_table(rows: Sequence[Row]) -> Table:
             str(row["cell"]["n_layers"]),
             f"{row['n_parameters']:,}",
             f"{row['chosen_rate']:g}",
-            f"{100 * np.mean(row['accuracy']):.1f} "
-            f"({100 * low:.1f} to {100 * high:.1f})",
+            f"{percent(float(np.mean(row['accuracy'])))} "
+            f"({percent(low)} to {percent(high)})",
         )
     return table
 

@@ -35,14 +35,9 @@ from rich.table import Table
 from qfm_jax._checks import check_one_of
 from qfm_jax.audit.classifiers import pixel_features, score_baseline
 from qfm_jax.cli import in_sentences
-from qfm_jax.runs.directory import (
-    DataConfig,
-    Run,
-    RunConfig,
-    converter,
-    read_config,
-    read_run,
-)
+from qfm_jax.evaluation import percent
+from qfm_jax.runs.config import DataConfig, RunConfig, converter
+from qfm_jax.runs.directory import Run, read_config, read_run
 from qfm_jax.runs.execute import check_same, execute, load_data
 from qfm_jax.runs.presets import get_preset
 from qfm_jax.runs.results import Row, measure_missing, read_rows
@@ -173,8 +168,8 @@ def table_of(rows: Sequence[Row]) -> Table:
             str(network["n_qubits"]) if "circuit" in network["block"] else "",
             f"{result['n_parameters_quantum']:,}",
             f"{result['n_parameters_classical']:,}",
-            f"{100 * result['scores']['accuracy']:.2f}",
-            f"{100 * low:.2f} to {100 * high:.2f}",
+            percent(result["scores"]["accuracy"], 2),
+            f"{percent(low, 2)} to {percent(high, 2)}",
             f"{result['seconds_training']:,.0f}",
         )
         if baseline := row.get("logistic_regression"):
@@ -184,8 +179,8 @@ def table_of(rows: Sequence[Row]) -> Table:
                 "",
                 "0",
                 f"{(baseline['n_features'] + 1):,}",
-                f"{100 * baseline['accuracy']:.2f}",
-                f"{100 * low:.2f} to {100 * high:.2f}",
+                percent(baseline["accuracy"], 2),
+                f"{percent(low, 2)} to {percent(high, 2)}",
                 f"{baseline['seconds_training']:,.1f}",
             )
     return table

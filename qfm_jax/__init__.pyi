@@ -63,8 +63,8 @@ from .models.noisy_layer import NoisyQuantumLayer as NoisyQuantumLayer
 from .models.prediction import predict_logits as predict_logits
 from .reporting import write_audit_report as write_audit_report
 from .reporting import write_report as write_report
-from .runs.directory import DataConfig as DataConfig
-from .runs.directory import RunConfig as RunConfig
+from .runs.config import DataConfig as DataConfig
+from .runs.config import RunConfig as RunConfig
 from .runs.directory import read_run as read_run
 from .runs.execute import execute as execute
 from .runs.execute import load_model as load_model

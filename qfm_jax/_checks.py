@@ -20,6 +20,17 @@ def input_error(argument: str, must: str, was: str, cure: str = "") -> InputErro
     return InputError(f"{sentence} {cure}".rstrip())
 
 
+def first_line(error: BaseException) -> str:
+    r"""The first line of an error's text, or its class where it has none.
+
+    Example:
+        >>> first_line(ValueError("No such port.\nDetails")), first_line(OSError())
+        ('No such port.', 'OSError.')
+    """
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else f"{type(error).__name__}."
+
+
 def check_at_least(argument: str, value: Any, minimum: int, cure: str = "") -> None:
     """Raises unless `value` is a whole number of at least `minimum`."""
     whole = hasattr(value, "__index__") and not isinstance(value, bool)

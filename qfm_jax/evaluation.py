@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
 
 import numpy as np
 from scipy.special import log_softmax
@@ -141,6 +142,23 @@ def shortfall(scores: Scores, class_names: Sequence[str]) -> str | None:
         f"is near chance: {scores.accuracy:.1%} right, where always guessing the most "
         f"frequent class gives {guess:.1%}"
     )
+
+
+def percent(share: float, digits: int = 1, sign: str = "") -> str:
+    """A share in per cent, rounded half to even on the stored decimal value.
+
+    Args:
+        share: 1 is a hundred per cent.
+        digits: Behind the point.
+        sign: "+" writes the sign of positive numbers too.
+
+    Example:
+        >>> percent(0.91785, 2), percent(-0.03965, 2, "+"), percent(0.5, 0)
+        ('91.78', '-3.96', '50')
+    """
+    exact = 100 * Decimal(repr(float(share)))
+    rounded = exact.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN)
+    return f"{rounded + 0:{sign}}"
 
 
 def accuracy_interval(n_right: int, n: int) -> tuple[float, float]:

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import re
+import secrets
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ LOCK = "lock"
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file that is either whole or not there, or as it was before.
 
-    It is on the disk before it has its name.
+    It is on the disk before it has its name, and so is the name when this returns.
 
     Example:
         >>> import tempfile
@@ -30,10 +31,12 @@ def write_whole(path: Path, content: bytes) -> None:
         >>> path.read_bytes()
         b'all of it'
     """
-    # A name of its own: a process of another machine may be writing the same file.
-    new = path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}.tmp")
+    # A name that nobody can guess or have: other threads, processes and machines may be
+    # writing the same file. It says whose it is, for `_remove_unfinished`.
+    owner = f"{platform.node()}-{os.getpid()}"
+    new = path.with_name(f"{path.name}.{owner}.{secrets.token_hex(8)}.tmp")
     try:
-        with new.open("wb") as file:
+        with new.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -41,11 +44,17 @@ def write_whole(path: Path, content: bytes) -> None:
     except BaseException:
         new.unlink(missing_ok=True)  # a full disk has room again
         raise
+    with contextlib.suppress(OSError):  # Windows and some file systems cannot
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def _remove_unfinished(directory: Path) -> None:
     """Removes what `write_whole` began in processes of this machine that ended."""
-    name = re.compile(rf".+\.{re.escape(platform.node())}-(\d+)\.tmp")
+    name = re.compile(rf".+\.{re.escape(platform.node())}-(\d+)\.[0-9a-f]+\.tmp")
     for path in directory.rglob("*.tmp"):
         found = name.fullmatch(path.name)
         if found and not psutil.pid_exists(int(found[1])):
@@ -131,6 +140,29 @@ def locked(directory: Path, cure: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def changing(path: Path) -> Iterator[None]:
+    """Held while a file is read, changed and written: others that hold it wait.
+
+    The lock is that of the file's folder, which must be there, so that nothing is left
+    behind. Where there are no locks it does nothing.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "counts.json"
+        >>> with changing(path):
+        ...     write_json(path, {"count": 1})
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(ImportError, OSError):  # Windows, some network disks
+            import fcntl
+
+            folder = os.open(path.parent, os.O_RDONLY)
+            stack.callback(os.close, folder)
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+
+
 def is_unused(directory: Path) -> bool:
     """Whether nothing is there but what a start that was killed may leave behind.
 
@@ -143,3 +175,17 @@ def is_unused(directory: Path) -> bool:
     return all(
         path.name == LOCK or path.suffix == ".tmp" for path in directory.iterdir()
     )
+
+
+def write_json(path: Path, table: dict[str, Any]) -> None:
+    """Writes a JSON file that is either whole or not there.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "scores.json"
+        >>> write_json(path, {"accuracy": 0.5})
+        >>> json.loads(path.read_text())
+        {'accuracy': 0.5}
+    """
+    text = json.dumps(table, indent=2, allow_nan=False)
+    write_whole(path, f"{text}\n".encode())

@@ -21,7 +21,8 @@ import qfm_jax.commands  # noqa: F401 - what it loads is seen below
 from qfm_jax.data import load_dataset
 from qfm_jax.models import ModelConfig
 from qfm_jax.parallel import Scheduler
-from qfm_jax.runs.directory import DataConfig, RunConfig, read_run
+from qfm_jax.runs.config import DataConfig, RunConfig
+from qfm_jax.runs.directory import read_run
 from qfm_jax.runs.execute import execute
 from qfm_jax.training import TrainConfig
 

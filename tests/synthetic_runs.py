@@ -9,7 +9,8 @@ from qfm_jax.audit import Audit, read_audit
 from qfm_jax.data import load_dataset
 from qfm_jax.evaluation import score
 from qfm_jax.models import ModelConfig
-from qfm_jax.runs.directory import DataConfig, Mistakes, Result, Run, RunConfig
+from qfm_jax.runs.config import DataConfig, RunConfig
+from qfm_jax.runs.directory import Mistakes, Result, Run
 from qfm_jax.training import TrainConfig
 from qfm_jax.training.history import EpochRecord, History, best_epoch
 

@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -70,9 +71,9 @@ def test_what_a_killed_process_began_to_write_is_removed(tmp_path):
     ended.wait()
     here = platform.node()
     names = {
-        "unfinished": f"unit.json.{here}-{ended.pid}.tmp",
-        "being written": f"unit.json.{here}-{os.getpid()}.tmp",
-        "another machine's": f"unit.json.not-{here}-{ended.pid}.tmp",
+        "unfinished": f"unit.json.{here}-{ended.pid}.0a1b.tmp",
+        "being written": f"unit.json.{here}-{os.getpid()}.0a1b.tmp",
+        "another machine's": f"unit.json.not-{here}-{ended.pid}.0a1b.tmp",
         "a person's": f"{ended.pid}.tmp",
     }
     (tmp_path / "units").mkdir()
@@ -85,7 +86,8 @@ def test_what_a_killed_process_began_to_write_is_removed(tmp_path):
 
 def test_a_file_system_that_cannot_rename(tmp_path, monkeypatch):
     from qfm_jax.models import ModelConfig
-    from qfm_jax.runs.directory import RunConfig, write_config
+    from qfm_jax.runs.config import RunConfig
+    from qfm_jax.runs.directory import write_config
 
     def refuse(self, target):
         raise OSError(errno.EXDEV, "Invalid cross-device link")
@@ -118,3 +120,11 @@ def test_what_a_start_that_was_killed_leaves_behind(tmp_path):
     (tmp_path / "notes").touch()
     assert not is_unused(tmp_path)
     assert not is_unused(tmp_path / "notes")
+
+
+def test_threads_that_write_one_file_do_not_meet(tmp_path):
+    path, contents = tmp_path / "file", [bytes([i]) * 5000 for i in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda content: write_whole(path, content), contents * 25))
+    assert path.read_bytes() in contents
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

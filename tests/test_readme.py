@@ -19,7 +19,7 @@ def test_code_runs_and_learns(capsys):
     code = code.replace('"fashion-mnist", train_size=10_000', '"digits"')
     exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
     accuracy = float(capsys.readouterr().out.splitlines()[-1])
-    assert accuracy > 0.3  # three epochs of 1,318 images; chance is 0.1
+    assert accuracy > 0.2  # three epochs of 1,318 images; chance is 0.1
 
 
 def test_tree_names_every_file():

@@ -14,9 +14,9 @@ import cattrs
 import numpy as np
 
 from ..data import Dataset
-from ..files import write_whole
+from ..files import write_json, write_whole
 from ..models import Classifier
-from ..runs.directory import converter, write_json
+from ..runs.config import converter
 from .classifiers import circuit_features, pixel_features, score_baseline
 from .records import FORMAT, AuditConfig, Baseline, naming_damage, read_own_table
 

@@ -11,7 +11,7 @@ audit.json             Audit: everything, with the statistics and the verdict
 import contextlib
 import dataclasses
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +25,15 @@ from .._checks import (
     input_error,
 )
 from ..evaluation import is_near_chance
-from ..files import read_table
+from ..files import read_table, write_json
 from ..models.block import BLOCKS, CIRCUIT_BLOCKS
-from ..runs.directory import RunConfig, converter, read_toml, write_json
+from ..runs.config import RunConfig, converter, in_words, read_toml
 from .classifiers import BASELINES, BaselineScore
 from .controls import QUESTIONS, SUBJECTS
 from .statistics import PairedDifference, verdict_sentence
 
 FORMAT = 2
-"""Version of the files of an audit."""
+"""Version of the files of an audit. A finished audit of format 1 is read, too."""
 
 CLASSICAL = tuple(name for name in QUESTIONS if name not in CIRCUIT_BLOCKS)
 """Twins without a circuit; the strongest of them decides the verdict."""
@@ -322,7 +322,7 @@ def read_audit(path: Path | str) -> Audit:
     directory = Path(path)
     path = directory if directory.is_file() else directory / "audit.json"
     try:
-        table = read_own_table(path)
+        table = read_own_table(path, _from_format_1)
         table["twins"] = list(table["twins"].values())
         table.pop("sentence", None)
         return converter().structure(table, Audit)
@@ -331,8 +331,24 @@ def read_audit(path: Path | str) -> Audit:
             f"{directory} holds no finished audit: there is no audit.json. Continue it "
             f"with --resume {directory}."
         ) from error
+    except InputError:
+        raise
+    except cattrs.BaseValidationError as error:
+        problems = in_words(error)
+        raise InputError(f"{path} is damaged: {problems}. Restore it.") from error
     except _DAMAGE as error:
         raise InputError(f"{path} is damaged: {error}. Restore it.") from error
+
+
+def _from_format_1(table: dict[str, Any]) -> None:
+    """Adds what format 1 took for granted: one rate for all, one circuit an image."""
+    config = table["config"]
+    config |= {"rate_factors": [1.0], "baselines": []}
+    rate = config["run"]["training"]["learning_rate"]
+    for twin in table["twins"].values():
+        twin["executions_per_image"] = int(twin.pop("has_circuit"))
+        untried = {"learning_rates": [rate], "accuracy": [[]]}
+        twin["tuning"] = {"name": twin["name"], "dataset": table["dataset"], **untried}
 
 
 _DAMAGE = (
@@ -406,15 +422,27 @@ def read_unit(directory: Path, name: str, seed: int) -> Unit:
     return unit
 
 
-def read_own_table(path: Path) -> dict[str, Any]:
+def read_own_table(
+    path: Path, from_format_1: Callable[[dict[str, Any]], None] | None = None
+) -> dict[str, Any]:
     """A file of an audit as plain values, without its version.
 
+    Args:
+        path: Of the file.
+        from_format_1: What makes a table of today of one of format 1.
+
     Raises:
-        ValueError: If it is of another version.
+        InputError: If it is of another version.
     """
     table = read_table(path)
-    if table.pop("format") != FORMAT:
-        raise ValueError("it is of another version")
+    found = table.pop("format")
+    if found == 1 and from_format_1:
+        from_format_1(table)
+    elif found != FORMAT:
+        raise InputError(
+            f"{path} has format {found!r}, and this version reads {FORMAT}. Read it "
+            "with the version that wrote it, or start a new audit."
+        )
     return table
 
 
@@ -427,6 +455,8 @@ def naming_damage(path: Path) -> Iterator[None]:
     """
     try:
         yield
+    except InputError:
+        raise
     except _DAMAGE as error:
         raise InputError(
             f"{path} is damaged: {error}. Remove it and resume: it is trained again."

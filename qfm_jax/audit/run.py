@@ -21,7 +21,8 @@ from ..files import locked
 from ..models import circuits_per_image
 from ..models.block import CIRCUIT_BLOCKS
 from ..parallel import Scheduler, Standing, connect
-from ..runs.directory import RunConfig, check_is_empty, start_directory
+from ..runs.config import RunConfig
+from ..runs.directory import check_is_empty, start_directory
 from ..runs.execute import check_same, load_images
 from ..training.history import EpochRecord
 from .baselines import feature_keeper, fit_baselines
@@ -96,7 +97,7 @@ def run_audit(
     Example:
         >>> import tempfile
         >>> from qfm_jax.models import ModelConfig
-        >>> from qfm_jax.runs.directory import DataConfig
+        >>> from qfm_jax.runs.config import DataConfig
         >>> from qfm_jax.training import TrainConfig
         >>> network = ModelConfig(block="circuit", n_qubits=2, n_layers=1)
         >>> run = RunConfig("tiny", network, TrainConfig(epochs=1),

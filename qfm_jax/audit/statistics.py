@@ -13,6 +13,7 @@ import numpy as np
 from scipy.stats import binomtest, bootstrap, rankdata, wilcoxon
 
 from .._checks import check_at_least, check_range, check_shape, input_error
+from ..evaluation import percent
 
 ALPHA = 0.05
 """An adjusted p-value up to this one is significant."""
@@ -397,7 +398,7 @@ def _sentence(
     model: str, d: PairedDifference, meaning: str | None, word: str, subject: str
 ) -> str:
     twin = f"{d.twin} ({meaning})" if meaning else d.twin
-    low, high = (f"{100 * end:z.2f}" for end in d.interval)
+    low, high = (percent(end, 2) for end in d.interval)
     p = "< 0.001" if d.p_adjusted < 0.001 else f"= {d.p_adjusted:.3f}"
     conclusion = {
         "helps": f"{subject} helps",
@@ -412,7 +413,7 @@ def _sentence(
 
 def _points(mean: float) -> str:
     """A difference in words: "0.31 points lower"."""
-    points = f"{100 * abs(mean):.2f}"
+    points = percent(abs(mean), 2)
     if points == "0.00":
         return "equal to within 0.01 points"
     return f"{points} points {'higher' if mean > 0 else 'lower'}"

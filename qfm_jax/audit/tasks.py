@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .._checks import InputError
 from ..data import Dataset
+from ..files import write_json
 from ..parallel import (
     Connection,
     Standing,
@@ -21,7 +22,7 @@ from ..parallel import (
     check_shared,
     run_units,
 )
-from ..runs.directory import RunConfig, write_json
+from ..runs.config import RunConfig
 from ..runs.execute import load_images
 from .baselines import feature_keeper
 from .records import (

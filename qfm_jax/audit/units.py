@@ -13,8 +13,9 @@ from ..data import Dataset
 from ..models import Classifier, count_parameters
 from ..models.cost import flops_of_image
 from ..models.prediction import predict_seeds
-from ..runs.directory import RunConfig, machine_versions
-from ..runs.execute import check_memory_of, start_model
+from ..runs.config import RunConfig
+from ..runs.execute import check_memory_of, keys_of, start_model
+from ..runs.versions import machine_versions
 from ..training import fit_seeds
 from ..training.history import EpochRecord, History
 from .records import AuditConfig, Tuning, Unit
@@ -131,7 +132,7 @@ def _fit(
         [data[seed].train for seed in seeds],
         [data[seed].validation for seed in seeds],
         run.training,
-        [jax.random.key(seed) for seed in seeds],
+        [keys_of(seed).training for seed in seeds],
         rate_factors=rate_factors,
         on_epoch=told,
         mesh=mesh,

@@ -17,9 +17,9 @@ from ..devices import DeviceConfig
 from ..models import ModelConfig
 from ..parallel import Scheduler
 from ..parallel.loading import loaded_files
-from ..parallel.mesh import make_seed_mesh
+from ..parallel.mesh import cores_as_devices, make_seed_mesh
 from ..reporting import audit_table, baselines_table, write_audit_report
-from ..runs.directory import DataConfig, RunConfig
+from ..runs.config import DataConfig, RunConfig
 from ..runs.execute import load_images
 from ..training import TrainConfig, TrainingInterrupted
 from ..training.loop import few_steps
@@ -209,7 +209,10 @@ class Audit:
         directory = self.resume or self.out
         directory = directory or Path("runs") / f"audit-{self.model}-{self.dataset}"
         scheduler = self._scheduler
-        mesh = None if scheduler else make_seed_mesh(self.devices, self.together)
+        mesh = None
+        if scheduler is None:
+            cores_as_devices(self.devices, self.together)
+            mesh = make_seed_mesh(self.devices, self.together)
         config, resume = self._settled(), self.resume is not None
         n_train = config.run.data.train_size
         if n_train and (found := few_steps(config.run.training, n_train)):

@@ -11,8 +11,10 @@ from rich.markup import escape
 from tyro.conf import Positional, arg
 
 from .._checks import InputError, input_error
+from ..files import write_json
 from ..reporting import save_figure
-from ..runs.directory import FORMAT, read_run, write_json
+from ..runs.config import FORMAT
+from ..runs.directory import read_run
 from .options import DEVICE_SHOTS, check_new_file, err, warn_of_shortfall
 
 if TYPE_CHECKING:

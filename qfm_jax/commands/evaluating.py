@@ -10,10 +10,12 @@ from rich.markup import escape
 from tyro.conf import Positional, arg
 
 from .._checks import check_at_least, input_error
+from ..evaluation import percent
+from ..files import write_json
 from ..hardware.backends import AER, IBM
 from ..models.block import CIRCUIT_BLOCKS
 from ..reporting import save_figure
-from ..runs.directory import Run, read_run, write_json
+from ..runs.directory import Run, read_run
 from ..runs.execute import load_model, score_model
 from ..training.progress import JobProgress
 from .options import DEVICE_SHOTS, Shots, check_new_file, err, warn_of_shortfall
@@ -132,9 +134,10 @@ class Evaluate:
         has_circuit = run.config.network.block in CIRCUIT_BLOCKS
         where = f" on {device}" if has_circuit else ""
         print(
-            f"{run.result.model}{where}: {scores.accuracy:.2%} of "
-            f"{scores.n_test:,} test images ({low:.2%} to {high:.2%}, 95 %), log-loss "
-            f"{scores.log_loss:.4f}, {seconds:.1f} s"
+            f"{run.result.model}{where}: {percent(scores.accuracy, 2)}% of "
+            f"{scores.n_test:,} test images ({percent(low, 2)}% to "
+            f"{percent(high, 2)}%, 95 %), log-loss {scores.log_loss:.4f}, "
+            f"{seconds:.1f} s"
         )
         if self.out:
             table = cattrs.unstructure(scores)
@@ -217,7 +220,8 @@ class Evaluate:
         console.print(deployment_table(tables))
         ideal = found[0].ideal
         print(
-            f"Exact: {ideal.accuracy:.2%} of the same {ideal.n_test:,} test images. "
+            f"Exact: {percent(ideal.accuracy, 2)}% of the same {ideal.n_test:,} test "
+            "images. "
             "Flipped: predictions that\ndiffer from the exact ones; margin: median "
             "of their distances to the boundary.\n"
             f"Figures: {', '.join(sorted(figures))} in {run.directory}/figures"

@@ -14,6 +14,7 @@ from tyro.conf import Positional, arg
 from .._checks import InputError, check_at_least, input_error
 from ..audit import Audit, read_audit
 from ..data import read_image
+from ..evaluation import percent
 from ..models.prediction import predict_logits
 from ..reporting import write_report
 from ..runs.directory import Run, read_run
@@ -47,7 +48,7 @@ class Predict:
         names = run.result.class_names
         for path, row in zip(self.images, probabilities, strict=True):
             order = np.argsort(-row, kind="stable")[: self.top]
-            guesses = ", ".join(f"{names[i]} {row[i]:.1%}" for i in order)
+            guesses = ", ".join(f"{names[i]} {percent(row[i])}%" for i in order)
             table.add_row(escape(str(path)), escape(guesses))
         Console().print(table)
 

@@ -17,15 +17,8 @@ from ..models import ModelConfig
 from ..parallel.mesh import make_mesh
 from ..parallel.processes import find_place, joined
 from ..reporting import write_figures, write_report
-from ..runs.directory import (
-    DataConfig,
-    Run,
-    RunConfig,
-    check_is_empty,
-    read_config,
-    read_toml,
-    start_directory,
-)
+from ..runs.config import DataConfig, RunConfig, read_toml
+from ..runs.directory import Run, check_is_empty, read_config, start_directory
 from ..runs.execute import assist, execute
 from ..runs.presets import Comparison, get_comparison, get_preset
 from ..training import TrainConfig, TrainingInterrupted

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from .._checks import InputError
-from ..files import read_table
-from ..runs.directory import write_json
+from ..files import read_table, write_json
 
 FORMAT = 1
 """Version of these files."""

@@ -102,24 +102,35 @@ def make_seed_mesh(devices: int | Literal["all"] | None, n_seeds: int) -> Mesh |
     """The mesh over which models are spread that train at the same time.
 
     Args:
-        devices: As for `make_mesh`, where each core of a CPU is a device, or as many
-            as asked for: a model keeps one core busier than two, and several cores are
-            best kept busy by several models. Where left out, all cores of a CPU, and
-            one device of another kind.
+        devices: As for `make_mesh`. Where left out, all that JAX sees of a CPU, and one
+            device of another kind.
         n_seeds: How many there are: more devices than that are not taken unasked.
 
     Example:
         >>> make_seed_mesh(1, n_seeds=10) is None
         True
     """
-    if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        unasked = min(_n_cores(), n_seeds)
-        wanted = _n_cores() if devices == "all" else devices or unasked
-        with contextlib.suppress(RuntimeError):  # JAX has started: too late
-            jax.config.update("jax_num_cpu_devices", wanted)
     if devices is None and jax.default_backend() == "cpu":
         devices = min(jax.local_device_count(), n_seeds)
     return make_mesh(devices)
+
+
+def cores_as_devices(devices: int | Literal["all"] | None, n_seeds: int) -> None:
+    """Makes each core of a CPU a device of JAX, for the whole process.
+
+    A model keeps one core busier than two: several cores are best kept busy by several
+    models. For programs, before JAX has started; behind that, and where XLA_FLAGS says
+    how many devices there are, it changes nothing. A library never calls it.
+
+    Args:
+        devices: How many; all cores, or where left out as many as `n_seeds` can use.
+        n_seeds: Models that train at the same time.
+    """
+    if "host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        unasked = min(_n_cores(), n_seeds)
+        wanted = _n_cores() if devices == "all" else devices or unasked
+        with contextlib.suppress(RuntimeError):  # JAX has started
+            jax.config.update("jax_num_cpu_devices", wanted)
 
 
 def _n_cores() -> int:

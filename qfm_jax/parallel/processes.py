@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from .._checks import InputError, check_at_least, check_range, input_error
+from .._checks import InputError, check_at_least, check_range, first_line, input_error
 
 T = TypeVar("T")
 
@@ -190,7 +190,7 @@ def _join(place: Place) -> None:
     except Exception as error:  # the runtime has no class of its own for it
         raise InputError(
             f"Process {place.process_id} cannot join the others at {where}: "
-            f"{str(error).splitlines()[0]} Name a free port of process 0's host with "
+            f"{first_line(error)} Name a free port of process 0's host with "
             "--coordinator."
         ) from error
 

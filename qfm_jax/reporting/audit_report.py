@@ -12,8 +12,9 @@ from rich.text import Text
 from .._checks import InputError
 from ..audit import Audit, TwinResult
 from ..audit.controls import SUBJECTS
+from ..evaluation import percent
 from ..models.block import BLOCKS
-from ..runs.directory import to_toml
+from ..runs.config import to_toml
 from . import audit_figures
 from .configuration import audit_command, without_folders
 from .page import picture, write_page
@@ -75,7 +76,7 @@ def audit_table(audit: Audit) -> Table:
     for row in _rows(audit):
         table.add_row(
             Text(row["name"]),
-            f"{row['mean']:.2f} \u00b1 {row['sd']:.2f}",
+            f"{row['mean']} \u00b1 {row['sd']}",
             row["difference"],
             row["p"],
             f"{row['n_parameters']:,}",
@@ -135,11 +136,11 @@ def _baselines(audit: Audit) -> list[dict[str, Any]]:
             "name": baseline.score.baseline,
             "sees": baseline.sees,
             "n_features": baseline.score.n_features,
-            "accuracy": f"{100 * baseline.score.accuracy:.2f}",
+            "accuracy": percent(baseline.score.accuracy, 2),
             "interval": " to ".join(
-                f"{100 * limit:.2f}" for limit in baseline.score.accuracy_interval
+                percent(limit, 2) for limit in baseline.score.accuracy_interval
             ),
-            "difference": f"{100 * (mean - baseline.score.accuracy):+.2f}",
+            "difference": percent(mean - baseline.score.accuracy, 2, "+"),
             "seconds": baseline.score.seconds_training,
         }
         for baseline in audit.baselines
@@ -165,10 +166,10 @@ def _row(audit: Audit, twin: TwinResult) -> dict[str, Any]:
         "what": BLOCKS["circuit"] if d is None else BLOCKS[twin.name],
         "question": twin.question,
         "verdict": AT_CHANCE if _learns_nothing(twin) else _says(twin),
-        "mean": 100 * statistics.mean(twin.accuracy),
-        "sd": 100 * statistics.stdev(twin.accuracy),
-        "raw": ", ".join(f"{100 * accuracy:.2f}" for accuracy in twin.accuracy),
-        "validation": 100 * statistics.mean(twin.validation_accuracy),
+        "mean": percent(statistics.mean(twin.accuracy), 2),
+        "sd": percent(statistics.stdev(twin.accuracy), 2),
+        "raw": ", ".join(percent(accuracy, 2) for accuracy in twin.accuracy),
+        "validation": percent(statistics.mean(twin.validation_accuracy), 2),
         "dead": ", ".join(map(str, twin.dead_seeds)) or "none",
         "diverged": ", ".join(map(str, twin.diverged_seeds)) or "none",
         "difference": "" if d is None else _interval(d.mean, d.interval),
@@ -218,8 +219,8 @@ def _says(twin: TwinResult) -> str:
 
 
 def _interval(mean: float, interval: tuple[float, float]) -> str:
-    low, high = interval
-    return f"{100 * mean:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
+    value, low, high = (percent(share, 2, "+") for share in (mean, *interval))
+    return f"{value} ({low} to {high})"
 
 
 def _p(value: float) -> str:

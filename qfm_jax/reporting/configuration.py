@@ -11,7 +11,8 @@ from typing import Any
 from ..audit import Audit, AuditConfig
 from ..devices import DeviceConfig
 from ..models import ModelConfig
-from ..runs.directory import Run, RunConfig, to_toml
+from ..runs.config import RunConfig, to_toml
+from ..runs.directory import Run
 from ..runs.presets import MODELS
 from ..training import TrainConfig
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .._checks import input_error
+from ..evaluation import percent
 from .style import COLORS, MUTED, WIDE, house_style, lay_out
 
 Record = Mapping[str, Any]
@@ -32,9 +33,10 @@ def deployment_table(records: Sequence[Record]) -> Table:
         margin = record["margin_flipped"]
         table.add_row(
             Text(record["label"]),
-            f"{100 * record['accuracy']:.2f} ({100 * low:.2f}\u2013{100 * high:.2f})",
+            f"{percent(record['accuracy'], 2)} "
+            f"({percent(low, 2)}\u2013{percent(high, 2)})",
             f"{record['n_test']:,}",
-            f"{100 * record['flipped']:.2f}",
+            percent(record["flipped"], 2),
             "" if margin is None else f"{margin:.2f}",
             f"{record['seconds']:,.1f}",
         )

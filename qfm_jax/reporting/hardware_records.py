@@ -15,7 +15,7 @@ import cattrs
 from .._checks import InputError
 from ..files import read_table
 from ..hardware.noise import parse_noise
-from ..runs.directory import FORMAT, in_words
+from ..runs.config import FORMAT, in_words
 
 T = TypeVar("T")
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .._checks import InputError
+from ..evaluation import percent
 from ..hardware.backends import AER
 from ..runs.directory import Run
 from .deployments import Record, plot_deployments
@@ -54,9 +55,9 @@ def _sentences(section: Mapping[str, Any]) -> Iterator[str]:
     if noisy:
         worst = min(noisy, key=lambda row: row["accuracy"])
         yield (
-            f"{label} classifies {100 * worst['accuracy']:.1f} % of "
+            f"{label} classifies {percent(worst['accuracy'])} % of "
             f"{worst['n_test']:,} test images rightly at worst ({worst['label']}), "
-            f"where exact expectations give {100 * worst['accuracy_ideal']:.1f} %."
+            f"where exact expectations give {percent(worst['accuracy_ideal'])} %."
         )
     if section["backends"]:
         name, cost = min(section["backends"], key=lambda pair: pair[1]["seconds_qpu"])
@@ -126,7 +127,7 @@ def _section(run: Run, label: str) -> dict[str, Any]:
 
 
 def _devices(rows: Sequence[Record], label: str) -> tuple[Picture, str]:
-    values = "; ".join(f"{r['label']} {100 * r['accuracy']:.1f} %" for r in rows)
+    values = "; ".join(f"{r['label']} {percent(r['accuracy'])} %" for r in rows)
     image = picture(plot_deployments(rows), f"Accuracy of {label}: {values}")
     caption = "Accuracy on each device with 95 % interval; ticks: exact expectations."
     return image, caption

@@ -11,6 +11,7 @@ import jinja2
 from matplotlib.figure import Figure
 
 from .._checks import InputError
+from ..evaluation import percent
 from ..files import write_whole
 from .style import render
 
@@ -75,5 +76,5 @@ def _templates() -> jinja2.Environment:
         trim_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    found.filters["percent"] = lambda share: f"{100 * share:.1f}"
+    found.filters["percent"] = percent
     return found

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ..audit import Audit
 from ..circuits import build_circuit
+from ..evaluation import percent
 from ..models import ModelConfig
 from ..models.block import BLOCKS
 from ..runs.directory import Run
@@ -121,7 +122,7 @@ def _content(
         "accuracy": picture(
             comparison_figures.plot_leaderboard(runs),
             "Test accuracy with 95 % interval: "
-            + "; ".join(f"{row.label} {100 * row.accuracy:.1f} %" for row in rows),
+            + "; ".join(f"{row.label} {percent(row.accuracy)} %" for row in rows),
         ),
         "fronts": _fronts(runs),
         "audits": [audit_content(audit) for audit in audits],
@@ -139,7 +140,7 @@ def _content(
             comparison_figures.plot_calibration(runs),
             "Reliability diagrams. Expected calibration error: "
             + "; ".join(
-                f"{row.label} {100 * row.calibration_error:.1f} %" for row in rows
+                f"{row.label} {percent(row.calibration_error)} %" for row in rows
             ),
         ),
         "hardware": hardware,
@@ -229,7 +230,7 @@ def _mistakes_alt(run: Run, label: str) -> str:
     return (
         f"The most certain mistakes of {label}; the first is of class "
         f"{names[mistakes.labels[0]]} and was taken for "
-        f"{names[mistakes.predictions[0]]} with {100 * mistakes.confidence[0]:.0f} % "
+        f"{names[mistakes.predictions[0]]} with {percent(mistakes.confidence[0], 0)} % "
         "confidence"
     )
 

@@ -12,6 +12,7 @@ from matplotlib.text import Text
 
 from .._checks import check_at_least
 from ..circuits import VariationalCircuit
+from ..evaluation import percent
 from ..runs.directory import Run
 from .style import COLORS, HALF, INK, MUTED, house_style, lay_out, short
 
@@ -94,8 +95,8 @@ def plot_mistakes(run: Run, n_images: int = 12) -> Figure:
                 extent=(x - 0.54, x + 0.54, y + 1.54, y + 0.46),
             )
             true, predicted = mistakes.labels[i], mistakes.predictions[i]
-            percent = f"{100 * mistakes.confidence[i]:.0f} %"
-            title = f"{names[true]}\n\u2192 {names[predicted]}\n{percent}"
+            sure = f"{percent(mistakes.confidence[i], 0)} %"
+            title = f"{names[true]}\n\u2192 {names[predicted]}\n{sure}"
             axes.text(x, y + 0.42, title, ha="center", va="bottom", fontsize=7.5)
         axes.set(xlim=(0, HALF), ylim=(1.55 * n_rows, 0))
     return figure

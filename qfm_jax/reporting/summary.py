@@ -1,10 +1,14 @@
 """Runs and audits -> what they show, in sentences whose numbers come from scores."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..audit import Audit
+from ..devices import DeviceConfig
+from ..evaluation import percent
+from ..models import ModelConfig
 from ..models.block import CIRCUIT_BLOCKS
+from ..runs.config import RunConfig
 from ..runs.directory import Run
 from .style import looks
 from .tables import leaderboard, rank, shortfalls
@@ -88,19 +92,25 @@ def verdict_sentence(audit: Audit) -> str:
 def classical_twin(run: Run, runs: Iterable[Run]) -> Run | None:
     """Finds the run that differs in one thing: a dense layer in the circuit's place.
 
-    Front end, training, data and seed are equal.
+    All of the rest of its configuration is equal, but for its name, its device, and
+    what describes the circuit alone.
     """
     if run.config.network.block != "circuit":
         return None
-    wanted = ("dense", *_shared(run))
-    twins = (o for o in runs if (o.config.network.block, *_shared(o)) == wanted)
-    return next(twins, None)
+    wanted = _without_circuit(run)
+    dense = (o for o in runs if o.config.network.block == "dense")
+    return next((o for o in dense if _without_circuit(o) == wanted), None)
 
 
-def _shared(run: Run) -> tuple[object, ...]:
-    config, network = run.config, run.config.network
-    front_end = (network.channels, network.hidden, network.n_qubits)
-    return (front_end, config.training, config.data, config.seed)
+OF_THE_CIRCUIT = ("block", "embedding", "layers", "n_layers", "angle_spread")
+"""Fields of a network that a dense layer does not read."""
+
+
+def _without_circuit(run: Run) -> RunConfig:
+    defaults = ModelConfig()
+    neutral = {name: getattr(defaults, name) for name in OF_THE_CIRCUIT}
+    network = replace(run.config.network, **neutral)
+    return replace(run.config, model="", network=network, device=DeviceConfig())
 
 
 def _setting(runs: Sequence[Run]) -> str:
@@ -119,7 +129,7 @@ def _setting(runs: Sequence[Run]) -> str:
 def _learning(models: Sequence[Scored], guess: float) -> str:
     """The best and the worst, and which do no better than a constant guess."""
     dull = [model.label for model in models if model.accuracy_interval[0] <= guess]
-    least = f"always guessing the most frequent class ({100 * guess:.1f} %)"
+    least = f"always guessing the most frequent class ({percent(guess)} %)"
     best, worst = models[0], models[-1]
     if len(models) == 1:
         than = "does not beat" if dull else "beats"
@@ -203,7 +213,7 @@ def _accuracy(model: Scored) -> str:
 
 
 def _percent(model: Scored) -> str:
-    return f"{100 * model.accuracy:.1f} %"
+    return f"{percent(model.accuracy)} %"
 
 
 def _span(counts: Iterable[int]) -> str:

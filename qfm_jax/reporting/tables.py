@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .._checks import input_error
-from ..evaluation import shortfall
+from ..evaluation import percent, shortfall
 from ..runs.directory import Run
 from .style import looks
 
@@ -103,7 +103,7 @@ def leaderboard_table(runs: Sequence[Run]) -> Table:
         low, high = row.accuracy_interval
         table.add_row(
             Text(f"{row.label}{' !' if row.shortfall else ''}"),
-            f"{100 * row.accuracy:.1f} ({100 * low:.1f}\u2013{100 * high:.1f})",
+            f"{percent(row.accuracy)} ({percent(low)}\u2013{percent(high)})",
             f"{row.n_parameters_quantum:,} + {row.n_parameters_classical:,}",
             f"{row.seconds_training:,.1f}",
             f"{row.images_per_second:,.0f}",

@@ -5,7 +5,7 @@ import os
 import time
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -30,14 +30,14 @@ from .directory import (
     Mistakes,
     Result,
     Run,
-    RunConfig,
     check_holds_no_run,
-    machine_versions,
     read_config,
     read_run,
     write_config,
     write_result,
 )
+from .config import RunConfig
+from .versions import machine_versions
 from ..training import fit
 from ..training.loop import DEFAULTS, description_of
 
@@ -73,7 +73,7 @@ def execute(
     Example:
         >>> import tempfile
         >>> from qfm_jax.runs.presets import get_preset
-        >>> from qfm_jax.runs.directory import DataConfig
+        >>> from qfm_jax.runs.config import DataConfig
         >>> from qfm_jax.training import TrainConfig
         >>> config = RunConfig("linear", get_preset("linear").network,
         ...                    TrainConfig(epochs=1), DataConfig("digits"))
@@ -98,7 +98,7 @@ def execute(
             data.train,
             data.validation,
             config.training,
-            jax.random.key(config.seed),
+            keys_of(config.seed).training,
             directory=directory,
             resume=resume,
             progress=progress,
@@ -121,8 +121,30 @@ def assist(config: RunConfig, mesh: Mesh | None) -> None:
         InputError: Where this process has another configuration, code or data.
     """
     data, model = _prepare(config, mesh)
-    key = jax.random.key(config.seed)
+    key = keys_of(config.seed).training
     fit(model, data.train, data.validation, config.training, key, mesh=mesh)
+
+
+class Keys(NamedTuple):
+    """What is random in a run; no two draw from the same PRNG key."""
+
+    start: jax.Array
+    """Of the weights."""
+    dropout: jax.Array
+    noise: jax.Array
+    """Of a circuit that draws its noise."""
+    training: jax.Array
+    """Of the order of the images and of their augmentation."""
+
+
+def keys_of(seed: int) -> Keys:
+    """The keys of a run's seed: one split, a key for each purpose.
+
+    Example:
+        >>> len(set(map(str, keys_of(0))))
+        4
+    """
+    return Keys(*jax.random.split(jax.random.key(seed), len(Keys._fields)))
 
 
 def _prepare(config: RunConfig, mesh: Mesh | None) -> tuple[Dataset, Classifier]:
@@ -160,11 +182,12 @@ def build_model(
         >>> count_parameters(build_model(config, n_classes=3))
         (0, 2355)
     """
+    keys = keys_of(config.seed)
     return Classifier(
         config.network,
         n_classes=n_classes,
         device=device or config.device,
-        rngs=nnx.Rngs(config.seed),
+        rngs=nnx.Rngs(params=keys.start, dropout=keys.dropout, noise=keys.noise),
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from .._checks import InputError
 from ..parallel import Scheduler, Standing, connect, run_units
-from ..files import read_table
-from .directory import machine_versions, write_json
+from .versions import machine_versions
+from ..files import changing, read_table, write_json
 
 FORMAT = 1
 """Version of the files."""
@@ -73,9 +73,8 @@ def measure_missing(
         ({'n': 3}, 9)
     """
     path = Path(path)
-    rows = read_rows(path, experiment)
+    there = [row["cell"] for row in read_rows(path, experiment)]
     asked = [json.loads(json.dumps(cell)) for cell in cells]  # as the file spells them
-    there = [row["cell"] for row in rows]
     missing = {json.dumps(c, sort_keys=True): c for c in asked if c not in there}
     measured = functools.partial(_measured, measure)
     with connect(scheduler if missing else None, n_units=len(missing)) as connection:
@@ -85,10 +84,10 @@ def measure_missing(
             else run_units(missing, measured, connection, show=show_units)
         )
         for _, row in new:
-            rows.append(row)
-            write_rows(path, experiment, rows)
+            add_rows(path, experiment, [row])
             if show is not None:
                 show(row)
+    rows = read_rows(path, experiment)
     return [next(r for r in rows if r["cell"] == cell) for cell in asked]
 
 
@@ -99,19 +98,29 @@ def _measured(measure: Callable[[Mapping[str, Any]], Row], cell: dict[str, Any])
     return found
 
 
-def write_rows(
-    path: Path | str, experiment: str, rows: Iterable[Row], **more: Any
+def add_rows(
+    path: Path | str,
+    experiment: str,
+    rows: Iterable[Row] = (),
+    tables: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> None:
-    """Writes the whole file, `more` beside the rows; what else it holds stays.
+    """Adds rows to the file, and tables beside them; what else it holds stays.
 
-    It is never half there.
+    A row takes the place of the one of the same cell, an entry of a table that of the
+    same name. Several processes may add to one file: none loses what another one added.
+    The file is never half there.
 
     Raises:
         InputError: As `read_rows` does.
     """
-    path = Path(path)
+    path, new = Path(path), list(rows)
+    cells = [row["cell"] for row in new]
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, _read_table(path, experiment) | more | {"rows": list(rows)})
+    with changing(path):
+        whole = _read_table(path, experiment)
+        others = [row for row in whole["rows"] if row["cell"] not in cells]
+        added = {k: {**whole.get(k, {}), **t} for k, t in (tables or {}).items()}
+        write_json(path, whole | added | {"rows": [*others, *new]})
 
 
 def _read_table(path: Path, experiment: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from .._checks import InputError
+from .._checks import InputError, first_line
 from ..parallel.mesh import is_key
 
 DIGEST = "sha256"
@@ -78,7 +78,7 @@ class Checkpoints:
         except (OSError, ValueError) as error:  # TensorStore's are ValueErrors
             for half in (self.directory / name).glob("*.orbax-checkpoint-tmp"):
                 shutil.rmtree(half, ignore_errors=True)  # what it held is room
-            reason = str(error).splitlines()[0].rpartition(": ")[2].partition(" [")[0]
+            reason = first_line(error).rpartition(": ")[2].partition(" [")[0]
             raise OSError(
                 f"The checkpoint {self.directory / name / str(step)} cannot be "
                 f"written: {getattr(error, 'strerror', None) or reason}."
@@ -136,7 +136,7 @@ class Checkpoints:
             except Exception as error:  # Orbax names no common class for damage.
                 raise InputError(
                     f"The checkpoint {self.directory / name / str(step)} cannot be "
-                    f"read: {str(error).splitlines()[0]} It is damaged or was written "
+                    f"read: {first_line(error)} It is damaged or was written "
                     "by another version; start a new run."
                 ) from error
 

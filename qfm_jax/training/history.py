@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from .._checks import InputError
+from ..files import write_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +120,5 @@ def keep_records(path: Path, n_epochs: int) -> tuple[EpochRecord, ...]:
         )
     lines = [json.dumps(dataclasses.asdict(record)) + "\n" for record in records]
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".tmp")
-    new.write_text("".join(lines), encoding="utf-8")
-    new.replace(path)
+    write_whole(path, "".join(lines).encode())
     return records

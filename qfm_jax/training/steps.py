@@ -113,8 +113,8 @@ class Steps:
         )
 
     def order(self, key: jax.Array, epoch: int) -> jax.Array:
-        """The shuffled indices of an epoch's images; steps fold in other numbers."""
-        key = jax.random.fold_in(jax.random.fold_in(key, self.count), epoch)
+        """The shuffled indices of an epoch's images."""
+        key = jax.random.fold_in(_purposes(key).order, epoch)
         return jax.random.permutation(key, self.n_images)
 
     def record(
@@ -195,12 +195,12 @@ class Steps:
         The learning rate enters the updates as a factor alone, whatever the optimiser
         of `build_optimizer`: times `rate_factor`, one program takes many rates.
         """
-        key = jax.random.fold_in(state.key, state.step)
+        keys = _purposes(state.key)
         if self.config.augment:
+            key = jax.random.fold_in(keys.shift, state.step)
             images = shift_and_flip(images, key=key, max_shift=self.config.max_shift)
         if self.config.erase:
-            # 0 and 1 would give the very keys that `shift_and_flip` splits off.
-            key = jax.random.fold_in(key, 2)
+            key = jax.random.fold_in(keys.erase, state.step)
             images = erase(images, key=key, share=self.config.erase)
 
         def loss_of(params: nnx.State) -> tuple[jax.Array, Any]:
@@ -232,6 +232,18 @@ class Steps:
         # In double precision, sums and what a model keeps come out wider than they
         # were; a loop's state, and a checkpoint, keep their types.
         return jax.tree.map(_of_same_type, advanced, state)
+
+
+class _Purposes(NamedTuple):
+    """PRNG keys of all that a training draws."""
+
+    order: jax.Array
+    shift: jax.Array
+    erase: jax.Array
+
+
+def _purposes(key: jax.Array) -> _Purposes:
+    return _Purposes(*jax.random.split(key, len(_Purposes._fields)))
 
 
 def _of_same_type(new: jax.Array, old: jax.Array) -> jax.Array:

@@ -3,7 +3,6 @@
 import dataclasses
 import io
 
-import jax
 import numpy as np
 import pytest
 from rich.console import Console
@@ -16,8 +15,8 @@ from qfm_jax.audit import AuditConfig, read_audit, run_audit
 from qfm_jax.audit.classifiers import circuit_features
 from qfm_jax.models import ModelConfig
 from qfm_jax.reporting import baselines_table, write_audit_report
-from qfm_jax.runs.directory import DataConfig, RunConfig
-from qfm_jax.runs.execute import load_images, start_model
+from qfm_jax.runs.config import DataConfig, RunConfig
+from qfm_jax.runs.execute import keys_of, load_images, start_model
 from qfm_jax.training import TrainConfig, fit
 
 RUN = RunConfig(
@@ -56,7 +55,7 @@ def test_they_see_all_pixels_and_what_the_circuit_sees(finished):
         right_share(*pixels, data), abs=6e-3
     )
     model = start_model(RUN, n_classes=10)
-    key = jax.random.key(5)
+    key = keys_of(RUN.seed).training
     fit(model, data.train, data.validation, RUN.training, key, progress=False)
     features = [circuit_features(model, p.images) for p in (data.train, data.test)]
     with np.load(directory / "features.npz") as kept:

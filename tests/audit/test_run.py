@@ -22,7 +22,7 @@ from qfm_jax.models import ModelConfig
 from qfm_jax.models.prediction import predict_logits
 from qfm_jax.parallel import Scheduler, UnitsFailedError
 from qfm_jax.reporting import audit_table, write_audit_report
-from qfm_jax.runs.directory import DataConfig, RunConfig
+from qfm_jax.runs.config import DataConfig, RunConfig
 from qfm_jax.runs.execute import load_images, start_model
 from qfm_jax.training import TrainConfig
 
@@ -213,7 +213,7 @@ def test_seeds_spread_over_cores_change_nothing(finished, tmp_path):
     """The command as it is typed, where a CPU has two cores for the two seeds."""
     audit, _ = finished
     program = (
-        "from qfm_jax import mesh; from qfm_jax.cli import main\n"
+        "from qfm_jax.parallel import mesh; from qfm_jax.cli import main\n"
         "mesh._n_cores = lambda: 2; import sys; sys.exit(main(sys.argv[1:]))"
     )
     network = ["--features", "dense", "--channels", "--hidden", "--dropout", "0"]
@@ -334,12 +334,19 @@ def test_a_directory_of_another_audit_is_refused(finished, tmp_path):
     assert (directory / "audit.toml").read_bytes() == before
 
 
-@pytest.mark.parametrize("content", ["{", '{"format": 2}', '{"format": 1}'])
-def test_a_damaged_unit_is_not_trusted(finished, tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("{", r"seed-6.json is damaged: .*Remove it and"),
+        ('{"format": 2}', r"seed-6.json is damaged: .*Remove it and"),
+        ('{"format": 1}', r"seed-6.json has format 1, and this version reads 2"),
+    ],
+)
+def test_a_damaged_unit_is_not_trusted(finished, tmp_path, content, sentence):
     _, directory = finished
     copy = copy_of(directory, tmp_path)
     (copy / "units/frozen/seed-6.json").write_text(content)
-    with pytest.raises(InputError, match=r"seed-6.json is damaged: .*Remove it and"):
+    with pytest.raises(InputError, match=sentence):
         run_audit(CONFIG, copy, resume=True)
 
 

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 from chaos.ledger import Ledger, as_markdown
 
-from qfm_jax.runs.directory import machine_versions
-from qfm_jax.runs.results import read_rows, write_rows
+from qfm_jax.runs.results import add_rows
+from qfm_jax.runs.versions import machine_versions
 
 LEDGER = Ledger()
 SEED = int(os.environ.get("CHAOS_SEED", "0"))
@@ -53,5 +53,4 @@ def pytest_terminal_summary(terminalreporter):
             | {"versions": versions}
             for row in map(dict, rows)
         ]
-        others = [r for r in read_rows(path, "chaos") if r["cell"]["seed"] != SEED]
-        write_rows(path, "chaos", [*others, *new])
+        add_rows(path, "chaos", new)

@@ -13,7 +13,7 @@ import pytest
 
 from qfm_jax._checks import InputError
 from qfm_jax.models import ModelConfig
-from qfm_jax.runs.directory import DataConfig, RunConfig
+from qfm_jax.runs.config import DataConfig, RunConfig
 from qfm_jax.runs.execute import execute
 from qfm_jax.training import TrainConfig
 

@@ -25,14 +25,9 @@ from qfm_jax.commands.training import COMPARISON_FILE, Compare
 from qfm_jax.deployment.jobs import Jobs, Submission
 from qfm_jax.reporting.hardware_section import hardware_section, hardware_sentences
 from qfm_jax.reporting.page import _templates as templates
-from qfm_jax.runs.directory import (
-    read_config,
-    read_run,
-    to_toml,
-    write_config,
-    write_result,
-)
-from qfm_jax.runs.results import read_rows, write_rows
+from qfm_jax.runs.config import to_toml
+from qfm_jax.runs.directory import read_config, read_run, write_config, write_result
+from qfm_jax.runs.results import add_rows, read_rows
 from qfm_jax.training.checkpoints import Checkpoints
 from qfm_jax.training.history import append_record, read_records
 
@@ -104,7 +99,7 @@ def test_checkpoints(damaging, tmp_path):
 
 def test_rows(damaging, tmp_path):
     path = tmp_path / "rows.json"
-    write_rows(path, "squares", [{"cell": {"n": 2}, "square": 4}])
+    add_rows(path, "squares", [{"cell": {"n": 2}, "square": 4}])
     damaging(path, lambda: read_rows(path, "squares"))
 
 

@@ -228,9 +228,10 @@ def test_one_device_needs_no_mesh():
 
 CORES = """
 import jax
-from qfm_jax import mesh
+from qfm_jax.parallel import mesh
 
 mesh._n_cores = lambda: 3
+mesh.cores_as_devices(FIRST, n_seeds=5)
 found = mesh.make_seed_mesh(FIRST, n_seeds=5)
 sizes = [found.size, mesh.make_seed_mesh(None, n_seeds=2).size, jax.device_count()]
 sizes += [mesh.make_seed_mesh(2, n_seeds=5).size, mesh.narrowed(found, 2).size]
@@ -240,6 +241,20 @@ for n_seeds in (10, 4):
     sizes += [fewer.size, len(mesh.filled(range(n_seeds), fewer))]
 print(*sizes, mesh.make_seed_mesh(None, n_seeds=1), mesh.narrowed(found, 1))
 """
+
+
+def test_a_library_call_leaves_the_devices_of_the_process_as_they_were():
+    program = """
+import jax
+from qfm_jax.parallel.mesh import make_mesh, make_seed_mesh
+before = jax.config.jax_num_cpu_devices
+print(make_seed_mesh(None, 5), make_mesh("all"), jax.device_count())
+assert jax.config.jax_num_cpu_devices == before
+"""
+    environment = {**os.environ, "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.stdout == "None None 1\n", done.stderr
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from qfm_jax import processes
 from qfm_jax._checks import InputError
+from qfm_jax.parallel import processes
 from qfm_jax.parallel.processes import Place, check_alike, exchange, find_place
 from qfm_jax.runs.directory import read_run
 from qfm_jax.runs.execute import load_model

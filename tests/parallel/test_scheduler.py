@@ -18,9 +18,15 @@ import distributed
 import psutil
 import pytest
 
-from qfm_jax import processes
 from qfm_jax._checks import InputError
-from qfm_jax.parallel import Scheduler, UnitsFailedError, connect, run_units, workers
+from qfm_jax.parallel import (
+    Scheduler,
+    UnitsFailedError,
+    connect,
+    processes,
+    run_units,
+    workers,
+)
 from qfm_jax.parallel import scheduler as scheduler_module
 from qfm_jax.training.progress import UnitProgress
 

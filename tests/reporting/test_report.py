@@ -19,6 +19,7 @@ from qfm_jax import InputError
 from qfm_jax.commands import Train
 from qfm_jax.commands.auditing import Audit, audit_default
 from qfm_jax.commands.training import train_default
+from qfm_jax.evaluation import percent
 from qfm_jax.reporting import (
     leaderboard,
     leaderboard_table,
@@ -149,8 +150,8 @@ def test_page_of_four_models_is_small(page):
 def test_numbers_stand_on_the_page_in_order_of_accuracy(page, runs):
     for run in runs:
         low, high = run.result.scores.accuracy_interval
-        name, accuracy = run.result.model, 100 * run.result.scores.accuracy
-        row = f"{name} {accuracy:.1f} {100 * low:.1f} to {100 * high:.1f}"
+        name, accuracy = run.result.model, percent(run.result.scores.accuracy)
+        row = f"{name} {accuracy} {percent(low)} to {percent(high)}"
         assert row in page.text
     order = [row.label for row in leaderboard(runs)]
     accuracy = {run.result.model: run.result.scores.accuracy for run in runs}
@@ -264,7 +265,7 @@ def test_terminal_table_fits_80_columns(runs):
     assert max(map(len, lines)) <= 80
     row = next(line for line in lines if line.strip().startswith("hybrid-cnn"))
     low, high = leaderboard(runs)[0].accuracy_interval
-    assert f"({100 * low:.1f}\u2013{100 * high:.1f})" in row
+    assert f"({percent(low)}\u2013{percent(high)})" in row
     assert row.split()[-6:] == ["48", "+", "97,952", "123.4", "4,000", "812"]
     assert any("20,480 + 98,000" in line for line in lines)
 
@@ -272,10 +273,10 @@ def test_terminal_table_fits_80_columns(runs):
 def test_summary_compares_the_circuit_with_its_twin_only(runs):
     text = said(runs)
     by_name = {run.result.model: run for run in runs}
-    hybrid = 100 * by_name["hybrid-cnn"].result.scores.accuracy
-    twin = 100 * by_name["cnn"].result.scores.accuracy
-    assert f"hybrid-cnn reaches {hybrid:.1f} %, and cnn, the same network" in text
-    assert f"{twin:.1f} %. The 95 % intervals of these two overlap;" in text
+    hybrid = percent(by_name["hybrid-cnn"].result.scores.accuracy)
+    twin = percent(by_name["cnn"].result.scores.accuracy)
+    assert f"hybrid-cnn reaches {hybrid} %, and cnn, the same network" in text
+    assert f"{twin} %. The 95 % intervals of these two overlap;" in text
     assert "same network" not in said([by_name["hybrid-cnn"], by_name["mlp"]])
 
 

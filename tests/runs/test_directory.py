@@ -12,17 +12,16 @@ from qfm_jax._checks import InputError
 from qfm_jax.devices import DeviceConfig
 from qfm_jax.evaluation import score
 from qfm_jax.models import ModelConfig
+from qfm_jax.runs.config import DataConfig, RunConfig
 from qfm_jax.runs.directory import (
-    DataConfig,
     Mistakes,
     Result,
-    RunConfig,
-    machine_versions,
     read_config,
     read_run,
     write_config,
     write_result,
 )
+from qfm_jax.runs.versions import machine_versions
 from qfm_jax.training import TrainConfig
 from qfm_jax.training.history import EpochRecord, append_record
 
@@ -60,7 +59,7 @@ def result():
 
 
 def test_versions_of_a_machine_that_lacks_a_package(monkeypatch):
-    monkeypatch.setattr("qfm_jax.runs.directory.PACKAGES", ("numpy", "no-such-package"))
+    monkeypatch.setattr("qfm_jax.runs.versions.PACKAGES", ("numpy", "no-such-package"))
     versions = machine_versions(accelerator=False)
     assert versions["numpy"] == np.__version__
     assert versions["no-such-package"] == "not installed"

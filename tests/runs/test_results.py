@@ -1,12 +1,14 @@
 """Rows are measured once, written at once, and never mixed with others."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from qfm_jax._checks import InputError
 from qfm_jax.parallel import UnitsFailedError
-from qfm_jax.runs.results import FORMAT, measure_missing, read_rows, write_rows
+from qfm_jax.runs.results import FORMAT, add_rows, measure_missing, read_rows
 
 CELLS = [{"n": 1, "kind": "a"}, {"n": 2, "kind": "a"}]
 
@@ -71,7 +73,7 @@ def test_a_file_that_is_damaged_or_another_is_named_and_left(
 
 def test_more_stands_beside_the_rows(tmp_path):
     path = tmp_path / "file.json"
-    write_rows(path, "test", [{"cell": {"n": 1}}], fit={"factor": 2.0})
+    add_rows(path, "test", [{"cell": {"n": 1}}], tables={"fit": {"factor": 2.0}})
     table = json.loads(path.read_text())
     assert table["format"] == FORMAT
     assert table["fit"] == {"factor": 2.0}
@@ -99,3 +101,38 @@ def test_cells_are_measured_on_a_scheduler(tmp_path, dask_scheduler):
     rows = measure_missing(path, "test", good, ten_times, scheduler=dask_scheduler)
     assert [row["value"] for row in rows] == [30, 10, 30]
     assert read_rows(path, "test") == kept
+
+
+ADDING = """
+import sys
+from qfm_jax.runs.results import add_rows
+
+path, first = sys.argv[1:]
+for n in range(int(first), int(first) + 30):
+    add_rows(path, "test", [{"cell": {"n": n}}], tables={"facts": {str(n): n}})
+"""
+
+
+def test_processes_that_add_to_one_file_lose_nothing(tmp_path):
+    path = tmp_path / "rows.json"
+    started = [
+        subprocess.Popen([sys.executable, "-W", "ignore", "-c", ADDING, path, first])
+        for first in ("0", "30")
+    ]
+    assert [process.wait() for process in started] == [0, 0]
+    found = sorted(row["cell"]["n"] for row in read_rows(path, "test"))
+    assert found == list(range(60))
+    assert len(json.loads(path.read_text())["facts"]) == 60
+    assert [entry.name for entry in tmp_path.iterdir()] == ["rows.json"]
+
+
+def test_a_row_measured_by_another_process_meanwhile_stays(tmp_path):
+    path = tmp_path / "rows.json"
+
+    def measure(cell):
+        if cell["n"] == 1:
+            measure_missing(path, "test", [{"n": 9}], lambda cell: {})
+        return {}
+
+    measure_missing(path, "test", CELLS, measure)
+    assert sorted(row["cell"]["n"] for row in read_rows(path, "test")) == [1, 2, 9]

@@ -18,7 +18,8 @@ from flax import nnx
 
 from qfm_jax._checks import InputError
 from qfm_jax.models import Classifier, ModelConfig
-from qfm_jax.runs.directory import DataConfig, RunConfig, read_config, read_run
+from qfm_jax.runs.config import DataConfig, RunConfig
+from qfm_jax.runs.directory import read_config, read_run
 from qfm_jax.runs.execute import execute
 from qfm_jax.runs.presets import get_preset
 from qfm_jax.training import TrainConfig, fit, loop

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from qfm_jax import checkpoints as module
 from qfm_jax._checks import InputError
+from qfm_jax.training import checkpoints as module
 from qfm_jax.training.checkpoints import Checkpoints
 
 DESCRIPTION = {"training": {"epochs": 3, "sizes": (1, 2)}, "weights": {"kernel": [3]}}
