@@ -68,7 +68,7 @@ def small(digits):
 def linear(digits):
     """A linear model after its training on all digits, the history and the data."""
     model = build()
-    return model, train(model, digits, epochs=12, learning_rate=0.02), digits
+    return model, train(model, digits, epochs=7, learning_rate=0.02), digits
 
 
 class Spy(nnx.Module):
@@ -107,7 +107,7 @@ def test_linear_model_learns_the_digits(linear):
 def test_model_is_left_with_the_weights_of_its_best_epoch(linear):
     model, history, digits = linear
     accuracies = [record.validation_accuracy for record in history.epochs]
-    assert history.best_epoch < 12, "the last epoch would prove nothing"
+    assert history.best_epoch < 7, "the last epoch would prove nothing"
     assert history.best_epoch == 1 + int(np.argmax(accuracies))
     logits = np.asarray(model(jnp.asarray(digits.validation.images) / 255))
     reached = np.mean(logits.argmax(axis=1) == digits.validation.labels)
