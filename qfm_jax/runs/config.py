@@ -1,0 +1,161 @@
+"""What a run is asked to do, as plain values and as TOML."""
+
+import dataclasses
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import cattrs
+import tomli_w
+
+from .._checks import InputError, check_at_least, input_error
+from ..devices import DeviceConfig
+from ..files import write_whole
+from ..models import ModelConfig
+from ..training import TrainConfig
+
+T = TypeVar("T")
+
+
+FORMAT = 1
+"""Version of the files of a run directory."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which images a run sees; the arguments of `load_dataset`."""
+
+    name: str = "auto"
+    """A data set's name."""
+    folder: str | None = None
+    """Folder of the files, searched first."""
+    train_size: int | None = None
+    """Training images, after the split; all where left out."""
+    test_size: int | None = None
+    """Test images; all where left out."""
+    classes: tuple[str, ...] = ()
+    """Names or numbers of the classes; all where left out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """All that repeats a run."""
+
+    model: str
+    """Name of the model in tables and figures."""
+    network: ModelConfig
+    """The model as data."""
+    training: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    """How it is trained."""
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    """What it is trained on."""
+    device: DeviceConfig = dataclasses.field(default_factory=DeviceConfig)
+    """Where its circuit runs."""
+    seed: int = 0
+    """Seed of the split, the start, the shuffling and the augmentation."""
+    trunk: str | None = None
+    """A finished run whose layers before the block this one starts from."""
+
+    def __post_init__(self) -> None:
+        check_at_least("seed", self.seed, 0)
+        if self.network.frozen_front and self.trunk is None:
+            must = "name a finished run, whose layers before the block stay as they are"
+            raise input_error("trunk", must, "is missing")
+
+
+def to_toml(value: Any) -> str:
+    """The text of `config.toml`, or of any other frozen dataclass of plain values.
+
+    Example:
+        >>> text = to_toml(RunConfig("linear", ModelConfig()))
+        >>> text.splitlines()[:3]
+        ['format = 1', 'model = "linear"', 'seed = 0']
+    """
+    table = {"format": FORMAT, **_without_none(cattrs.unstructure(value))}
+    return tomli_w.dumps(table)
+
+
+def write_toml(path: Path, value: Any) -> None:
+    """Writes what `to_toml` says into a file that is either whole or not there."""
+    write_whole(path, to_toml(value).encode())
+
+
+def read_toml(path: Path, kind: type[T]) -> T:
+    """Reads what `write_toml` wrote.
+
+    Raises:
+        InputError: If the file is damaged, of another version, or describes something
+            else than `kind`.
+        FileNotFoundError: If it is not there.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        check_format(path, table.pop("format", None))
+        return converter().structure(table, kind)
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path} is damaged: {error}. Restore it.") from error
+    except cattrs.BaseValidationError as error:
+        problems = in_words(error)
+        raise InputError(f"{path} does not describe a run: {problems}.") from error
+
+
+def converter() -> cattrs.Converter:
+    """Structures the plain tables of a file; refuses unknown keys and wrong types."""
+    converter = cattrs.Converter(forbid_extra_keys=True)
+    # Options of a device are plain values of any TOML type.
+    converter.register_structure_hook(DeviceConfig, _structure_device)
+    converter.register_structure_hook(int, _structure_whole)
+    converter.register_structure_hook(int | Literal["all"] | None, _structure_count)
+    converter.register_structure_hook(bool, _structure_switch)
+    return converter
+
+
+def in_words(error: cattrs.BaseValidationError) -> str:
+    """What is wrong with a table, and where in it."""
+    return "; ".join(cattrs.transform_error(error, format_exception=_explain))
+
+
+def check_format(path: Path, found: Any) -> None:
+    """Raises for a file of a format that this version does not read."""
+    if found != FORMAT:
+        raise InputError(
+            f"{path} has format {found!r}, and this version reads {FORMAT}. Read it "
+            "with the version that wrote it, or run again."
+        )
+
+
+def _structure_whole(value: Any, _: type) -> int:
+    """No silent rounding: `epochs = 2.5` is a mistake, not 2."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InputError(f"must be a whole number, but is {value!r}")
+    return value
+
+
+def _structure_count(value: Any, _: Any) -> int | str | None:
+    return value if value in (None, "all") else _structure_whole(value, int)
+
+
+def _structure_switch(value: Any, _: type) -> bool:
+    if not isinstance(value, bool):
+        raise InputError(f"must be true or false, but is {value!r}")
+    return value
+
+
+def _structure_device(table: dict[str, Any], _: type) -> DeviceConfig:
+    options = tuple((name, value) for name, value in table.get("options", ()))
+    return DeviceConfig(**{**table, "options": options})
+
+
+def _explain(error: BaseException, type_: type | None) -> str:
+    """A problem in words: our own sentence where there is one."""
+    is_ours = isinstance(error, InputError)
+    return str(error) if is_ours else cattrs.v.format_exception(error, type_)
+
+
+def _without_none(table: Any) -> Any:
+    """TOML has no null: None is the default wherever it is allowed, so it is left."""
+    if not isinstance(table, dict):
+        return table
+    return {k: _without_none(v) for k, v in table.items() if v is not None}
