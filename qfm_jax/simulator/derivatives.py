@@ -31,6 +31,10 @@ class DerivativesDevice(Device):
         """Exact results of a tape: one for each measurement, in JAX of JAX arrays."""
         raise NotImplementedError
 
+    def _is_double(self) -> bool:
+        """Whether NumPy's parameters are computed with in double precision."""
+        raise NotImplementedError
+
     def supports_vjp(
         self,
         execution_config: ExecutionConfig | None = None,
@@ -58,7 +62,7 @@ class DerivativesDevice(Device):
         results, gradients = [], []
         for tape, cotangent in zip(circuits, cotangents, strict=True):
             run, values = self._of_trainable(tape, config)
-            with jax.enable_x64(True):
+            with jax.enable_x64(self._is_double()):
                 found, pull = jax.vjp(run, *values)
                 given = (cotangent,) if len(tape.measurements) == 1 else cotangent
                 shaped = (
@@ -94,7 +98,7 @@ class DerivativesDevice(Device):
                 np.reshape(t, v.shape).astype(v.dtype)
                 for t, v in zip(along, values, strict=True)
             ]
-            with jax.enable_x64(True):
+            with jax.enable_x64(self._is_double()):
                 found, changes = jax.jvp(run, values, given)
             results.append(_nested(tuple(map(np.asarray, found)), tape))
             derivatives.append(_nested(tuple(map(np.asarray, changes)), tape))
@@ -119,7 +123,7 @@ class DerivativesDevice(Device):
 
     def _jacobians(self, tape: QuantumScript, config: ExecutionConfig) -> Any:
         run, values = self._of_trainable(tape, config)
-        with jax.enable_x64(True):
+        with jax.enable_x64(self._is_double()):
             shapes = jax.eval_shape(run, *values)
             is_complex = any(shape.dtype.kind == "c" for shape in shapes)
             jacobian = jax.jacfwd if is_complex else jax.jacrev

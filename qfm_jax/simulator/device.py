@@ -265,6 +265,9 @@ class StateVectorDevice(DerivativesDevice):
         task, _, _, read = self._task(exact, config, raw=False)
         return explanation(task, tape.batch_size, read)
 
+    def _is_double(self) -> bool:
+        return self._c_dtype != "complex64"
+
     def _run(self, tape: QuantumScript, config: ExecutionConfig, key: Any) -> Any:
         if tape.shots:
             return self._sample(tape, config, key)
@@ -295,11 +298,11 @@ class StateVectorDevice(DerivativesDevice):
     ) -> tuple[Any, ...]:
         """Exact results of a tape whose parameters autograd or PyTorch follow."""
         parameters = tape.get_parameters(trainable_only=False)
-        double = library == "autograd" or interfaces.is_double(parameters)
-        double |= self._c_dtype == "complex128"
+        wide = library == "autograd" or interfaces.is_double(parameters)
+        c_dtype = self._c_dtype or ("complex128" if wide else "complex64")
+        double = c_dtype == "complex128"
 
         def own() -> tuple[Any, Any, list[Any], Any]:
-            c_dtype = self._c_dtype or ("complex128" if double else "complex64")
             task, values, _, read = self._task(tape, config, False, c_dtype)
             finish = partial(_read_states, tape, task.structure, list(read.number))
             return task, lambda *v: simulate(task, list(v)), values, finish

@@ -63,10 +63,10 @@ def test_a_device_without_wires_orders_them_as_default_qubit_does(labels):
 
 
 @pytest.mark.parametrize("interface", ["numpy", "jax", "jit"])
-@pytest.mark.parametrize("name", sorted(n for n in SAMPLED if "Shadow" not in n))
+@pytest.mark.parametrize("name", sorted(SAMPLED))
 def test_samples_have_the_mean_that_default_qubit_computes(name, interface):
-    if interface == "jit" and name.startswith("Counts"):
-        pytest.skip("counts have no fixed shape")
+    if interface == "jit" and name.startswith(("Counts", "Classical", "Shadow")):
+        pytest.skip("counts have no fixed shape, and PennyLane draws shadows by NumPy")
     measure, mean, exact = SAMPLED[name]
     judge = node_of(Program(exact, is_readout=True), "rotations", "default.qubit")
     wanted = np.hstack([np.asarray(part).ravel() for part in flat(judge(ANGLES))])

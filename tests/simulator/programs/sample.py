@@ -12,7 +12,7 @@ def modes_of(program):
 
     Second derivatives are those of random programs.
     """
-    apart = {"torch", "autograd", "second"}
+    apart = {"torch", "second"}
     return [mode for mode in MODES if mode not in {*apart, *program.without}]
 
 
