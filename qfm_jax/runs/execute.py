@@ -15,17 +15,20 @@ from jax.sharding import Mesh
 from scipy.special import softmax
 
 from .._checks import InputError, input_error
-from ..training.checkpoints import Checkpoints
 from ..data import Dataset, Images, load_dataset
 from ..devices import DeviceConfig
 from ..evaluation import Scores, score
 from ..files import locked
-from ..training.history import History
 from ..models import Classifier, count_frozen, count_parameters
 from ..models.block import CIRCUIT_BLOCKS
 from ..models.classifier import FrozenParam
 from ..models.prediction import PREDICTION_BATCH, predict_logits
 from ..parallel.processes import are_several, check_alike
+from ..training import fit
+from ..training.checkpoints import Checkpoints
+from ..training.history import History
+from ..training.loop import DEFAULTS, description_of
+from .config import RunConfig
 from .directory import (
     Mistakes,
     Result,
@@ -36,10 +39,7 @@ from .directory import (
     write_config,
     write_result,
 )
-from .config import RunConfig
 from .versions import machine_versions
-from ..training import fit
-from ..training.loop import DEFAULTS, description_of
 
 N_MISTAKES = 24
 

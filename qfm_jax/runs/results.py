@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from .._checks import InputError
+from ..files import changing, read_table, write_json
 from ..parallel import Scheduler, Standing, connect, run_units
 from .versions import machine_versions
-from ..files import changing, read_table, write_json
 
 FORMAT = 1
 """Version of the files."""

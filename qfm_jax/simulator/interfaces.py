@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any
 
 import autograd.builtins  # lets a primitive return a tuple  # noqa: F401
-import jax
 import numpy as np
 from autograd.core import defvjp_argnums
 from autograd.extend import primitive
@@ -70,8 +69,8 @@ class Followed:
                 return _call(made, values)
         except Unreadable:
             pass
-        except (jax.errors.JAXTypeError, jax.errors.JAXIndexError):
-            self._untraceable[key, how] = True
+        except Exception:  # PennyLane's own code, too, may not be written for tracers
+            self._untraceable[key, how] = True  # what is wrong anyway is raised below
         key, function, values, finish = own()
         return tuple(finish(_call(self._maker(key, function, double), values)))
 

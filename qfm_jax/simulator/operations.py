@@ -275,11 +275,12 @@ def _wide_exponential(factor: Any, word: dict[Any, str]) -> list[Any]:
 
 def _power(op: Any) -> list[Any]:
     """PennyLane's rule for the power, if it is not to repeat the operation."""
+    is_batch = math.ndim(op.z) > 0  # of exponents
     try:
-        parts = list(op.base.pow(op.z))
+        parts = [] if is_batch else list(op.base.pow(op.z))
     except PowUndefinedError:
         parts = []
-    if len(parts) == 1 or op.z == 0:
+    if not is_batch and (len(parts) == 1 or op.z == 0):
         return parts
     if op.has_matrix and len(op.wires) <= MAX_DENSE_WIRES:
         return [qml.QubitUnitary(dense_matrix(op), op.wires)]
