@@ -15,17 +15,20 @@ from jax.sharding import Mesh
 from scipy.special import softmax
 
 from .._checks import InputError, input_error
-from ..training.checkpoints import Checkpoints
 from ..data import Dataset, Images, load_dataset
 from ..devices import DeviceConfig
 from ..evaluation import Scores, score
 from ..files import locked
-from ..training.history import History
 from ..models import Classifier, count_frozen, count_parameters
 from ..models.block import CIRCUIT_BLOCKS
 from ..models.classifier import FrozenParam
 from ..models.prediction import PREDICTION_BATCH, predict_logits
 from ..parallel.processes import are_several, check_alike
+from ..training import fit
+from ..training.checkpoints import Checkpoints
+from ..training.history import History
+from ..training.loop import DEFAULTS, description_of
+from .config import RunConfig
 from .directory import (
     Mistakes,
     Result,
@@ -36,10 +39,7 @@ from .directory import (
     write_config,
     write_result,
 )
-from .config import RunConfig
 from .versions import machine_versions
-from ..training import fit
-from ..training.loop import DEFAULTS, description_of
 
 N_MISTAKES = 24
 
@@ -125,7 +125,7 @@ def assist(config: RunConfig, mesh: Mesh | None) -> None:
     fit(model, data.train, data.validation, config.training, key, mesh=mesh)
 
 
-class Keys(NamedTuple):
+class RunKeys(NamedTuple):
     """What is random in a run; no two draw from the same PRNG key."""
 
     start: jax.Array
@@ -137,14 +137,14 @@ class Keys(NamedTuple):
     """Of the order of the images and of their augmentation."""
 
 
-def keys_of(seed: int) -> Keys:
+def keys_of(seed: int) -> RunKeys:
     """The keys of a run's seed: one split, a key for each purpose.
 
     Example:
         >>> len(set(map(str, keys_of(0))))
         4
     """
-    return Keys(*jax.random.split(jax.random.key(seed), len(Keys._fields)))
+    return RunKeys(*jax.random.split(jax.random.key(seed), len(RunKeys._fields)))
 
 
 def _prepare(config: RunConfig, mesh: Mesh | None) -> tuple[Dataset, Classifier]:

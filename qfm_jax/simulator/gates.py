@@ -37,8 +37,8 @@ MASKED = {
     *(qml.DoubleExcitation, qml.DoubleExcitationMinus, qml.DoubleExcitationPlus),
     qml.OrbitalRotation,
 }
-"""Of those, the ones whose code multiplies by an array that PennyLane keeps. Where x64 was
-switched meanwhile, JAX takes such an array for one of the other precision, and fails."""
+"""Of those, the ones whose code multiplies by an array that PennyLane keeps. If x64 was
+switched meanwhile, JAX takes the array for one of the other precision, and fails."""
 
 SEVERAL = {qml.Rot: True, qml.CRot: True, qml.U2: False, qml.U3: False}
 """Gates of several angles: whether these, reversed and negated, give the adjoint."""

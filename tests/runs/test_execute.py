@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from qfm_jax.runs import execute as experiment
 from qfm_jax._checks import InputError
 from qfm_jax.devices import DeviceConfig
 from qfm_jax.models import ModelConfig
 from qfm_jax.models.prediction import predict_logits
+from qfm_jax.runs import execute as experiment
 from qfm_jax.runs.config import DataConfig, RunConfig
 from qfm_jax.runs.execute import execute, load_data, load_model, score_model
 from qfm_jax.training import TrainConfig
