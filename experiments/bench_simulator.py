@@ -99,7 +99,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Timing:
     """What a peer needs for a case; None where it was not measured."""
 
     case: str
@@ -373,7 +373,7 @@ def is_kept(row: Mapping[str, Any], options: Options) -> bool:
 
 def merge(
     rows: Sequence[Mapping[str, Any]], ceilings: Mapping[str, float]
-) -> list[Measured]:
+) -> list[Timing]:
     """One entry for each case and peer, in the order of the rows."""
     keys = list(dict.fromkeys((row["case"], row["peer"]) for row in rows))
     return [
@@ -386,21 +386,21 @@ def merge(
 
 def merge_turns(
     rows: Sequence[Mapping[str, Any]], ceilings: Mapping[str, float]
-) -> Measured:
+) -> Timing:
     """The turns of a peer in a case."""
     case, peer = rows[0]["case"], rows[0]["peer"]
     error = next((row["error"] for row in rows if "error" in row), None)
     first = min((row["first_s"] for row in rows if "first_s" in row), default=None)
     timed = [row for row in rows if "step_s" in row]
     if not timed:
-        return Measured(case, peer, error, first)
+        return Timing(case, peer, error, first)
     steps = [row["step_s"] for row in timed]
     step = statistics.median(time for row in timed for time in row["times_s"])
     flop, traffic = least(case, 16 if peer == DOUBLE else 8)
     sized = [row for row in timed if row["peak_mib"] is not None]
     above = [row["peak_mib"] - row["imports_mib"] for row in sized]
     errors = [row["gradient_error"] for row in timed if "gradient_error" in row]
-    return Measured(
+    return Timing(
         case,
         peer,
         error,
@@ -440,7 +440,7 @@ def least(case: str, itemsize: int) -> tuple[float, float]:
     return 58 * n * amplitudes, 6 * itemsize * amplitudes
 
 
-def targets(measured: Sequence[Measured]) -> list[Target]:
+def targets(measured: Sequence[Timing]) -> list[Target]:
     """What issue 3 promises of the cases that were run, and whether it is kept."""
     return [judged(*promise) for promise in promises(measured)]
 
@@ -459,11 +459,11 @@ def judged(
 
 Promise = tuple[str, float | None, float, bool, str]
 """The arguments of `judged`."""
-Results = Mapping[tuple[str, str], Measured]
+Results = Mapping[tuple[str, str], Timing]
 """What was measured, by case and peer."""
 
 
-def promises(measured: Sequence[Measured]) -> Iterator[Promise]:
+def promises(measured: Sequence[Timing]) -> Iterator[Promise]:
     by = {(one.case, one.peer): one for one in measured}
     for case in dict.fromkeys(one.case for one in measured):
         other = fastest_other(case, measured)
@@ -529,7 +529,7 @@ def ratio(
     return a / b if a is not None and b else None
 
 
-def fastest_other(case: str, measured: Sequence[Measured]) -> str:
+def fastest_other(case: str, measured: Sequence[Timing]) -> str:
     """The fastest peer but default.qubit and the script."""
     steps = {
         one.peer: one.step_s
@@ -542,7 +542,7 @@ def fastest_other(case: str, measured: Sequence[Measured]) -> str:
 # -- showing ---------------------------------------------------------------------------
 
 
-def table_of(measured: Sequence[Measured]) -> Table:
+def table_of(measured: Sequence[Timing]) -> Table:
     """A row for each case and peer."""
     table = Table(title="Value and gradient, all figures of one run")
     for column in ("case", "peer"):
@@ -601,7 +601,7 @@ MARKERS = "os^vDPX*<>phd8H|_"
 BLUES = ("navy", "royalblue", "deepskyblue", "lightsteelblue")
 
 
-def figures(measured: Sequence[Measured], path: Path) -> list[Path]:
+def figures(measured: Sequence[Timing], path: Path) -> list[Path]:
     """Draws all peers by case, and against qubits, depth and batch where they vary."""
     cases = list(dict.fromkeys(one.case for one in measured))
     on_gpu = any(one.platform not in (None, "cpu") for one in measured)
@@ -659,7 +659,7 @@ def rest(i: int, cases: Iterable[str]) -> str:
 
 
 def draw(
-    axes: Axes, name: str, places: Mapping[str, float], measured: Sequence[Measured]
+    axes: Axes, name: str, places: Mapping[str, float], measured: Sequence[Timing]
 ) -> None:
     """A line for each peer through its cases; ours in blue."""
     for peer in dict.fromkeys(one.peer for one in measured):

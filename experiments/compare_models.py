@@ -77,7 +77,7 @@ START_S = 25.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class Protocol:
     """The protocol of a preset."""
 
     dataset: str
@@ -88,12 +88,12 @@ class Plan:
 
 
 PLANS = {
-    "smoke": Plan(
+    "smoke": Protocol(
         *("digits", 300, 2),
         ("linear", "cnn-2k", "compact-hybrid", "logistic-regression"),
     ),
-    "laptop": Plan("fashion-mnist", 10_000, 6),
-    "full": Plan("fashion-mnist", None, 10),
+    "laptop": Protocol("fashion-mnist", 10_000, 6),
+    "full": Protocol("fashion-mnist", None, 10),
 }
 
 

@@ -62,7 +62,7 @@ LABELS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class DataSweep:
     """The sizes of a preset: for each of `LABELS` the values, the usual one first."""
 
     resolution: tuple[int, ...]
@@ -79,8 +79,8 @@ class Plan:
 
 
 PLANS = {
-    "smoke": Plan((4,), (100,), (10,), (1.0,), 1, 2, 6, (0.01,), 50, 100),
-    "laptop": Plan(
+    "smoke": DataSweep((4,), (100,), (10,), (1.0,), 1, 2, 6, (0.01,), 50, 100),
+    "laptop": DataSweep(
         resolution=(28, 4, 8, 16),
         train_size=(1_000, 100, 10_000),
         n_classes=(10, 2, 4),
@@ -92,7 +92,7 @@ PLANS = {
         validation_size=500,
         test_size=2_000,
     ),
-    "full": Plan(
+    "full": DataSweep(
         resolution=(28, 4, 8, 16),
         train_size=(10_000, 100, 1_000, 55_000),
         n_classes=(10, 2, 4),
@@ -152,12 +152,12 @@ def show(row: Row) -> None:
     print(f"{cell['model']}: {said}", flush=True)
 
 
-def base_of(plan: Plan) -> dict[str, Any]:
+def base_of(plan: DataSweep) -> dict[str, Any]:
     """The usual value of each thing that is changed."""
     return {name: getattr(plan, name)[0] for name in LABELS}
 
 
-def cells_of(plan: Plan, options: Options) -> list[dict[str, Any]]:
+def cells_of(plan: DataSweep, options: Options) -> list[dict[str, Any]]:
     """One cell a model for the usual values, and for each that differs in one."""
     base = base_of(plan)
     changes = [base] + [
@@ -165,7 +165,7 @@ def cells_of(plan: Plan, options: Options) -> list[dict[str, Any]]:
     ]
     fixed = {
         field.name: getattr(plan, field.name)
-        for field in dataclasses.fields(Plan)
+        for field in dataclasses.fields(DataSweep)
         if field.name not in LABELS
     }
     return [

@@ -74,7 +74,7 @@ CLUSTER = Cluster(nodes=64, memory=512 * 2**30, bandwidth=25e9)
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class QubitSweep:
     """The sizes of a preset."""
 
     step_depth: int
@@ -100,7 +100,7 @@ class Plan:
 
 
 PLANS = {
-    "smoke": Plan(
+    "smoke": QubitSweep(
         step_depth=1,
         step_qubits={1: (2, 3)},
         step_layers=(1, 2),
@@ -116,7 +116,7 @@ PLANS = {
         n_steps=6,
         rates=(0.01,),
     ),
-    "laptop": Plan(
+    "laptop": QubitSweep(
         step_depth=4,
         step_qubits={1: tuple(range(2, 21, 2)), 32: tuple(range(2, 17, 2))},
         step_layers=(1, 2, 4, 8, 16, 32, 64),
@@ -132,7 +132,7 @@ PLANS = {
         n_steps=120,
         rates=(0.01,),
     ),
-    "full": Plan(
+    "full": QubitSweep(
         step_depth=4,
         step_qubits={1: tuple(range(2, 27, 2)), 256: tuple(range(2, 17, 2))},
         step_layers=(1, 2, 4, 8, 16, 32, 64),
@@ -228,7 +228,7 @@ def show(row: Row) -> None:
 # -- steps -----------------------------------------------------------------------------
 
 
-def step_cells(plan: Plan, options: Options) -> list[dict[str, Any]]:
+def step_cells(plan: QubitSweep, options: Options) -> list[dict[str, Any]]:
     pairs = [
         (n, plan.step_depth, batch)
         for batch, numbers in plan.step_qubits.items()
@@ -317,7 +317,7 @@ def on_paper(
 # -- random weights --------------------------------------------------------------------
 
 
-def random_cells(plan: Plan, options: Options) -> list[dict[str, Any]]:
+def random_cells(plan: QubitSweep, options: Options) -> list[dict[str, Any]]:
     pairs = [(n, depth) for depth, ns in plan.random_qubits.items() for n in ns]
     pairs += [(plan.width, n_layers) for n_layers in plan.random_layers]
     return [
@@ -351,7 +351,7 @@ def random_table(rows: Sequence[Row]) -> Table:
 # -- accuracy --------------------------------------------------------------------------
 
 
-def accuracy_cells(plan: Plan, options: Options) -> list[dict[str, Any]]:
+def accuracy_cells(plan: QubitSweep, options: Options) -> list[dict[str, Any]]:
     usual = plan.trained_qubits[0], plan.trained_layers[0]
     pairs = [(n, usual[1]) for n in plan.trained_qubits]
     pairs += [(usual[0], n_layers) for n_layers in plan.trained_layers]
@@ -420,7 +420,7 @@ MEASURES = {
 }
 
 
-def cells_of(plan: Plan, options: Options) -> list[dict[str, Any]]:
+def cells_of(plan: QubitSweep, options: Options) -> list[dict[str, Any]]:
     """All cells of the parts that are asked for."""
     return [cell for part in options.parts for cell in CELLS[part](plan, options)]
 

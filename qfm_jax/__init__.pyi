@@ -44,8 +44,8 @@ from .descriptors import expressibility as expressibility
 from .descriptors import gradient_variance as gradient_variance
 from .devices import DeviceConfig as DeviceConfig
 from .devices import as_jax_function as as_jax_function
-from .estimators.classifier import QuantumClassifier as QuantumClassifier
-from .estimators.classifier import QuantumFeatures as QuantumFeatures
+from .estimators.circuits import QuantumClassifier as QuantumClassifier
+from .estimators.circuits import QuantumFeatures as QuantumFeatures
 from .estimators.kernels import FidelityKernel as FidelityKernel
 from .estimators.kernels import ProjectedKernel as ProjectedKernel
 from .evaluation import Scores as Scores

@@ -32,7 +32,7 @@ from .classifiers import BASELINES, BaselineScore
 from .controls import QUESTIONS, SUBJECTS
 from .statistics import PairedDifference, verdict_sentence
 
-FORMAT = 2
+AUDIT_FORMAT = 2
 """Version of the files of an audit. A finished audit of format 1 is read, too."""
 
 CLASSICAL = tuple(name for name in QUESTIONS if name not in CIRCUIT_BLOCKS)
@@ -374,7 +374,7 @@ def write_tuning(directory: Path, tuning: Tuning) -> None:
     """Writes what the learning rates gave: the whole file, or none."""
     path = tuning_path(directory, tuning.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": FORMAT, **cattrs.unstructure(tuning)})
+    write_json(path, {"format": AUDIT_FORMAT, **cattrs.unstructure(tuning)})
 
 
 def read_tuning(directory: Path, name: str) -> Tuning:
@@ -397,7 +397,7 @@ def write_unit(directory: Path, unit: Unit) -> None:
     """Writes a finished training: the whole file, or none."""
     path = unit_path(directory, unit.name, unit.seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": FORMAT, **cattrs.unstructure(unit)})
+    write_json(path, {"format": AUDIT_FORMAT, **cattrs.unstructure(unit)})
 
 
 def write_audit(directory: Path, audit: Audit) -> None:
@@ -405,7 +405,7 @@ def write_audit(directory: Path, audit: Audit) -> None:
     table = cattrs.unstructure(audit)
     table["twins"] = {twin["name"]: twin for twin in table["twins"]}
     table["sentence"] = audit.sentence  # for people; it is made anew when read
-    write_json(directory / "audit.json", {"format": FORMAT, **table})
+    write_json(directory / "audit.json", {"format": AUDIT_FORMAT, **table})
 
 
 def read_unit(directory: Path, name: str, seed: int) -> Unit:
@@ -438,10 +438,10 @@ def read_own_table(
     found = table.pop("format")
     if found == 1 and from_format_1:
         from_format_1(table)
-    elif found != FORMAT:
+    elif found != AUDIT_FORMAT:
         raise InputError(
-            f"{path} has format {found!r}, and this version reads {FORMAT}. Read it "
-            "with the version that wrote it, or start a new audit."
+            f"{path} has format {found!r}, and this version reads {AUDIT_FORMAT}. "
+            "Read it with the version that wrote it, or start a new audit."
         )
     return table
 

@@ -11,7 +11,7 @@ from jax.sharding import Mesh
 
 from ..data import Dataset
 from ..models import Classifier, count_parameters
-from ..models.cost import flops_of_image
+from ..models.flops import flops_of_image
 from ..models.prediction import predict_seeds
 from ..runs.config import RunConfig
 from ..runs.execute import check_memory_of, keys_of, start_model

@@ -8,7 +8,7 @@ from pennylane.typing import TensorLike
 from pennylane.wires import WiresLike
 
 
-class Block(NamedTuple):
+class TwoQubitBlock(NamedTuple):
     """A trainable block of gates."""
 
     n_angles: int
@@ -98,7 +98,7 @@ def _rotate(angles: TensorLike, wire: WiresLike) -> None:
     qml.Rot(angles[..., 0], angles[..., 1], angles[..., 2], wires=wire)
 
 
-ROTATION = Block(3, apply_rotation)
-POOLING = Block(2, apply_pooling)
-BLOCKS = {"su4": Block(15, apply_su4), "real": Block(2, apply_real)}
+ROTATION = TwoQubitBlock(3, apply_rotation)
+POOLING = TwoQubitBlock(2, apply_pooling)
+BLOCKS = {"su4": TwoQubitBlock(15, apply_su4), "real": TwoQubitBlock(2, apply_real)}
 """Blocks on two qubits by the names that layers take."""

@@ -11,7 +11,7 @@ from pennylane.wires import WiresLike
 
 from .._checks import check_at_least, check_one_of, input_error
 from ._arguments import as_wires, check_broadcastable
-from .blocks import BLOCKS, POOLING, ROTATION, Block
+from .blocks import BLOCKS, POOLING, ROTATION, TwoQubitBlock
 from .embeddings import Embedding
 from .observables import expectations, local_words, pauli_words, word_of
 
@@ -19,7 +19,7 @@ from .observables import expectations, local_words, pauli_words, word_of
 class _Group(NamedTuple):
     """The same block at several places, one after another."""
 
-    block: Block
+    block: TwoQubitBlock
     places: Sequence[tuple[int, ...]]
 
 

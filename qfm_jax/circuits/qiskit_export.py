@@ -19,8 +19,8 @@ from qiskit.quantum_info import SparsePauliOp
 
 from .._checks import check_shape, input_error
 from .circuit import VariationalCircuit
-from .qiskit_expressions import UnsupportedOperationError, arguments_of, symbolic
-from .qiskit_gates import ARRAYS, Gate, as_gates
+from .qiskit_expressions import NotSymbolicError, arguments_of, symbolic
+from .qiskit_gates import ARRAYS, QiskitGate, as_gates
 from .rotations import as_rotations, prepare, turn_phases
 
 
@@ -113,7 +113,7 @@ def record(
     weights: ArrayLike,
     *,
     by_angles: bool = False,
-) -> tuple[list[Gate], list[jax.Array]]:
+) -> tuple[list[QiskitGate], list[jax.Array]]:
     """Lists the gates of a circuit, and apart from them the values that JAX traces.
 
     Args:
@@ -150,12 +150,12 @@ def record(
     ], traced
 
 
-def append(built: QuantumCircuit, gate: Gate) -> None:
+def append(built: QuantumCircuit, gate: QiskitGate) -> None:
     """Appends a gate to a circuit of Qiskit.
 
     Example:
         >>> built = QuantumCircuit(2)
-        >>> append(built, Gate("crx", (0.5,), (1, 0)))
+        >>> append(built, QiskitGate("crx", (0.5,), (1, 0)))
         >>> built.data[0].operation.name, [q._index for q in built.data[0].qubits]
         ('crx', [1, 0])
     """
@@ -206,9 +206,9 @@ def _resolved(
     circuit: VariationalCircuit,
     numbers: dict[str, np.ndarray],
     free: dict[str, tuple[int, ...]],
-) -> list[Gate]:
+) -> list[QiskitGate]:
     """The gates, with a number or an expression in each place."""
-    gates: list[Gate] = []
+    gates: list[QiskitGate] = []
 
     def values(*arrays: jax.Array) -> list[jax.Array]:
         arguments: dict[str, Any] = numbers | dict(zip(free, arrays, strict=True))
@@ -220,7 +220,7 @@ def _resolved(
         _check_arrays(gates, arguments_of(traced), list(free))
         try:
             found = symbolic(traced, [_symbols(*item) for item in free.items()])
-        except UnsupportedOperationError as error:
+        except NotSymbolicError as error:
             raise input_error(
                 "circuit",
                 "compute its angles by what Qiskit's ParameterExpression has",
@@ -236,7 +236,7 @@ def _resolved(
 
 
 def _check_arrays(
-    gates: list[Gate], depends_on: list[set[int]], free: list[str]
+    gates: list[QiskitGate], depends_on: list[set[int]], free: list[str]
 ) -> None:
     """Raises where an array that defines a gate depends on symbols."""
     for gate in gates:

@@ -16,7 +16,7 @@ Values = np.ndarray
 """Numbers, or an array of objects: numbers and ParameterExpressions."""
 
 
-class UnsupportedOperationError(Exception):
+class NotSymbolicError(Exception):
     """JAX's name of an operation that symbols have no counterpart of."""
 
 
@@ -31,7 +31,7 @@ def symbolic(traced: ClosedJaxpr, arguments: Sequence[Values]) -> list[Values]:
         Its results; those that depend on symbols hold ParameterExpressions.
 
     Raises:
-        UnsupportedOperationError: Where symbols meet an operation without counterpart.
+        NotSymbolicError: Where symbols meet an operation without counterpart.
 
     Example:
         >>> import jax
@@ -109,7 +109,7 @@ def _apply(equation: Any, operands: list[Values]) -> list[Values]:
         return [_objects(operands[0].sum(axis=params["axes"]))]
     if name in _GATHERS and operands[0].dtype == object:
         return [_moved(equation, operands)]
-    raise UnsupportedOperationError(name)
+    raise NotSymbolicError(name)
 
 
 def _objects(values: Any) -> Values:
@@ -130,7 +130,7 @@ def _moved(equation: Any, operands: list[Values]) -> Values:
         params = params | {"fill_value": -1}
     moved = np.asarray(equation.primitive.bind(places, *rest, **params))
     if np.any(moved < 0):
-        raise UnsupportedOperationError("gather beyond the end")
+        raise NotSymbolicError("gather beyond the end")
     return _objects(first.ravel()[moved])
 
 

@@ -15,7 +15,7 @@ from pennylane.operation import Operator, StatePrepBase
 from .._checks import input_error
 
 
-class Gate(NamedTuple):
+class QiskitGate(NamedTuple):
     """One gate of a circuit, or one of the preparations and matrices below."""
 
     name: str
@@ -84,7 +84,7 @@ _NOTHING = (qml.Identity, qml.Barrier, qml.Snapshot, qml.WireCut)
 _NO_UNITARY = (qml.ops.MidMeasure, qml.ops.Conditional)
 
 
-def as_gates(operations: Iterable[Operator]) -> Iterator[Gate]:
+def as_gates(operations: Iterable[Operator]) -> Iterator[QiskitGate]:
     """Yields the gates of the operations in order, decomposed as far as needed.
 
     Args:
@@ -96,27 +96,27 @@ def as_gates(operations: Iterable[Operator]) -> Iterator[Gate]:
     Example:
         >>> for gate in as_gates([qml.Rot(0.1, 0.2, 0.3, wires=1), qml.CNOT([1, 0])]):
         ...     print(gate)
-        Gate(name='rz', parameters=(0.1,), wires=(1,))
-        Gate(name='ry', parameters=(0.2,), wires=(1,))
-        Gate(name='rz', parameters=(0.3,), wires=(1,))
-        Gate(name='cx', parameters=(), wires=(1, 0))
+        QiskitGate(name='rz', parameters=(0.1,), wires=(1,))
+        QiskitGate(name='ry', parameters=(0.2,), wires=(1,))
+        QiskitGate(name='rz', parameters=(0.3,), wires=(1,))
+        QiskitGate(name='cx', parameters=(), wires=(1, 0))
     """
     for operation in operations:
         wires = tuple(operation.wires)
         if operation.name in QISKIT:
-            yield Gate(QISKIT[operation.name], tuple(operation.data), wires)
+            yield QiskitGate(QISKIT[operation.name], tuple(operation.data), wires)
         elif isinstance(operation, _NOTHING):
             continue
         elif isinstance(operation, qml.GlobalPhase):
-            yield Gate("global_phase", (-operation.data[0],), ())
+            yield QiskitGate("global_phase", (-operation.data[0],), ())
         elif isinstance(operation, _NO_UNITARY):
             raise _no_gate(operation)
         elif isinstance(operation, StatePrepBase):
             yield from _preparation(operation, wires)
         elif isinstance(operation, qml.QubitUnitary):
-            yield Gate("unitary", (operation.data[0],), wires)
+            yield QiskitGate("unitary", (operation.data[0],), wires)
         elif isinstance(operation, qml.DiagonalQubitUnitary):
-            yield Gate("diagonal", (operation.data[0],), wires)
+            yield QiskitGate("diagonal", (operation.data[0],), wires)
         elif _has_open_control(operation):
             yield from as_gates(_closed(operation))
         elif _is_controlled_rotation(operation):
@@ -124,19 +124,21 @@ def as_gates(operations: Iterable[Operator]) -> Iterator[Gate]:
         elif operation.has_decomposition:
             yield from as_gates(operation.decomposition())
         elif operation.has_matrix:
-            yield Gate("unitary", (operation.matrix(),), wires)
+            yield QiskitGate("unitary", (operation.matrix(),), wires)
         else:
             raise _no_gate(operation)
 
 
-def _preparation(operation: StatePrepBase, wires: tuple[int, ...]) -> Iterator[Gate]:
+def _preparation(
+    operation: StatePrepBase, wires: tuple[int, ...]
+) -> Iterator[QiskitGate]:
     if isinstance(operation, qml.BasisState) and not _is_abstract(operation):
         bits = np.asarray(operation.data[0])
         ones = [wire for wire, bit in zip(wires, bits, strict=True) if bit]
-        yield from (Gate("x", (), (wire,)) for wire in ones)
+        yield from (QiskitGate("x", (), (wire,)) for wire in ones)
     else:
         amplitudes = qml.math.reshape(operation.state_vector(wire_order=wires), (-1,))
-        yield Gate("state_preparation", (amplitudes,), wires)
+        yield QiskitGate("state_preparation", (amplitudes,), wires)
 
 
 def _is_abstract(operation: Operator) -> bool:

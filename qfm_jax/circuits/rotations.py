@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from .._checks import input_error
-from .qiskit_gates import ARRAYS, Gate
+from .qiskit_gates import ARRAYS, QiskitGate
 
 
-def as_rotations(gate: Gate) -> Iterator[Gate]:
+def as_rotations(gate: QiskitGate) -> Iterator[QiskitGate]:
     """Yields gates whose expectations have frequency 1 in each angle that is traced.
 
     Controlled rotations become rotations by half of the angle (`TRANSLATIONS`): their
@@ -29,7 +29,7 @@ def as_rotations(gate: Gate) -> Iterator[Gate]:
     Example:
         >>> turn = lambda angle: [
         ...     (part.name, part.wires)
-        ...     for part in as_rotations(Gate("crx", (angle,), (2, 0)))
+        ...     for part in as_rotations(QiskitGate("crx", (angle,), (2, 0)))
         ... ]
         >>> turn(0.5)  # nothing is traced
         [('crx', (2, 0))]
@@ -105,24 +105,24 @@ TRANSLATIONS: dict[str, tuple[Part, ...]] = {
 them for a noise model without optimisation: noise follows each of the parts."""
 
 
-def translated(gate: Gate) -> Iterator[Gate]:
+def translated(gate: QiskitGate) -> Iterator[QiskitGate]:
     """Yields the gates that a gate of `TRANSLATIONS` is made of, on a noisy device.
 
     Example:
         >>> [(part.name, part.parameters, part.wires)
-        ...     for part in translated(Gate("crz", (0.5,), (2, 0)))]
+        ...     for part in translated(QiskitGate("crz", (0.5,), (2, 0)))]
         [('rz', (0.25,), (0,)), ('rzz', (-0.25,), (2, 0))]
     """
     return _written_out(TRANSLATIONS[gate.name], gate)
 
 
-def _written_out(parts: Sequence[Part], gate: Gate) -> Iterator[Gate]:
+def _written_out(parts: Sequence[Part], gate: QiskitGate) -> Iterator[QiskitGate]:
     for name, places, share in parts:
         angles = tuple(share * angle for angle in gate.parameters) if share else ()
-        yield Gate(name, angles, tuple(gate.wires[place] for place in places))
+        yield QiskitGate(name, angles, tuple(gate.wires[place] for place in places))
 
 
-def _from_array(gate: Gate) -> Iterator[Gate]:
+def _from_array(gate: QiskitGate) -> Iterator[QiskitGate]:
     (array,) = gate.parameters
     is_real = not jnp.issubdtype(array.dtype, jnp.complexfloating)
     if gate.name == "state_preparation" and is_real:
@@ -137,7 +137,9 @@ def _from_array(gate: Gate) -> Iterator[Gate]:
     )
 
 
-def prepare(amplitudes: jax.Array | np.ndarray, wires: Sequence[int]) -> Iterator[Gate]:
+def prepare(
+    amplitudes: jax.Array | np.ndarray, wires: Sequence[int]
+) -> Iterator[QiskitGate]:
     """Yields gates that make real amplitudes of norm 1 from |0...0>.
 
     Source: Mottonen, Vartiainen, Bergholm and Salomaa, "Transformation of quantum
@@ -167,7 +169,7 @@ def prepare(amplitudes: jax.Array | np.ndarray, wires: Sequence[int]) -> Iterato
 
 def turn_phases(
     entries: jax.Array | np.ndarray, wires: Sequence[int]
-) -> Iterator[Gate]:
+) -> Iterator[QiskitGate]:
     """Yields gates that multiply basis states by phases, up to a global one.
 
     Args:
@@ -189,7 +191,7 @@ def turn_phases(
 
 def multiplex(
     name: str, angles: jax.Array | np.ndarray, controls: Sequence[int], target: int
-) -> Iterator[Gate]:
+) -> Iterator[QiskitGate]:
     """Yields gates that turn the target by angles[j] where the controls spell j.
 
     Args:
@@ -209,10 +211,10 @@ def multiplex(
     with jax.default_matmul_precision("highest"):
         turns = signs / 2**n @ angles
     for i in range(2**n):
-        yield Gate(name, (turns[i],), (target,))
+        yield QiskitGate(name, (turns[i],), (target,))
         if n:
             changed = min(((i + 1) & -(i + 1)).bit_length() - 1, n - 1)
-            yield Gate("cx", (), (controls[n - 1 - changed], target))
+            yield QiskitGate("cx", (), (controls[n - 1 - changed], target))
 
 
 def _namespace(array: jax.Array | np.ndarray) -> Any:

@@ -13,7 +13,7 @@ from tyro.conf import Positional, arg
 from .._checks import InputError, input_error
 from ..files import write_json
 from ..reporting import save_figure
-from ..runs.config import FORMAT
+from ..runs.config import RUN_FORMAT
 from ..runs.directory import read_run
 from .options import DEVICE_SHOTS, check_new_file, err, warn_of_shortfall
 
@@ -126,7 +126,7 @@ def _keep(budget: "Budget", figure: Figure, directory: Path) -> Path:
     """Leaves the costs in the run directory, where a report looks for them."""
     path = directory / "figures" / "cost"
     try:
-        write_json(directory / "cost.json", {"format": FORMAT} | budget.as_table())
+        write_json(directory / "cost.json", {"format": RUN_FORMAT} | budget.as_table())
         return save_figure(figure, path)[0]
     except OSError as error:
         raise InputError(f"{path}.png cannot be written: {error.strerror}.") from error

@@ -18,7 +18,7 @@ import numpy as np
 from .._checks import InputError
 from ..files import read_table, write_json
 
-FORMAT = 1
+JOB_FORMAT = 1
 """Version of these files."""
 
 RUN_AGAIN = "Remove it and start again: the job is run again."
@@ -86,7 +86,7 @@ class Jobs:
     def __init__(self, folder: Path | str, description: Mapping[str, Any]):
         self.folder = Path(folder)
         path = self.folder / "jobs.json"
-        table = {"format": FORMAT, **description}
+        table = {"format": JOB_FORMAT, **description}
         if path.exists():
             stored = _read(path)
             different = [k for k in table if stored.get(k) != table[k]]
@@ -126,13 +126,13 @@ class Jobs:
         self, number: int, expectations: np.ndarray, seconds: float = 0.0
     ) -> None:
         """Keeps the expectations of a job, and its time: the whole file, or none."""
-        table = {"format": FORMAT, "seconds": seconds}
+        table = {"format": JOB_FORMAT, "seconds": seconds}
         table["expectations"] = expectations.tolist()
         write_json(self._path(number), table)
 
     def write_scores(self, table: Mapping[str, Any]) -> None:
         """Keeps what came out of all jobs, for a report."""
-        write_json(self.folder / "scores.json", {"format": FORMAT, **table})
+        write_json(self.folder / "scores.json", {"format": JOB_FORMAT, **table})
 
     def submission(self, number: int) -> Submission | None:
         """How a job was sent; None where it was not."""
@@ -147,7 +147,7 @@ class Jobs:
 
     def note(self, number: int, submission: Submission) -> None:
         """Keeps how a job was sent: the whole file, or none."""
-        table = {"format": FORMAT, **dataclasses.asdict(submission)}
+        table = {"format": JOB_FORMAT, **dataclasses.asdict(submission)}
         write_json(self.path_of_submission(number), table)
 
     def path_of_submission(self, number: int) -> Path:
@@ -161,7 +161,7 @@ class Jobs:
 def _read(path: Path, cure: str = RUN_AGAIN) -> dict[str, Any]:
     try:
         table = read_table(path)
-        if table["format"] != FORMAT:
+        if table["format"] != JOB_FORMAT:
             raise ValueError("it is of another version")
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error, cure) from error

@@ -21,7 +21,7 @@ from qiskit_aer import AerSimulator
 from .._checks import check_at_least, check_shape, input_error
 from ..circuits import VariationalCircuit
 from ..circuits.qiskit_export import Traced, append, observables_of, record
-from ..circuits.qiskit_gates import Gate
+from ..circuits.qiskit_gates import QiskitGate
 from ..devices import JaxFunction, in_its_own_words
 from .mitigation import Mitigation
 from .primitives import UNMITIGATED, Run, exact_run, sampled_run, simulator
@@ -150,9 +150,9 @@ def template_of(circuit: VariationalCircuit, weights: ArrayLike) -> Template:
     return Template(built, parameters, jax.jit(angles))
 
 
-def _gates(circuit: VariationalCircuit, weights: np.ndarray | None) -> list[Gate]:
+def _gates(circuit: VariationalCircuit, weights: np.ndarray | None) -> list[QiskitGate]:
     """The gates as JAX traces them."""
-    gates: list[Gate] = []
+    gates: list[QiskitGate] = []
 
     def trace(inputs: ArrayLike, weights: ArrayLike) -> None:
         gates[:], _ = record(circuit, inputs, weights, by_angles=True)
@@ -166,7 +166,7 @@ def _gates(circuit: VariationalCircuit, weights: np.ndarray | None) -> list[Gate
 
 
 def _template(
-    n_qubits: int, gates: Sequence[Gate]
+    n_qubits: int, gates: Sequence[QiskitGate]
 ) -> tuple[QuantumCircuit, ParameterVector]:
     """The circuit with a parameter for each traced angle, and these in order."""
     n_angles = sum(isinstance(p, Traced) for gate in gates for p in gate.parameters)

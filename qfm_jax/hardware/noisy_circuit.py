@@ -15,7 +15,7 @@ from pennylane.typing import TensorLike
 
 from .._checks import input_error
 from ..circuits import VariationalCircuit
-from ..circuits.qiskit_gates import PENNYLANE, Gate, as_gates
+from ..circuits.qiskit_gates import PENNYLANE, QiskitGate, as_gates
 from ..circuits.rewrites import Rewritten
 from ..circuits.rotations import TRANSLATIONS, translated
 from .noise import (
@@ -46,7 +46,7 @@ class Relaxing(NamedTuple):
     """The time."""
 
 
-Step = Gate | Depolarizing | Relaxing
+Step = QiskitGate | Depolarizing | Relaxing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +89,7 @@ class NoisyCircuit(Rewritten):
         noise = without_backend(self.noise)
         gates, measurements = recorded(self.circuit, inputs, weights)
         for step in with_noise(gates, noise):
-            if isinstance(step, Gate):
+            if isinstance(step, QiskitGate):
                 apply(step)
             elif isinstance(step, Depolarizing):
                 _apply_depolarizing(step)
@@ -100,7 +100,7 @@ class NoisyCircuit(Rewritten):
         return [read_out(m, noise.readout) for m in measurements]
 
 
-def with_noise(gates: list[Gate], noise: Noise) -> Iterator[Step]:
+def with_noise(gates: list[QiskitGate], noise: Noise) -> Iterator[Step]:
     """Yields the gates in order, and the noise between them.
 
     A depolarizing channel of one wire commutes with gates on it. So those between two
@@ -150,7 +150,7 @@ def without_backend(noise: Noise | str) -> Noise:
 
 def recorded(
     circuit: VariationalCircuit, inputs: TensorLike, weights: TensorLike
-) -> tuple[list[Gate], list[ExpectationMP]]:
+) -> tuple[list[QiskitGate], list[ExpectationMP]]:
     """The gates of a circuit, as far decomposed as Aer does, and what it measures."""
     tape = qml.tape.make_qscript(circuit)(inputs, weights)
     with QueuingManager.stop_recording():
@@ -160,7 +160,7 @@ def recorded(
 NATIVE = {*VIRTUAL_GATES, *ONE_QUBIT_GATES, *TWO_QUBIT_GATES, "global_phase"}
 
 
-def native(operations: list[Operator]) -> Iterator[Gate]:
+def native(operations: list[Operator]) -> Iterator[QiskitGate]:
     """Yields the gates of operations, as far decomposed as Aer does.
 
     Raises:
@@ -180,7 +180,7 @@ def native(operations: list[Operator]) -> Iterator[Gate]:
             raise input_error("circuit", must, was, cure)
 
 
-def apply(gate: Gate) -> None:
+def apply(gate: QiskitGate) -> None:
     """Applies a gate that `recorded` listed."""
     if gate.name != "global_phase":  # no expectation depends on it
         PENNYLANE[gate.name](*gate.parameters, wires=gate.wires)

@@ -7,7 +7,7 @@ import pennylane as qml
 from pennylane.queuing import QueuingManager
 from pennylane.typing import TensorLike
 
-from ..circuits.qiskit_gates import PENNYLANE, Gate
+from ..circuits.qiskit_gates import PENNYLANE, QiskitGate
 from .noisy_circuit import apply, native
 
 AXES = {
@@ -52,15 +52,15 @@ class PauliFrame:
         self.x[wire] = self.x[wire] * x
         self.z[wire] = self.z[wire] * z
 
-    def apply_through(self, gate: Gate) -> None:
+    def apply_through(self, gate: QiskitGate) -> None:
         """Applies a gate as if it stood before the frame, which changes with it."""
         if gate.name in AXES:
             (angle,) = gate.parameters
             sign = self._sign(AXES[gate.name], gate.wires)
-            apply(Gate(gate.name, (sign * angle,), gate.wires))
+            apply(QiskitGate(gate.name, (sign * angle,), gate.wires))
         elif gate.name in QUARTERS:
             sign = self._sign("Z", gate.wires)
-            apply(Gate("p", (sign * QUARTERS[gate.name],), gate.wires))
+            apply(QiskitGate("p", (sign * QUARTERS[gate.name],), gate.wires))
         elif gate.name in CLIFFORD:
             apply(gate)
             CLIFFORD[gate.name](self.x, self.z, *gate.wires)

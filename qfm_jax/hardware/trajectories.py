@@ -12,7 +12,7 @@ from pennylane.typing import TensorLike
 
 from .._checks import input_error
 from ..circuits import VariationalCircuit
-from ..circuits.qiskit_gates import Gate
+from ..circuits.qiskit_gates import QiskitGate
 from ..circuits.rewrites import Rewritten
 from .noise import Noise
 from .noisy_circuit import (
@@ -104,7 +104,7 @@ class TrajectoryCircuit(Rewritten):
         frame = PauliFrame(self.n_qubits)
         place = 0
         for step in with_noise(gates, noise):
-            if isinstance(step, Gate):
+            if isinstance(step, QiskitGate):
                 frame.apply_through(step)
                 continue
             for wire in step.wires:

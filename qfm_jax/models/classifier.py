@@ -13,7 +13,7 @@ from .._checks import check_at_least, check_shape, input_error
 from ..circuits import ANGLES, PIXELS
 from ..devices import DeviceConfig
 from .block import BOUNDED, CIRCUIT_BLOCKS, SideBySide, block_width, build_blocks
-from .config import ModelConfig
+from .configuration import ModelConfig
 from .convolution import Convolution
 from .pixels import centred, coarse, framed, patches, pooled
 from .quantum_layer import FrozenQuantumParam, QuantumLayer, QuantumParam

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ..parallel.mesh import in_shares
-from ..simulator.kernels import on_gpu
+from ..simulator.arrays import on_gpu
 from .winograd import Window, largest, side_by_side, window_outputs
 
 

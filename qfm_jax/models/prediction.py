@@ -22,7 +22,7 @@ from ..parallel.mesh import (
     sharing,
     spread,
 )
-from ..simulator.kernels import on_gpu
+from ..simulator.arrays import on_gpu
 
 M = TypeVar("M", bound=nnx.Module)
 T = TypeVar("T")

@@ -16,8 +16,8 @@ from ..evaluation import percent
 from ..models.block import BLOCKS
 from ..runs.config import to_toml
 from . import audit_figures
-from .configuration import audit_command, without_folders
 from .page import picture, write_page
+from .repetition import audit_command, without_folders
 from .style import save_figure
 
 AT_CHANCE = "at chance with every seed"

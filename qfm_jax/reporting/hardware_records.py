@@ -15,7 +15,7 @@ import cattrs
 from .._checks import InputError
 from ..files import read_table
 from ..hardware.noise import parse_noise
-from ..runs.config import FORMAT, in_words
+from ..runs.config import RUN_FORMAT, in_words
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Evaluation(TypedDict):
     seconds: Amount
 
 
-class Plan(TypedDict):
+class PlanTable(TypedDict):
     """What the seconds of a cost are a share of."""
 
     minutes: Amount
@@ -68,13 +68,13 @@ class BackendCost(TypedDict):
     share_of_plan: Amount
 
 
-class Cost(TypedDict):
+class BudgetTable(TypedDict):
     """What is shown of a `Budget.as_table`; a file may hold more."""
 
     n_test: Count
     shots: Count
     formula: str
-    plan: Plan
+    plan: PlanTable
     backends: dict[str, BackendCost]
 
 
@@ -88,7 +88,7 @@ def read_deployments(directory: Path) -> list[Evaluation]:
     return [_read(path, lambda table: checked(table, Evaluation)) for path in paths]
 
 
-def read_cost(directory: Path) -> Cost | None:
+def read_cost(directory: Path) -> BudgetTable | None:
     """Reads what the test images of a run would cost; None where nobody asked.
 
     Raises:
@@ -98,7 +98,7 @@ def read_cost(directory: Path) -> Cost | None:
     return _read(path, checked_cost) if path.exists() else None
 
 
-def checked_cost(table: Any) -> Cost:
+def checked_cost(table: Any) -> BudgetTable:
     """`checked` of a cost; older files call a success probability a fidelity.
 
     Raises:
@@ -108,13 +108,13 @@ def checked_cost(table: Any) -> Cost:
     for cost in backends.values() if isinstance(backends, dict) else ():
         if isinstance(cost, dict) and "fidelity" in cost:
             cost.setdefault("success_probability", cost.pop("fidelity"))
-    return checked(table, Cost)
+    return checked(table, BudgetTable)
 
 
 def _read(path: Path, read: Callable[[Any], T]) -> T:
     try:
         table = read_table(path)
-        if table.pop("format", None) != FORMAT:
+        if table.pop("format", None) != RUN_FORMAT:
             raise ValueError("it is of another version")
         return read(table)
     except ValueError as error:
@@ -129,7 +129,7 @@ def checked(table: Any, kind: type[T]) -> T:
         InputError: Saying which entry is something else.
 
     Example:
-        >>> checked({"minutes": 10.0, "days": 28, "as_of": "today"}, Plan)["days"]
+        >>> checked({"minutes": 10.0, "days": 28, "as_of": "today"}, PlanTable)["days"]
         28
     """
     try:

@@ -9,7 +9,7 @@ from ..hardware.backends import AER
 from ..runs.directory import Run
 from .deployments import Record, plot_deployments
 from .hardware_figures import hardware_figures, with_several_shots
-from .hardware_records import Cost, read_cost, read_deployments
+from .hardware_records import BudgetTable, read_cost, read_deployments
 from .page import Picture, picture
 from .style import looks
 
@@ -68,7 +68,7 @@ def _sentences(section: Mapping[str, Any]) -> Iterator[str]:
 
 
 def device_section(
-    label: str, rows: Sequence[Record], cost: Cost | None
+    label: str, rows: Sequence[Record], cost: BudgetTable | None
 ) -> dict[str, Any]:
     """What the template shows of a model, but for figures that compare several.
 
@@ -87,7 +87,7 @@ def device_section(
     }
 
 
-def _transpiled_twice(rows: Sequence[Record], cost: Cost) -> list[str]:
+def _transpiled_twice(rows: Sequence[Record], cost: BudgetTable) -> list[str]:
     """Backends whose scores are of other gates than their cost, with both numbers."""
     priced = {name: own["two_qubit_gates"] for name, own in cost["backends"].items()}
     run = {row["device"]: row["two_qubit_gates"] for row in rows}

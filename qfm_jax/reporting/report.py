@@ -15,10 +15,10 @@ from ..models.block import BLOCKS
 from ..runs.directory import Run
 from . import comparison_figures, run_figures
 from .audit_report import audit_content
-from .configuration import config_toml, repeat_command
 from .hardware_section import hardware_section, hardware_sentences
 from .page import Picture, picture, write_page
 from .pareto import cost_records, pareto_front, plot_pareto
+from .repetition import config_toml, repeat_command
 from .style import looks, save_figure
 from .summary import Answer, summarize
 from .tables import leaderboard, rank

@@ -17,7 +17,7 @@ from ..training import TrainConfig
 T = TypeVar("T")
 
 
-FORMAT = 1
+RUN_FORMAT = 1
 """Version of the files of a run directory."""
 
 
@@ -71,7 +71,7 @@ def to_toml(value: Any) -> str:
         >>> text.splitlines()[:3]
         ['format = 1', 'model = "linear"', 'seed = 0']
     """
-    table = {"format": FORMAT, **_without_none(cattrs.unstructure(value))}
+    table = {"format": RUN_FORMAT, **_without_none(cattrs.unstructure(value))}
     return tomli_w.dumps(table)
 
 
@@ -119,10 +119,10 @@ def in_words(error: cattrs.BaseValidationError) -> str:
 
 def check_format(path: Path, found: Any) -> None:
     """Raises for a file of a format that this version does not read."""
-    if found != FORMAT:
+    if found != RUN_FORMAT:
         raise InputError(
-            f"{path} has format {found!r}, and this version reads {FORMAT}. Read it "
-            "with the version that wrote it, or run again."
+            f"{path} has format {found!r}, and this version reads {RUN_FORMAT}. "
+            "Read it with the version that wrote it, or run again."
         )
 
 

@@ -24,7 +24,7 @@ from ..evaluation import Scores
 from ..files import is_unused, read_table, write_json, write_whole
 from ..training.history import History, read_records
 from .config import (
-    FORMAT,
+    RUN_FORMAT,
     RunConfig,
     check_format,
     converter,
@@ -79,7 +79,7 @@ class Result:
     n_parameters_frozen: int = 0
     """Weights that keep the value they started with, such as a trunk's; not counted
     above. Runs of before they were counted have 0."""
-    format: int = FORMAT
+    format: int = RUN_FORMAT
     """Version of this file."""
 
 

@@ -125,7 +125,7 @@ def assist(config: RunConfig, mesh: Mesh | None) -> None:
     fit(model, data.train, data.validation, config.training, key, mesh=mesh)
 
 
-class Keys(NamedTuple):
+class RunKeys(NamedTuple):
     """What is random in a run; no two draw from the same PRNG key."""
 
     start: jax.Array
@@ -137,14 +137,14 @@ class Keys(NamedTuple):
     """Of the order of the images and of their augmentation."""
 
 
-def keys_of(seed: int) -> Keys:
+def keys_of(seed: int) -> RunKeys:
     """The keys of a run's seed: one split, a key for each purpose.
 
     Example:
         >>> len(set(map(str, keys_of(0))))
         4
     """
-    return Keys(*jax.random.split(jax.random.key(seed), len(Keys._fields)))
+    return RunKeys(*jax.random.split(jax.random.key(seed), len(RunKeys._fields)))
 
 
 def _prepare(config: RunConfig, mesh: Mesh | None) -> tuple[Dataset, Classifier]:

@@ -11,7 +11,7 @@ from ..files import changing, read_table, write_json
 from ..parallel import Scheduler, Standing, connect, run_units
 from .versions import machine_versions
 
-FORMAT = 1
+RESULTS_FORMAT = 1
 """Version of the files."""
 
 Row = dict[str, Any]
@@ -130,15 +130,15 @@ def _read_table(path: Path, experiment: str) -> dict[str, Any]:
         found = {name: table[name] for name in ("experiment", "format")}
         are_rows = all(isinstance(row["cell"], dict) for row in table["rows"])
     except FileNotFoundError:
-        return {"experiment": experiment, "format": FORMAT, "rows": []}
+        return {"experiment": experiment, "format": RESULTS_FORMAT, "rows": []}
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise InputError(
             f"{path} is damaged, or no file of an experiment: {error!r}. {cure}"
         ) from error
-    if found != {"experiment": experiment, "format": FORMAT}:
+    if found != {"experiment": experiment, "format": RESULTS_FORMAT}:
         raise InputError(
             f"{path} holds format {found['format']!r} of {found['experiment']!r}, and "
-            f"this is format {FORMAT} of {experiment!r}. {cure}"
+            f"this is format {RESULTS_FORMAT} of {experiment!r}. {cure}"
         )
     if not are_rows:
         raise InputError(f"{path} is damaged: a row's cell is no table. {cure}")

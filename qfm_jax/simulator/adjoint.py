@@ -15,8 +15,8 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from . import kernels
-from .kernels import Array
+from . import arrays
+from .arrays import Array
 from .program import Stage, evolve
 
 
@@ -68,7 +68,7 @@ def _undo(state: Array, stages: Sequence[Stage], tables: Any) -> Array:
 
     for stage, table in zip(reversed(stages), reversed(tables), strict=True):
         scanned = lambda s, rows, stage=stage: (turn(s, rows, stage), None)  # noqa: E731
-        state = kernels.scan(scanned, state, table, stage.count, reverse=True)[0]
+        state = arrays.scan(scanned, state, table, stage.count, reverse=True)[0]
     return state
 
 
@@ -93,7 +93,7 @@ def _backward(final: Array, cotangent: Array, stages: Any, tables: Any) -> Any:
                 grown.append(own)
             return (state, cotangent), grown[::-1]
 
-        (final, cotangent), own = kernels.scan(
+        (final, cotangent), own = arrays.scan(
             turn, (final, cotangent), table, stage.count, reverse=True
         )
         found.append(own)

@@ -1,7 +1,7 @@
 """From a circuit and its measurements to a program.
 
     gates -light cone-> gates -prefix-> product state + gates -lower, fuse-> items
-          -roll-> repetitions -lay out-> stages of steps
+          -segment-> repetitions -lay out-> stages of steps
 
 The order of a state's bits (the layout) changes as blocks move to the front; a shuffle
 moves them for nothing, so each one already brings the next block's wires to the front.
@@ -14,7 +14,6 @@ from typing import TypeVar
 import numpy as np
 
 from . import affine, fusion
-from .circuit import Circuit, Leaf
 from .fusion import (
     BLOCK,
     CONTROLLED,
@@ -22,15 +21,14 @@ from .fusion import (
     PHASE,
     SAMPLE,
     SHUFFLE,
-    Item,
-    Roll,
+    FusedOp,
+    Segment,
 )
 from .gates import NORMALISE, Gate, Named, Preparation, Read, is_real
-from .matrices import Bank, Factor, Stack
-from .program import Beginning, InitialState, Stage
-from .steps import (
-    Block,
+from .matrices import FusedGate, GateMatrices, Gather
+from .passes import (
     Diagonal,
+    FusedBlock,
     Move,
     Normalise,
     Phase,
@@ -38,6 +36,8 @@ from .steps import (
     Step,
     Transpose,
 )
+from .program import InitialState, ProductState, Stage
+from .tape import Leaf, Tape
 
 Part = TypeVar("Part", Gate, Preparation)
 
@@ -52,7 +52,7 @@ class Program:
     n_wires: int
     beginning: InitialState
     stages: tuple[Stage, ...]
-    banks: tuple[Bank, ...]
+    matrices: tuple[GateMatrices, ...]
     leaves: tuple[Leaf, ...]
     layout: tuple[int, ...]
     """Order of the final state's bits: wires, first the most significant."""
@@ -67,8 +67,8 @@ class Program:
 
 
 def prune(
-    circuit: Circuit, measured: Iterable[int], diagonal: bool
-) -> tuple[Circuit, tuple[int, ...]]:
+    circuit: Tape, measured: Iterable[int], diagonal: bool
+) -> tuple[Tape, tuple[int, ...]]:
     """What measurements see of a circuit, on wires numbered anew.
 
     Args:
@@ -83,28 +83,26 @@ def prune(
     return _restrict(circuit, gates, measured)
 
 
-def compile_circuit(
-    circuit: Circuit, wires: tuple[int, ...], diagonal: bool
-) -> Program:
+def compile_circuit(circuit: Tape, wires: tuple[int, ...], diagonal: bool) -> Program:
     """Plans how a circuit runs; the arguments are what `prune` gives and takes."""
-    n, pools = circuit.n_wires, Pools(circuit.leaves)
-    first, items = split(circuit, pools, n)
+    n, buffers = circuit.n_wires, Buffers(circuit.leaves)
+    first, items = split(circuit, buffers, n)
     relabel = affine.identity(n)
     if diagonal and items and items[-1].kind == SHUFFLE:
         relabel = _shuffle_map(items.pop(), n)
-    assembly = Assembly(n, pools)
+    assembly = Assembly(n, buffers)
     beginning = assembly.beginning(first, circuit.preparations)
     layout, stages = beginning.layout, []
-    rolls = fusion.roll(items)
-    for i, roll in enumerate(rolls):
-        after = rolls[i + 1].items[0][0] if i + 1 < len(rolls) else None
-        stage, layout = assembly.stage(roll, layout, after)
+    segments = fusion.segment(items)
+    for i, segment in enumerate(segments):
+        after = segments[i + 1].items[0][0] if i + 1 < len(segments) else None
+        stage, layout = assembly.stage(segment, layout, after)
         stages.append(stage)
     return Program(
         n,
         beginning,
         tuple(stages),
-        assembly.finished_banks(),
+        assembly.finished_matrices(),
         circuit.leaves,
         layout,
         relabel,
@@ -115,27 +113,27 @@ def compile_circuit(
 
 
 def split(
-    circuit: Circuit, pools: "Pools", n: int
-) -> tuple[dict[int, list[Gate]], list[Item]]:
+    circuit: Tape, buffers: "Buffers", n: int
+) -> tuple[dict[int, list[Gate]], list[FusedOp]]:
     """The gates of the product state, and the others as the cheapest passes.
 
     Args:
         circuit: what runs.
-        pools: of its leaves.
+        buffers: of its leaves.
         n: the most qubits that a pass may mix, if no single gate asks for more.
     """
     gates = circuit.gates
     prepared = [w for p in circuit.preparations for w in p.wires]
     first, rest = fusion.product_prefix(gates, prepared)
-    items = _cheapest(fusion.lower(rest, pools.of), pools, n)
-    of_data, more = fusion.product_prefix(gates, prepared, pools.of)
-    taken_in = _cheapest(fusion.lower(more, pools.of), pools, n)
+    items = _cheapest(fusion.lower(rest, buffers.of), buffers, n)
+    of_data, more = fusion.product_prefix(gates, prepared, buffers.of)
+    taken_in = _cheapest(fusion.lower(more, buffers.of), buffers, n)
     return (of_data, taken_in) if _cost(taken_in) <= _cost(items) else (first, items)
 
 
 def _restrict(
-    circuit: Circuit, gates: Sequence[Gate], measured: Iterable[int]
-) -> tuple[Circuit, tuple[int, ...]]:
+    circuit: Tape, gates: Sequence[Gate], measured: Iterable[int]
+) -> tuple[Tape, tuple[int, ...]]:
     """Leaves out wires that no gate and no measurement touches."""
     used = set(measured).union(*(gate.wires for gate in gates)) or {0}
     kept = [p for p in circuit.preparations if used & set(p.wires)]
@@ -146,7 +144,7 @@ def _restrict(
     def place(part: Part) -> Part:
         return replace(part, wires=tuple(number[wire] for wire in part.wires))
 
-    small = Circuit(
+    small = Tape(
         len(wires),
         tuple(map(place, kept)),
         tuple(map(place, gates)),
@@ -155,24 +153,24 @@ def _restrict(
     return small, wires
 
 
-def _cheapest(gates: Sequence[Gate], pools: "Pools", n: int) -> list[Item]:
+def _cheapest(gates: Sequence[Gate], buffers: "Buffers", n: int) -> list[FusedOp]:
     """The cheapest of several ways to fuse."""
     ways = [
-        fusion.fuse(gates, pools.of, -(-n // -(-n // width)), absorb)
+        fusion.fuse(gates, buffers.of, -(-n // -(-n // width)), absorb)
         for width in WIDTHS
         for absorb in (False, True)
     ]
     return min(ways, key=_cost)
 
 
-def _cost(items: Sequence[Item]) -> float:
+def _cost(items: Sequence[FusedOp]) -> float:
     """Passes over the state, and a little for every step that is compiled."""
     price = {SHUFFLE: 1.5, PHASE: 1.0, DIAGONAL: 1.0, CONTROLLED: 1.5, NORMALISE: 1.0}
     run = sum(price.get(item.kind, 1.0 + 2.0 ** len(item.wires) / 16) for item in items)
-    return run + 0.5 * sum(len(roll.items[0]) for roll in fusion.roll(items))
+    return run + 0.5 * sum(len(segment.items[0]) for segment in fusion.segment(items))
 
 
-def _shuffle_map(item: Item, n: int) -> affine.Map:
+def _shuffle_map(item: FusedOp, n: int) -> affine.Map:
     whole = affine.identity(n)
     for gate in item.gates:
         assert gate.kind.columns is not None
@@ -180,12 +178,12 @@ def _shuffle_map(item: Item, n: int) -> affine.Map:
     return whole
 
 
-class Pools:
+class Buffers:
     """Where each leaf lies in the concatenation of all leaves of its sort."""
 
     def __init__(self, leaves: Sequence[Leaf]) -> None:
         self.leaves = leaves
-        self.names = [pool_name(leaf) for leaf in leaves]
+        self.names = [buffer_name(leaf) for leaf in leaves]
         self.starts: list[int] = []
         ends = {"shared": 1}  # shared[0] is 0
         for name, leaf in zip(self.names, leaves, strict=True):
@@ -193,32 +191,32 @@ class Pools:
             ends[name] = self.starts[-1] + int(np.prod(leaf.shape))
 
     def of(self, gate: Gate) -> tuple[str, ...]:
-        """The pool of each of a gate's parameters."""
-        return tuple(self._pool(read) for read in gate.reads)
+        """The buffer of each of a gate's parameters."""
+        return tuple(self._buffer(read) for read in gate.reads)
 
-    def _pool(self, read: Read) -> str:
+    def _buffer(self, read: Read) -> str:
         return self.names[read.leaf]
 
-    def stack(self, reads: Sequence[Read]) -> Stack:
-        """Reads from one pool as one read with a leading axis."""
-        pool, shape = self._pool(reads[0]), reads[0].shape
+    def stack(self, reads: Sequence[Read]) -> Gather:
+        """Reads from one buffer as one read with a leading axis."""
+        buffer, shape = self._buffer(reads[0]), reads[0].shape
         size = int(np.prod(shape))
         local = np.arange(size).reshape(shape)
         scale = np.stack([np.full(shape, read.scale) for read in reads])
-        if not pool:
+        if not buffer:
             known = [self.leaves[r.leaf].constant.value.ravel() for r in reads]  # type: ignore[union-attr]
             parts = [
                 flat[r.start : r.start + size].reshape(shape)
                 for flat, r in zip(known, reads, strict=True)
             ]
-            return Stack(np.zeros_like(scale, int), scale, scale * np.stack(parts), "")
+            return Gather(np.zeros_like(scale, int), scale, scale * np.stack(parts), "")
         first = [self.starts[read.leaf] + read.start for read in reads]
         positions = np.stack([local + at for at in first])
-        return Stack(positions, scale, np.zeros_like(scale), pool)
+        return Gather(positions, scale, np.zeros_like(scale), buffer)
 
 
-def pool_name(leaf: Leaf) -> str:
-    """The pool that a leaf's values are read from; none for a constant."""
+def buffer_name(leaf: Leaf) -> str:
+    """The buffer that a leaf's values are read from; none for a constant."""
     sort = ("complex " if leaf.is_complex else "") + (
         "batched" if leaf.batched else "shared"
     )
@@ -226,44 +224,46 @@ def pool_name(leaf: Leaf) -> str:
 
 
 class Assembly:
-    """Collects banks while items become steps."""
+    """Collects matrices while items become steps."""
 
-    def __init__(self, n: int, pools: Pools) -> None:
-        self.n, self.pools = n, pools
-        self.banks: dict[tuple, list[Gate]] = {}
+    def __init__(self, n: int, buffers: Buffers) -> None:
+        self.n, self.buffers = n, buffers
+        self.matrices: dict[tuple, list[Gate]] = {}
 
-    def factor(self, gates: Sequence[Gate], wires: Sequence[int]) -> Factor:
+    def factor(self, gates: Sequence[Gate], wires: Sequence[int]) -> FusedGate:
         """The same gate of every repetition, on local wires."""
-        key = fusion.matrix_key(gates[0], self.pools.of(gates[0]))
-        bank = self.banks.setdefault(key, [])
+        key = fusion.matrix_key(gates[0], self.buffers.of(gates[0]))
+        source = self.matrices.setdefault(key, [])
         rows = []
         for gate in gates:
-            if bank and not gate.reads:
+            if source and not gate.reads:
                 rows.append(0)
                 continue
-            rows.append(len(bank))
-            bank.append(gate)
-        return Factor(list(self.banks).index(key), np.array(rows), tuple(wires))
+            rows.append(len(source))
+            source.append(gate)
+        return FusedGate(list(self.matrices).index(key), np.array(rows), tuple(wires))
 
-    def finished_banks(self) -> tuple[Bank, ...]:
+    def finished_matrices(self) -> tuple[GateMatrices, ...]:
         """All matrices that the program needs."""
-        return tuple(map(self._bank, self.banks.values()))
+        return tuple(map(self._bank, self.matrices.values()))
 
-    def _bank(self, gates: list[Gate]) -> Bank:
+    def _bank(self, gates: list[Gate]) -> GateMatrices:
         stacks = tuple(
-            self.pools.stack(reads)
+            self.buffers.stack(reads)
             for reads in zip(*(gate.reads for gate in gates), strict=True)
         )
-        batched = fusion.is_batched(self.pools.of(gates[0]))
+        batched = fusion.is_batched(self.buffers.of(gates[0]))
         tree, n = gates[0].tree, len(gates[0].wires) - len(gates[0].controls)
         real = isinstance(tree, Named) and len(stacks) == 1 and is_real(tree)
-        return Bank(tree, stacks, 1 << n, batched, real)
+        return GateMatrices(tree, stacks, 1 << n, batched, real)
 
-    def beginning(self, first: dict[int, list[Gate]], prepared: Sequence) -> Beginning:
+    def beginning(
+        self, first: dict[int, list[Gate]], prepared: Sequence
+    ) -> ProductState:
         """The product state of the first one-wire gates and all preparations."""
         alike: dict[tuple, list[int]] = {}
         for wire, gates in sorted(first.items()):
-            key = tuple(fusion.matrix_key(g, self.pools.of(g)) for g in gates)
+            key = tuple(fusion.matrix_key(g, self.buffers.of(g)) for g in gates)
             alike.setdefault(key, []).append(wire)
         runs = []
         for wires in alike.values():
@@ -275,43 +275,49 @@ class Assembly:
             if wire not in layout:
                 layout += inside.get(wire, (wire,))
         states = tuple((p.wires, self._state_of(p)) for p in prepared)
-        return Beginning(tuple(runs), states, tuple(layout))
+        return ProductState(tuple(runs), states, tuple(layout))
 
-    def _state_of(self, preparation: Preparation) -> Stack:
-        stack = self.pools.stack([preparation.read])
-        return Stack(stack.positions[0], stack.scale[0], stack.shift[0], stack.pool)
+    def _state_of(self, preparation: Preparation) -> Gather:
+        stack = self.buffers.stack([preparation.read])
+        return Gather(stack.positions[0], stack.scale[0], stack.shift[0], stack.buffer)
 
     def stage(
-        self, roll: Roll, layout: tuple[int, ...], after: Item | None
+        self,
+        segment: Segment,
+        layout: tuple[int, ...],
+        after: FusedOp | None,
     ) -> tuple[Stage, tuple[int, ...]]:
         """Steps of one repetition, their tables stacked over all of them.
 
         Returns:
             the stage and the layout behind it.
         """
-        turns = roll.items
-        if roll.count == 1:
+        turns = segment.items
+        if segment.count == 1:
             steps, layout = self._steps(turns, layout, [layout], after)
             return Stage(tuple(steps), 1), layout
         if turns[0][0].kind == SHUFFLE:  # it may start from any layout
             _, end = self._dry_run(turns[0], layout)
-            entries = [layout] + [end] * (roll.count - 1)
+            entries = [layout] + [end] * (segment.count - 1)
             steps, layout = self._steps(turns, layout, entries, None)
-            return Stage(tuple(steps), roll.count), layout
+            return Stage(tuple(steps), segment.count), layout
         back_to = layout if turns[0][-1].kind == SHUFFLE else None
-        entries = [layout] * roll.count
+        entries = [layout] * segment.count
         steps, end = self._steps(turns, layout, entries, None, back_to)
         if end != layout:
             steps.append(Transpose(move_between(end, layout)))
-        return Stage(tuple(steps), roll.count), layout
+        return Stage(tuple(steps), segment.count), layout
 
-    def _dry_run(self, items: Sequence[Item], layout: tuple[int, ...]) -> tuple:
+    def _dry_run(self, items: Sequence[FusedOp], layout: tuple[int, ...]) -> tuple:
         for i, item in enumerate(items):
             layout = self._layout_after(item, layout, _next(items, i, None))
         return items, layout
 
     def _layout_after(
-        self, item: Item, layout: tuple[int, ...], after: Item | None
+        self,
+        item: FusedOp,
+        layout: tuple[int, ...],
+        after: FusedOp | None,
     ) -> tuple[int, ...]:
         if item.kind == SHUFFLE:
             return fronted(tuple(range(self.n)), after)
@@ -319,10 +325,10 @@ class Assembly:
 
     def _steps(
         self,
-        turns: Sequence[Sequence[Item]],
+        turns: Sequence[Sequence[FusedOp]],
         layout: tuple[int, ...],
         entries: Sequence[tuple[int, ...]],
-        after: Item | None,
+        after: FusedOp | None,
         back_to: tuple[int, ...] | None = None,
     ) -> tuple[list[Step], tuple[int, ...]]:
         steps: list[Step] = []
@@ -347,7 +353,7 @@ class Assembly:
         return steps, layout
 
     def _shuffle(
-        self, items: Sequence[Item], starts: Sequence, end: tuple[int, ...]
+        self, items: Sequence[FusedOp], starts: Sequence, end: tuple[int, ...]
     ) -> Shuffle:
         columns, inverses = [], []
         for item, start in zip(items, starts, strict=True):
@@ -359,8 +365,11 @@ class Assembly:
         return Shuffle(np.array(columns, np.int32), np.array(inverses, np.int32))
 
     def block(
-        self, items: Sequence[Item], layout: tuple[int, ...], end: tuple[int, ...]
-    ) -> Block:
+        self,
+        items: Sequence[FusedOp],
+        layout: tuple[int, ...],
+        end: tuple[int, ...],
+    ) -> FusedBlock:
         """The same block of every repetition, which brings its wires to the front."""
         flags = items[0].gates[0].controls if items[0].kind == CONTROLLED else ()
         place = {wire: i - len(flags) for i, wire in enumerate(end)}
@@ -370,9 +379,9 @@ class Assembly:
         )
         move = None if end == layout else move_between(layout, end)
         n_bits = len(items[0].wires) - len(flags)
-        return Block(move, factors, n_bits, items[0].batched, flags)
+        return FusedBlock(move, factors, n_bits, items[0].batched, flags)
 
-    def phase(self, items: Sequence[Item], layout: tuple[int, ...]) -> Phase:
+    def phase(self, items: Sequence[FusedOp], layout: tuple[int, ...]) -> Phase:
         """The same multiplication of every repetition."""
         place = {wire: self.n - 1 - i for i, wire in enumerate(layout)}
         terms: dict[int, dict[int, float]] = {}
@@ -393,19 +402,19 @@ class Assembly:
             mixing[m, list(row)] = list(row.values())
         return Phase(self.n, np.array(list(terms), int), mixing, tuple(stacks))
 
-    def _diagonal(self, items: Sequence[Item], layout: tuple[int, ...]) -> Diagonal:
+    def _diagonal(self, items: Sequence[FusedOp], layout: tuple[int, ...]) -> Diagonal:
         place = {wire: self.n - 1 - i for i, wire in enumerate(layout)}
         basis, entries = np.arange(1 << self.n), np.zeros(1 << self.n, int)
         for wire in items[0].gates[0].wires:
             entries = 2 * entries + (basis >> place[wire] & 1)
         reads = [item.gates[0].reads[0] for item in items]
-        return Diagonal(self.pools.stack(reads), entries)
+        return Diagonal(self.buffers.stack(reads), entries)
 
-    def _angles(self, gates: Sequence[Gate]) -> Stack:
+    def _angles(self, gates: Sequence[Gate]) -> Gather:
         if gates[0].reads:
-            return self.pools.stack([gate.reads[0] for gate in gates])
+            return self.buffers.stack([gate.reads[0] for gate in gates])
         one = np.ones(len(gates))
-        return Stack(one.astype(int), one, one, "")
+        return Gather(one.astype(int), one, one, "")
 
 
 def _walsh(gate: Gate) -> np.ndarray:
@@ -417,11 +426,11 @@ def _walsh(gate: Gate) -> np.ndarray:
     return sign @ values / len(values)
 
 
-def _next(items: Sequence[Item], i: int, after: Item | None) -> Item | None:
+def _next(items: Sequence[FusedOp], i: int, after: FusedOp | None) -> FusedOp | None:
     return items[i + 1] if i + 1 < len(items) else after
 
 
-def fronted(layout: tuple[int, ...], item: Item | None) -> tuple[int, ...]:
+def fronted(layout: tuple[int, ...], item: FusedOp | None) -> tuple[int, ...]:
     """The layout with a block's wires in front; unchanged where they are already."""
     if item is None or item.kind not in (BLOCK, SAMPLE, CONTROLLED):
         return layout

@@ -32,15 +32,15 @@ from pennylane.transforms.core import CompilePipeline, transform
 
 from .._checks import check_at_least, check_one_of, input_error
 from . import interfaces, memory, shots
-from .circuit import STATE, Structure, interned
 from .derivatives import DerivativesDevice
 from .explain import Explanation, explanation
 from .interfaces import Followed
 from .keys import Keys, is_traced
-from .observables import read_measurements
+from .measurements import read_measurements
 from .operations import CannotBroadcast, parts_of
 from .reading import Reader, read_operations
-from .simulation import Task, simulate, state_wires
+from .simulation import Execution, simulate, state_wires
+from .tape import STATE, Structure, interned
 
 JAX = {math.Interface.JAX, math.Interface.JAX_JIT}
 
@@ -320,7 +320,7 @@ class StateVectorDevice(DerivativesDevice):
         config: ExecutionConfig,
         raw: bool,
         c_dtype: str | None = None,
-    ) -> tuple[Task, list[Any], bool, Reader]:
+    ) -> tuple[Execution, list[Any], bool, Reader]:
         """What runs, its arguments, whether its results are JAX's, what was read."""
         fold = is_traced()
         read = read_operations(
@@ -343,7 +343,7 @@ class StateVectorDevice(DerivativesDevice):
             must, cure = "be complex64 while x64 is off", "Set jax_enable_x64."
             raise input_error("c_dtype", must, "is complex128", cure)
         leaves = structure.leaves
-        task = Task(
+        task = Execution(
             structure,
             tuple(leaves[i].batched for i in structure.arguments),
             c_dtype,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from . import memory
 from .reading import Reader
-from .simulation import Task, plan
+from .simulation import Execution, plan
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explanation(task: Task, batch: int | None, read: Reader) -> Explanation:
+def explanation(task: Execution, batch: int | None, read: Reader) -> Explanation:
     """Explains a task and how its tape was read."""
     program, structure = plan(task).program, task.structure
     reversible = task.reversible and program.reversible

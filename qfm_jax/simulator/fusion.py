@@ -1,4 +1,4 @@
-"""Rewrites of a gate list: prune, split off the product prefix, fuse, roll.
+"""Rewrites of a gate list: prune, split off the product prefix, fuse, segment.
 
 Every rewrite takes gates and returns gates or items that do the same; none of them
 looks at a parameter's value.
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pennylane as qml
 
-from .circuit import MAX_MATRIX_WIRES
 from .gates import NORMALISE, Constant, Gate, Kind, Named, Spectrum, kind_of
+from .tape import MAX_MATRIX_WIRES
 
-PoolsOf = Callable[[Gate], tuple[str, ...]]
+BuffersOf = Callable[[Gate], tuple[str, ...]]
 """Where each of a gate's parameters is read; 'batched' in a name: of each sample."""
 
 BLOCK, SAMPLE, SHUFFLE = "block", "sample", "shuffle"
@@ -24,7 +24,7 @@ JOIN = (BLOCK, SHUFFLE, PHASE)
 
 
 @dataclass(eq=False)
-class Item:
+class FusedOp:
     """Gates that run as one pass over the state."""
 
     kind: str
@@ -47,21 +47,21 @@ class Item:
         return (self.kind, self.batched, tuple(sorted(self.wires)), gates)
 
 
-def matrix_key(gate: Gate, pools: tuple[str, ...]) -> tuple:
+def matrix_key(gate: Gate, buffers: tuple[str, ...]) -> tuple:
     """Gates with equal keys have matrices that one call can make."""
-    return gate.tree, pools, tuple(read.shape for read in gate.reads)
+    return gate.tree, buffers, tuple(read.shape for read in gate.reads)
 
 
-def is_batched(pools: tuple[str, ...]) -> bool:
-    """Whether a gate that reads from these pools differs from sample to sample."""
-    return any("batched" in pool for pool in pools)
+def is_batched(buffers: tuple[str, ...]) -> bool:
+    """Whether a gate that reads from these buffers differs from sample to sample."""
+    return any("batched" in buffer for buffer in buffers)
 
 
 @dataclass(frozen=True, eq=False)
-class Roll:
+class Segment:
     """Items whose program repeats: `items[l]` is the l-th repetition."""
 
-    items: tuple[tuple[Item, ...], ...]
+    items: tuple[tuple[FusedOp, ...], ...]
 
     @property
     def count(self) -> int:
@@ -101,15 +101,15 @@ def light_cone(
 
 
 def product_prefix(
-    gates: Sequence[Gate], entangled: Iterable[int], pools_of: PoolsOf | None = None
+    gates: Sequence[Gate], entangled: Iterable[int], buffers_of: BuffersOf | None = None
 ) -> tuple[dict[int, list[Gate]], list[Gate]]:
     """Splits off the gates that act on a wire before it meets another one.
 
     Args:
         gates: in order of application.
         entangled: wires that start in a prepared state of several wires.
-        pools_of: where a gate's parameters are read. If given, a shared gate behind one
-            of each sample stays: where a block takes it in for nothing, the product
+        buffers_of: where a gate's parameters are read. If given, a shared gate behind
+            one of each sample stays: where a block takes it in for nothing, the product
             state then depends on the data alone and needs no backward pass.
 
     Returns:
@@ -120,9 +120,9 @@ def product_prefix(
     for gate in gates:
         is_alone = len(gate.wires) == 1 and gate.wires[0] not in met
         is_alone = is_alone and gate.tree != NORMALISE
-        if is_alone and pools_of and not is_batched(pools_of(gate)):
+        if is_alone and buffers_of and not is_batched(buffers_of(gate)):
             before = first.get(gate.wires[0], [])
-            is_alone = not any(is_batched(pools_of(one)) for one in before)
+            is_alone = not any(is_batched(buffers_of(one)) for one in before)
         if is_alone:
             first.setdefault(gate.wires[0], []).append(gate)
         else:
@@ -131,7 +131,7 @@ def product_prefix(
     return first, rest
 
 
-def lower(gates: Sequence[Gate], pools_of: PoolsOf) -> list[Gate]:
+def lower(gates: Sequence[Gate], buffers_of: BuffersOf) -> list[Gate]:
     """Writes sample-dependent rotations as basis change, phases, basis change back.
 
     The basis does not depend on the sample: it fuses with its shared neighbours, and
@@ -139,12 +139,12 @@ def lower(gates: Sequence[Gate], pools_of: PoolsOf) -> list[Gate]:
     """
     found = []
     for gate in gates:
-        for part in _three_rotations(gate) if is_batched(pools_of(gate)) else [gate]:
+        for part in _three_rotations(gate) if is_batched(buffers_of(gate)) else [gate]:
             spectrum = part.kind.spectrum
             if spectrum is None or spectrum.basis is None or part.controls:
                 found.append(part)
                 continue
-            if not is_batched(pools_of(part)):
+            if not is_batched(buffers_of(part)):
                 found.append(part)
                 continue
             there, back = spectrum.basis.conj().T, spectrum.basis
@@ -169,27 +169,31 @@ def _three_rotations(gate: Gate) -> list[Gate]:
 
 
 def fuse(
-    gates: Sequence[Gate], pools_of: PoolsOf, width: int, absorb: bool
-) -> list[Item]:
+    gates: Sequence[Gate], buffers_of: BuffersOf, width: int, absorb: bool
+) -> list[FusedOp]:
     """Merges gates into as few passes over the state as a greedy search finds.
 
     Args:
         gates: lowered gates in order of application.
-        pools_of: where a gate's parameters are read.
+        buffers_of: where a gate's parameters are read.
         width: most wires of a block that several gates share.
         absorb: whether permutations and diagonal gates join a block that holds their
             wires already; alternatively each is a pass of its own.
     """
-    items: list[Item] = []
+    items: list[FusedOp] = []
     for gate in gates:
-        _place(items, gate, pools_of(gate), width, absorb)
+        _place(items, gate, buffers_of(gate), width, absorb)
     return items
 
 
 def _place(
-    items: list[Item], gate: Gate, pools: tuple[str, ...], width: int, absorb: bool
+    items: list[FusedOp],
+    gate: Gate,
+    buffers: tuple[str, ...],
+    width: int,
+    absorb: bool,
 ) -> None:
-    batched = is_batched(pools)
+    batched = is_batched(buffers)
     wires, kind = set(gate.wires), _item_kind(gate, batched)
     home = None
     for item in reversed(items):
@@ -207,10 +211,10 @@ def _place(
         if meets and not kind == item.kind == PHASE:
             break
     if home is None:
-        home = Item(kind, set(), batched)
+        home = FusedOp(kind, set(), batched)
         items.append(home)
     home.gates.append(gate)
-    home.keys.append(matrix_key(gate, pools))
+    home.keys.append(matrix_key(gate, buffers))
     home.wires |= wires
 
 
@@ -228,27 +232,27 @@ def _item_kind(gate: Gate, batched: bool) -> str:
     return SAMPLE if batched else BLOCK
 
 
-def roll(items: Sequence[Item]) -> list[Roll]:
-    """Finds the repetition that saves most, and rolls up what is left on both sides."""
+def segment(items: Sequence[FusedOp]) -> list[Segment]:
+    """Finds the repetition that saves most, and rolls up the rest on both sides."""
     signatures = [item.signature() for item in items]
     names = {s: i for i, s in enumerate(dict.fromkeys(signatures))}
-    return _roll(list(items), np.array([names[s] for s in signatures], int))
+    return _segment(list(items), np.array([names[s] for s in signatures], int))
 
 
-def _roll(items: list[Item], names: np.ndarray) -> list[Roll]:
+def _segment(items: list[FusedOp], names: np.ndarray) -> list[Segment]:
     saved, start, period, count = max(
         (_longest(names, period) for period in range(1, len(names) // 2 + 1)),
         key=lambda found: (found[0], -found[2]),
         default=(0, 0, 0, 0),
     )
     if saved == 0:
-        return [Roll((tuple(items),))] if items else []
+        return [Segment((tuple(items),))] if items else []
     end = start + period * count
     turns = [tuple(items[i : i + period]) for i in range(start, end, period)]
     return [
-        *_roll(items[:start], names[:start]),
-        Roll(tuple(turns)),
-        *_roll(items[end:], names[end:]),
+        *_segment(items[:start], names[:start]),
+        Segment(tuple(turns)),
+        *_segment(items[end:], names[end:]),
     ]
 
 

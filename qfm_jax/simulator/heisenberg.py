@@ -15,13 +15,13 @@ from collections.abc import Callable, Sequence
 import jax.numpy as jnp
 import numpy as np
 
-from . import kernels
-from .circuit import WORDS
+from . import arrays
+from .arrays import Array, namespace
 from .compiler import Program
-from .kernels import Array, namespace
-from .program import Beginning, kronecker, product
-from .readout import Readout
-from .steps import Block, Diagonal, Normalise, Phase, Step
+from .passes import Diagonal, FusedBlock, Normalise, Phase, Step
+from .program import ProductState, kronecker, product
+from .results import MeasurePlan
+from .tape import WORDS
 
 MAX_TERMS = 2048
 """Most products of coefficients with Bloch vectors, of all words together, that are
@@ -31,14 +31,14 @@ MIN_SAMPLES = 2
 """Samples for each coefficient from which on it is worth while."""
 
 
-def can_pull_back(program: Program, readout: Readout) -> bool:
+def can_pull_back(program: Program, readout: MeasurePlan) -> bool:
     """Whether the batch shares all gates behind a product state that it does not."""
     beginning = program.beginning
     if readout.kinds != {WORDS}:
         return False
-    assert isinstance(beginning, Beginning)
+    assert isinstance(beginning, ProductState)
     of_data = (
-        program.banks[factor.bank].batched
+        program.matrices[factor.source].batched
         for _, factors in beginning.runs
         for factor in factors
     )
@@ -52,10 +52,10 @@ def _is_in_the_way(step: Step) -> bool:
     if isinstance(step, Normalise):
         return True
     if isinstance(step, Phase):
-        return any("batched" in stack.pool for stack in step.stacks)
+        return any("batched" in stack.buffer for stack in step.stacks)
     if isinstance(step, Diagonal):
-        return "batched" in step.stack.pool
-    return isinstance(step, Block) and step.batched
+        return "batched" in step.stack.buffer
+    return isinstance(step, FusedBlock) and step.batched
 
 
 def is_worth_while(parts: Sequence[Array], n_words: int, batch: int) -> bool:
@@ -90,7 +90,7 @@ def pulled_back(
     a, b = kronecker(vectors[:half], dtype), kronecker(vectors[half:], dtype)
     tables = values.reshape(len(values), len(a), len(b))
     # One by one: XLA's sum over an axis in the middle is ten times slower on the CPU.
-    return sum(kernels.matmul(tables[:, :, j], a) * b[j] for j in range(len(b)))
+    return sum(arrays.matmul(tables[:, :, j], a) * b[j] for j in range(len(b)))
 
 
 def _bloch(vector: Array) -> Array:

@@ -9,41 +9,41 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from .arrays import Array, namespace
 from .gates import DIAGONAL_MATRIX, Constant, Named
-from .kernels import Array, namespace
 
 
 @dataclass(frozen=True, eq=False)
-class Stack:
-    """Many parameters read at once: scale * pool[positions] + shift, leading axis G."""
+class Gather:
+    """Parameters read at once: scale * buffer[positions] + shift, leading axis G."""
 
     positions: np.ndarray
     scale: np.ndarray
     shift: np.ndarray
-    pool: str
+    buffer: str
     """'shared', 'batched' or 'complex' and 'complex batched'; '' for constants."""
 
-    def read(self, pools: dict[str, Array], dtype: Any) -> Array:
+    def read(self, buffers: dict[str, Array], dtype: Any) -> Array:
         """Values of shape positions.shape, and (batch,) behind it from a batch."""
-        is_constant = not self.pool
+        is_constant = not self.buffer
         if is_constant:
             kind = "c" if self.shift.dtype.kind == "c" else "f"
             wide = np.result_type(dtype, np.complex64) if kind == "c" else dtype
             return self.shift.astype(wide)
-        pool = pools[self.pool]
-        tail = (1,) * (pool.ndim - 1)
+        buffer = buffers[self.buffer]
+        tail = (1,) * (buffer.ndim - 1)
         scale, shift = (
-            a.astype(pool.dtype).reshape(a.shape + tail)
+            a.astype(buffer.dtype).reshape(a.shape + tail)
             for a in (self.scale, self.shift)
         )
-        flat, xp = self.positions.ravel(), namespace(pool)
+        flat, xp = self.positions.ravel(), namespace(buffer)
         if (evenly := _as_slice(flat)) is not None:
-            values = pool[evenly]  # compiles to nothing, and so does its derivative
-        elif flat.size * len(pool) <= LARGEST_TABLE:
-            values = _pick(pool, flat)
+            values = buffer[evenly]  # compiles to nothing, and so does its derivative
+        elif flat.size * len(buffer) <= LARGEST_TABLE:
+            values = _pick(buffer, flat)
         else:
-            values = xp.take(pool, flat, axis=0, **_in_bounds(xp))
-        values = values.reshape(self.positions.shape + pool.shape[1:])
+            values = xp.take(buffer, flat, axis=0, **_in_bounds(xp))
+        values = values.reshape(self.positions.shape + buffer.shape[1:])
         values = values if (scale == 1).all() else values * scale
         return values if (shift == 0).all() else values + shift
 
@@ -52,16 +52,16 @@ LARGEST_TABLE = 1 << 14
 """Most entries of a table of ones and zeros."""
 
 
-def _pick(pool: Array, rows: np.ndarray) -> Array:
+def _pick(buffer: Array, rows: np.ndarray) -> Array:
     """Rows of an array, by a product with ones and zeros.
 
     The derivative of indexing is a scatter, into which XLA fuses all that comes before:
     a GPU then computes it on as many threads as there are rows, in 40 us and more.
     """
-    table = (rows[:, None] == np.arange(len(pool))).astype(pool.dtype)
-    if namespace(pool) is np:
-        return table @ pool
-    return jnp.matmul(table, pool, precision="highest")
+    table = (rows[:, None] == np.arange(len(buffer))).astype(buffer.dtype)
+    if namespace(buffer) is np:
+        return table @ buffer
+    return jnp.matmul(table, buffer, precision="highest")
 
 
 def _as_slice(positions: np.ndarray) -> slice | None:
@@ -83,30 +83,31 @@ def _in_bounds(xp: Any) -> dict[str, str]:
 
 
 @dataclass(frozen=True, eq=False)
-class Bank:
+class GateMatrices:
     """All gates of one kind in the circuit: their matrices are made in one call."""
 
     tree: Any
-    stacks: tuple[Stack, ...]
+    stacks: tuple[Gather, ...]
     size: int
     """Matrix side, 2^k."""
     batched: bool
     is_real: bool = False
     """Whether the matrices have no imaginary part, whatever the parameters."""
 
-    def matrices(self, pools: dict[str, Array], dtype: Any) -> Array:
+    def matrices(self, buffers: dict[str, Array], dtype: Any) -> Array:
         """Shape (G, size, size), or (G, size, size, batch); real where `is_real`."""
         if isinstance(self.tree, Constant):
             return self.tree.value[None].astype(dtype)
-        found = self._made(pools, dtype)
+        found = self._made(buffers, dtype)
         if self.is_real:
             return found.real.astype(np.finfo(dtype).dtype)
         return found.astype(dtype)
 
-    def _made(self, pools: dict[str, Array], dtype: Any) -> Array:
+    def _made(self, buffers: dict[str, Array], dtype: Any) -> Array:
         real = np.finfo(dtype).dtype
         values = [
-            s.read(pools, dtype if "complex" in s.pool else real) for s in self.stacks
+            s.read(buffers, dtype if "complex" in s.buffer else real)
+            for s in self.stacks
         ]
         if not isinstance(self.tree, Named):
             (value,) = values
@@ -119,7 +120,7 @@ class Bank:
             batch = max(
                 v.shape[-1]
                 for v, s in zip(values, self.stacks, strict=True)
-                if "batched" in s.pool
+                if "batched" in s.buffer
             )
             values = [
                 xp.moveaxis(_widen(v, s, batch, xp), -1, 1)  # (G, batch)
@@ -131,9 +132,9 @@ class Bank:
         return _map(one, values, xp)
 
 
-def _widen(values: Array, stack: Stack, batch: int, xp: Any) -> Array:
+def _widen(values: Array, stack: Gather, batch: int, xp: Any) -> Array:
     """Gives a shared parameter of a sample-dependent gate its batch axis."""
-    if "batched" in stack.pool:
+    if "batched" in stack.buffer:
         return values
     return xp.broadcast_to(values[..., None], (*values.shape, batch))
 
@@ -145,10 +146,10 @@ def _map(function: Any, values: Sequence[Array], xp: Any) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class Factor:
-    """A gate of a block: rows of a bank, one a repetition, on local wires."""
+class FusedGate:
+    """A gate of a block: rows of a source, one a repetition, on local wires."""
 
-    bank: int
+    source: int
     rows: np.ndarray
     """Shape (count,)."""
     wires: tuple[int, ...]
@@ -156,7 +157,7 @@ class Factor:
 
 
 def take_rows(array: Array, rows: np.ndarray) -> Array:
-    """Rows of a bank: a slice where they follow each other, which costs nothing."""
+    """Rows of a source: a slice where they follow each other, which costs nothing."""
     if len(array) == 1:
         return array
     if np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
@@ -166,12 +167,12 @@ def take_rows(array: Array, rows: np.ndarray) -> Array:
 
 
 def fused_matrix(
-    factors: Sequence[Factor], n: int, banks: Sequence[Array], batched: bool
+    factors: Sequence[FusedGate], n: int, matrices: Sequence[Array], batched: bool
 ) -> Array:
     """The product of gates on n wires: (count, 2^n, 2^n), and (batch,) behind."""
     if not batched and len(factors) > MOST_AT_ONCE:
-        return _halved(factors, n, banks)
-    gates = [take_rows(banks[factor.bank], factor.rows) for factor in factors]
+        return _halved(factors, n, matrices)
+    gates = [take_rows(matrices[factor.source], factor.rows) for factor in factors]
     return _multiplied(gates, [f.wires for f in factors], n, "z" if batched else "")
 
 
@@ -179,34 +180,38 @@ MOST_AT_ONCE = 24
 """Gates of a block that are multiplied one after the other; of more, pairs are."""
 
 
-def _halved(factors: Sequence[Factor], n: int, banks: Sequence[Array]) -> Array:
+def _halved(factors: Sequence[FusedGate], n: int, matrices: Sequence[Array]) -> Array:
     """The product of many gates: neighbours first, all pairs at once.
 
     It compiles to as many products as the number of gates has binary digits. Runs of
     gates that are known are multiplied before by NumPy, one after the other.
     """
-    groups: dict[int, list[Factor]] = {}
+    groups: dict[int, list[FusedGate]] = {}
     known: list[Array] = []
     order: list[tuple[int, int]] = []  # group (-1: known) and place in it
-    for is_known, run in groupby(factors, lambda f: namespace(banks[f.bank]) is np):
+    for is_known, run in groupby(
+        factors, lambda f: namespace(matrices[f.source]) is np
+    ):
         some = list(run)
         if is_known:
             order.append((-1, len(known)))
-            gates = [take_rows(banks[f.bank], f.rows) for f in some]
+            gates = [take_rows(matrices[f.source], f.rows) for f in some]
             known.append(_multiplied(gates, [f.wires for f in some], n, ""))
             continue
         for factor in some:
-            group = groups.setdefault(factor.bank, [])
-            order.append((factor.bank, len(group)))
+            group = groups.setdefault(factor.source, [])
+            order.append((factor.source, len(group)))
             group.append(factor)
     count = max(len(factor.rows) for factor in factors)
     if not groups and len(known) == 1:
         return known[0]
-    parts = [_on_all_wires(banks[bank], some, n) for bank, some in groups.items()]
+    parts = [
+        _on_all_wires(matrices[source], some, n) for source, some in groups.items()
+    ]
     if known:
         wide = [np.broadcast_to(m, (count, *m.shape[1:])) for m in known]
         parts.insert(0, np.stack(wide))
-    sizes = {-1: len(known)} | {bank: len(some) for bank, some in groups.items()}
+    sizes = {-1: len(known)} | {source: len(some) for source, some in groups.items()}
     starts = dict(zip(sizes, np.cumsum([0, *sizes.values()]), strict=False))
     xp = namespace(*parts)
     rows = np.array([starts[group] + place for group, place in order])
@@ -219,8 +224,8 @@ def _halved(factors: Sequence[Factor], n: int, banks: Sequence[Array]) -> Array:
     return whole[0]
 
 
-def _on_all_wires(bank: Array, factors: Sequence[Factor], n: int) -> Array:
-    """Gates of a bank as matrices on all n wires, (factors, count, 2^n, 2^n)."""
+def _on_all_wires(source: Array, factors: Sequence[FusedGate], n: int) -> Array:
+    """Gates of a source as matrices on all n wires, (factors, count, 2^n, 2^n)."""
     index = np.arange(1 << n)
     entries, same = [], []
     for factor in factors:
@@ -229,9 +234,9 @@ def _on_all_wires(bank: Array, factors: Sequence[Factor], n: int) -> Array:
             own = 2 * own + (index >> (n - 1 - wire) & 1)
         for wire in set(range(n)) - set(factor.wires):
             rest = 2 * rest + (index >> (n - 1 - wire) & 1)
-        entries.append(own[:, None] * bank.shape[-1] + own)
+        entries.append(own[:, None] * source.shape[-1] + own)
         same.append(rest[:, None] == rest)
-    gates = bank.reshape(len(bank), -1)[np.stack([f.rows for f in factors])]
+    gates = source.reshape(len(source), -1)[np.stack([f.rows for f in factors])]
     flat = np.stack(entries).reshape(len(factors), 1, -1)
     xp = namespace(gates)
     spread = xp.take_along_axis(gates, flat, -1).reshape(

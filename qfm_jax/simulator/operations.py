@@ -19,7 +19,6 @@ from pennylane.exceptions import DeviceError, PowUndefinedError
 from scipy import sparse
 
 from .._checks import InputError, input_error
-from .circuit import MAX_MATRIX_WIRES
 from .gates import (
     ANGLES,
     DIAGONAL_MATRIX,
@@ -31,6 +30,7 @@ from .gates import (
     controlled_diagonal,
     controlled_matrix,
 )
+from .tape import MAX_MATRIX_WIRES
 
 MAX_DENSE_WIRES = 10
 """A wider operation that has no decomposition is refused."""

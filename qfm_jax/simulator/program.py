@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from . import kernels
-from .kernels import Array, namespace
-from .matrices import Factor, Stack, take_rows
-from .steps import Step
+from . import arrays
+from .arrays import Array, namespace
+from .matrices import FusedGate, Gather, take_rows
+from .passes import Step
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,48 +30,56 @@ class InitialState(Protocol):
     """Where a program starts."""
 
     def state(
-        self, banks: Sequence[Array], pools: dict[str, Array], batch: int, dtype: Any
+        self,
+        matrices: Sequence[Array],
+        buffers: dict[str, Array],
+        batch: int,
+        dtype: Any,
     ) -> Array:
         """Shape (2, 2^n, batch)."""
 
 
 @dataclass(frozen=True, eq=False)
-class Beginning:
+class ProductState:
     """The product state that gates of one wire make of |0...0>, and preparations.
 
     Wires with the same gates share one small program; vectors of all wires are
     multiplied out in two halves and then once, half the work of a chain.
     """
 
-    runs: tuple[tuple[tuple[int, ...], tuple[Factor, ...]], ...]
+    runs: tuple[tuple[tuple[int, ...], tuple[FusedGate, ...]], ...]
     """Pairs: wires, and their gates; a factor's rows are one a wire."""
-    prepared: tuple[tuple[tuple[int, ...], Stack], ...]
+    prepared: tuple[tuple[tuple[int, ...], Gather], ...]
     """Wires of each preparation, and its state."""
     layout: tuple[int, ...]
     """Wires in the order of the state's bits, first the most significant."""
 
     def state(
-        self, banks: Sequence[Array], pools: dict[str, Array], batch: int, dtype: Any
+        self,
+        matrices: Sequence[Array],
+        buffers: dict[str, Array],
+        batch: int,
+        dtype: Any,
     ) -> Array:
         """Shape (2, 2^n, batch)."""
-        return product(self.parts(banks, pools, dtype), batch, dtype)
+        return product(self.parts(matrices, buffers, dtype), batch, dtype)
 
     def parts(
-        self, banks: Sequence[Array], pools: dict[str, Array], dtype: Any
+        self, matrices: Sequence[Array], buffers: dict[str, Array], dtype: Any
     ) -> list[Array]:
         """The factors of the product, in the order of `layout`: (2^k, batch or 1)."""
-        vectors = self._vectors(banks, pools, dtype)
+        vectors = self._vectors(matrices, buffers, dtype)
         return [vectors[wire] for wire in self.layout if wire in vectors]
 
     def _vectors(
-        self, banks: Sequence[Array], pools: dict[str, Array], dtype: Any
+        self, matrices: Sequence[Array], buffers: dict[str, Array], dtype: Any
     ) -> dict[int, Array]:
         """First wire of each factor of the product to its vector (2^k, batch or 1)."""
         found = {w: np.array([[1], [0]], np.finfo(dtype).dtype) for w in self.layout}
         for wires, factors in self.runs:
             vector: Any = None
             for factor in factors:
-                gate = take_rows(banks[factor.bank], factor.rows)
+                gate = take_rows(matrices[factor.source], factor.rows)
                 gate = gate if gate.ndim == 4 else gate[..., None]  # (wires, 2, 2, z)
                 if vector is None:
                     vector = gate[:, :, 0]
@@ -80,7 +88,7 @@ class Beginning:
             for i, wire in enumerate(wires):
                 found[wire] = vector[min(i, len(vector) - 1)]
         for wires, stack in self.prepared:
-            state = stack.read(pools, np.finfo(dtype).dtype)
+            state = stack.read(buffers, np.finfo(dtype).dtype)
             found[wires[0]] = state if state.ndim == 2 else state[:, None]
             for wire in wires[1:]:
                 del found[wire]
@@ -140,4 +148,4 @@ def _run_stage(state: Array, stage: Stage, tables: Any) -> Array:
         for i in range(stage.count):
             state, _ = turn(state, pick(i))
         return state
-    return kernels.scan(turn, state, tables, stage.count)[0]
+    return arrays.scan(turn, state, tables, stage.count)[0]

@@ -17,7 +17,6 @@ from pennylane.operation import StatePrepBase
 from scipy import sparse
 
 from .._checks import input_error
-from .circuit import Circuit, Leaf
 from .gates import (
     ANGLES,
     MATRIX,
@@ -41,6 +40,7 @@ from .operations import (
     parts_of,
     unsupported,
 )
+from .tape import Leaf, Tape
 
 MAX_FOLDED = 4096
 """Numbers in the largest array that is made part of a program."""
@@ -103,7 +103,7 @@ class Reader:
         self._touched: set[int] = set()
         self._projected = False
 
-    def circuit(self) -> Circuit:
+    def circuit(self) -> Tape:
         """All that was read."""
         n = len(self.number)
         gates = [
@@ -111,7 +111,7 @@ class Reader:
             for gate in self._gates
         ]
         leaves = tuple(self.leaves.found)
-        return Circuit(n, tuple(self._preparations), tuple(gates), leaves)
+        return Tape(n, tuple(self._preparations), tuple(gates), leaves)
 
     def read(self, op: Any, depth: int = 0, composed: bool = False) -> None:
         """Reads one operation, or the operations that it decomposes into.

@@ -21,17 +21,17 @@ from jax.interpreters import ad, batching, mlir
 
 from . import memory
 from .adjoint import IMPLEMENTATIONS, evolve_reversibly
-from .circuit import Circuit, Leaf, Structure
-from .compiler import Pools, Program, compile_circuit, pool_name, prune
+from .arrays import Array, namespace
+from .compiler import Buffers, Program, buffer_name, compile_circuit, prune
 from .gates import Read
 from .heisenberg import can_pull_back, is_worth_while, pulled_back
-from .kernels import Array, namespace
-from .program import Beginning, Stage, evolve
-from .readout import Readout, plan_readout, read, read_words
+from .program import ProductState, Stage, evolve
+from .results import MeasurePlan, plan_measurements, read, read_words
+from .tape import Leaf, Structure, Tape
 
 
 @dataclass(frozen=True)
-class Task:
+class Execution:
     """What to run, but for the numbers."""
 
     structure: Structure
@@ -45,11 +45,11 @@ class Task:
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class CompiledProgram:
     """A task's program and read-out."""
 
     program: Program
-    readout: Readout
+    readout: MeasurePlan
     observed: tuple[Leaf, ...]
     """Leaves of the measurements."""
     can_pull_back: bool
@@ -57,9 +57,9 @@ class Plan:
 
 
 @lru_cache(maxsize=512)
-def plan(task: Task) -> Plan:
+def plan(task: Execution) -> CompiledProgram:
     """Compiles a task's circuit; `task.batched` decides what the batch shares."""
-    structure, readout = task.structure, plan_readout(task.structure)
+    structure, readout = task.structure, plan_measurements(task.structure)
     batched = dict(zip(structure.arguments, task.batched, strict=True))
     leaves = tuple(
         replace(leaf, batched=batched.get(i, False))
@@ -69,12 +69,14 @@ def plan(task: Task) -> Plan:
     circuit, wires = _pruned(structure)
     circuit = replace(circuit, leaves=leaves[:n_ops])
     program = compile_circuit(circuit, wires, readout.diagonal)
-    return Plan(program, readout, leaves[n_ops:], can_pull_back(program, readout))
+    return CompiledProgram(
+        program, readout, leaves[n_ops:], can_pull_back(program, readout)
+    )
 
 
 @lru_cache(maxsize=512)
-def _pruned(structure: Structure) -> tuple[Circuit, tuple[int, ...]]:
-    readout = plan_readout(structure)
+def _pruned(structure: Structure) -> tuple[Tape, tuple[int, ...]]:
+    readout = plan_measurements(structure)
     gates = structure.circuit.gates + readout.rotations
     circuit = replace(structure.circuit, gates=gates)
     return prune(circuit, readout.measured, readout.diagonal)
@@ -85,7 +87,7 @@ def state_wires(structure: Structure) -> tuple[int, ...]:
     return _pruned(structure)[1]
 
 
-def simulate(task: Task, arguments: Sequence[Any]) -> tuple[Array, ...]:
+def simulate(task: Execution, arguments: Sequence[Any]) -> tuple[Array, ...]:
     """The results of all measurements of a task, with the batch axis first if any.
 
     Here alone it is decided what computes, once for all: NumPy where all arguments are
@@ -99,7 +101,7 @@ def simulate(task: Task, arguments: Sequence[Any]) -> tuple[Array, ...]:
     return tuple(simulate_p.bind(*values, task=task))
 
 
-def _as_jax(value: Any, task: Task) -> Array:
+def _as_jax(value: Any, task: Execution) -> Array:
     value = jnp.asarray(value)
     complex_dtype = np.dtype(task.c_dtype)
     if value.dtype.kind == "c":
@@ -107,7 +109,7 @@ def _as_jax(value: Any, task: Task) -> Array:
     return value.astype(np.finfo(complex_dtype).dtype)
 
 
-def _implement(*arguments: Array, task: Task) -> tuple[Array, ...]:
+def _implement(*arguments: Array, task: Execution) -> tuple[Array, ...]:
     """Runs the batch, in chunks whose states fit the budget."""
     flags = task.batched
     sizes = [len(a) for a, flag in zip(arguments, flags, strict=True) if flag]
@@ -128,7 +130,7 @@ def _implement(*arguments: Array, task: Task) -> tuple[Array, ...]:
 
 
 def _in_chunks(
-    arguments: Sequence[Array], task: Task, size: int, chunk: int
+    arguments: Sequence[Array], task: Execution, size: int, chunk: int
 ) -> tuple[Array, ...]:
     """`lax.map` over chunks; the last one is filled up with copies of a sample."""
     count = -(-size // chunk)
@@ -152,28 +154,30 @@ def _in_chunks(
     return tuple(r.reshape(count * chunk, *r.shape[2:])[:size] for r in results)
 
 
-def _run(arguments: Sequence[Array], task: Task, batch: int) -> tuple[Array, ...]:
-    """Runs one batch: pools, matrices, initial state, stages, read-out."""
+def _run(arguments: Sequence[Array], task: Execution, batch: int) -> tuple[Array, ...]:
+    """Runs one batch: buffers, matrices, initial state, stages, read-out."""
     planned, dtype = plan(task), np.dtype(task.c_dtype)
     program, readout = planned.program, planned.readout
     xp = namespace(*arguments)
     n_ops = sum(leaf.constant is None for leaf in program.leaves)
-    pools = _pools(program.leaves, arguments[:n_ops], dtype, xp)
-    banks = [bank.matrices(pools, dtype) for bank in program.banks]
-    tables = [_stage_tables(stage, banks, pools, dtype, xp) for stage in program.stages]
+    buffers = _buffers(program.leaves, arguments[:n_ops], dtype, xp)
+    matrices = [source.matrices(buffers, dtype) for source in program.matrices]
+    tables = [
+        _stage_tables(stage, matrices, buffers, dtype, xp) for stage in program.stages
+    ]
 
     def words_of(initial: Array) -> Array:
         return read_words(readout, program, _final(initial, tables, task))
 
-    parts = _pulled_back_parts(planned, banks, pools, batch, dtype, xp)
+    parts = _pulled_back_parts(planned, matrices, buffers, batch, dtype, xp)
     if parts is not None:
         state, words = None, pulled_back(parts, words_of, dtype)
     else:
-        state = xp.asarray(program.beginning.state(banks, pools, batch, dtype))
+        state = xp.asarray(program.beginning.state(matrices, buffers, batch, dtype))
         state = _final(state, tables, task)
         words = read_words(readout, program, state) if readout.words else None
-    observed = Pools(planned.observed)
-    own = _pools(planned.observed, arguments[n_ops:], dtype, xp)
+    observed = Buffers(planned.observed)
+    own = _buffers(planned.observed, arguments[n_ops:], dtype, xp)
 
     def value_of(read: Read) -> Array:
         return observed.stack([read]).read(own, np.finfo(dtype).dtype)[0]
@@ -184,9 +188,9 @@ def _run(arguments: Sequence[Array], task: Task, batch: int) -> tuple[Array, ...
 
 
 def _pulled_back_parts(
-    planned: Plan,
-    banks: Sequence[Array],
-    pools: dict,
+    planned: CompiledProgram,
+    matrices: Sequence[Array],
+    buffers: dict,
     batch: int,
     dtype: np.dtype,
     xp: Any,
@@ -194,13 +198,13 @@ def _pulled_back_parts(
     """The product state's factors where it is worth while to pull words back to it."""
     if not planned.can_pull_back or xp is np:
         return None
-    assert isinstance(planned.program.beginning, Beginning)
-    parts = planned.program.beginning.parts(banks, pools, dtype)
+    assert isinstance(planned.program.beginning, ProductState)
+    parts = planned.program.beginning.parts(matrices, buffers, dtype)
     n_words = len(planned.readout.words)
     return parts if is_worth_while(parts, n_words, batch) else None
 
 
-def _final(state: Array, tables: Sequence[Any], task: Task) -> Array:
+def _final(state: Array, tables: Sequence[Any], task: Execution) -> Array:
     """The state behind all stages."""
     program = plan(task).program
     if task.reversible and namespace(state) is not np and program.reversible:
@@ -208,7 +212,7 @@ def _final(state: Array, tables: Sequence[Any], task: Task) -> Array:
     return evolve(state, program.stages, tables)
 
 
-def _pools(
+def _buffers(
     leaves: Sequence[Leaf], arguments: Sequence[Array], dtype: Any, xp: Any
 ) -> dict[str, Array]:
     """Leaves of one sort in one array: (P,), or (P, batch) of those with a batch."""
@@ -218,12 +222,16 @@ def _pools(
     for leaf, value in zip(free, arguments, strict=True):
         flat = value.reshape(len(value), -1).T if leaf.batched else value.ravel()
         flat = flat.astype(dtype if leaf.is_complex else real)
-        parts.setdefault(pool_name(leaf), []).append(flat)
+        parts.setdefault(buffer_name(leaf), []).append(flat)
     return {name: xp.concatenate(part) for name, part in parts.items()}
 
 
 def _stage_tables(
-    stage: Stage, banks: Sequence[Array], pools: dict, dtype: np.dtype, xp: Any
+    stage: Stage,
+    matrices: Sequence[Array],
+    buffers: dict,
+    dtype: np.dtype,
+    xp: Any,
 ) -> tuple:
     """Each step's table, with one row a repetition, in the precision of the state."""
 
@@ -236,15 +244,17 @@ def _stage_tables(
         shape = (stage.count, *table.shape[1:])
         return namespace(table).broadcast_to(table, shape)
 
-    return tuple(jax.tree.map(grow, step.table(banks, pools)) for step in stage.steps)
+    return tuple(
+        jax.tree.map(grow, step.table(matrices, buffers)) for step in stage.steps
+    )
 
 
 @partial(jax.jit, static_argnames="task")
-def _jitted(*arguments: Array, task: Task) -> tuple[Array, ...]:
+def _jitted(*arguments: Array, task: Execution) -> tuple[Array, ...]:
     return _as_arrays(*arguments, task=task)
 
 
-def _as_arrays(*arguments: Array, task: Task) -> tuple[Array, ...]:
+def _as_arrays(*arguments: Array, task: Execution) -> tuple[Array, ...]:
     return tuple(map(jnp.asarray, _implement(*arguments, task=task)))
 
 
@@ -254,12 +264,12 @@ def implementation(primitive: Primitive, params: dict[str, Any]) -> Any:
     return partial(known[primitive], **params) if primitive in known else None
 
 
-def _abstract(*avals: Any, task: Task) -> list[Any]:
+def _abstract(*avals: Any, task: Execution) -> list[Any]:
     shapes = jax.eval_shape(partial(_as_arrays, task=task), *avals)
     return [jax.core.ShapedArray(s.shape, s.dtype) for s in shapes]
 
 
-def _jvp(primals: Any, tangents: Any, *, task: Task) -> Any:
+def _jvp(primals: Any, tangents: Any, *, task: Execution) -> Any:
     """Differentiates in place, only where a tangent is not known to be zero."""
     memory.check_gradient_fits(plan(task).program, task)
     moving = [i for i, t in enumerate(tangents) if type(t) is not ad.Zero]
@@ -273,7 +283,7 @@ def _jvp(primals: Any, tangents: Any, *, task: Task) -> Any:
     return jax.jvp(run, [primals[i] for i in moving], [tangents[i] for i in moving])
 
 
-def _batch(args: Any, dims: Any, *, task: Task) -> Any:
+def _batch(args: Any, dims: Any, *, task: Execution) -> Any:
     """Notes what now differs from sample to sample; merges a second batch axis."""
     mapped = tuple(dim is not None for dim in dims)
     size = next(

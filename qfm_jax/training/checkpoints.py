@@ -25,7 +25,7 @@ from ..parallel.mesh import is_key
 DIGEST = "sha256"
 """The entry of a stored description that is of the arrays, not of the run."""
 
-FORMAT = 1
+CHECKPOINT_FORMAT = 1
 """Version of what a checkpoint holds; another one is refused."""
 
 
@@ -55,7 +55,7 @@ class Checkpoints:
     ):
         self.defaults = defaults
         self.directory = Path(directory).absolute()
-        self.description = {"format": FORMAT, **description}
+        self.description = {"format": CHECKPOINT_FORMAT, **description}
 
     def save(self, name: str, step: int, state: Any) -> None:
         """Writes `state` as checkpoint `name` and then removes the one before it.

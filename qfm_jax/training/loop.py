@@ -19,6 +19,7 @@ from ..models.prediction import predict_logits
 from ..parallel.mesh import is_key, place, share_out, take_back
 from ..parallel.processes import are_several, exchange, from_first, is_first
 from .checkpoints import Checkpoints
+from .checks import check_images
 from .config import TrainConfig
 from .history import (
     EpochRecord,
@@ -28,7 +29,6 @@ from .history import (
     epochs_since_better,
     keep_records,
 )
-from .images import check_images
 from .interruption import deferred_interrupt
 from .progress import Progress
 from .steps import Steps, TrainState

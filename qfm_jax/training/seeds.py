@@ -19,10 +19,10 @@ from .._checks import check_at_least, input_error
 from ..data import Images
 from ..models.prediction import each_seed, predict_seeds
 from ..parallel.mesh import filled, narrowed, own_rows, place_rows
-from ..simulator.kernels import on_gpu
+from ..simulator.arrays import on_gpu
+from .checks import check_images
 from .config import TrainConfig
 from .history import EpochRecord, History, best_epoch
-from .images import check_images
 from .steps import Steps, TrainState
 
 OnEpoch = Callable[[tuple[EpochRecord, ...]], None]

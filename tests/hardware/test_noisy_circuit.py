@@ -31,7 +31,7 @@ from qfm_jax import (
     predict_logits,
 )
 from qfm_jax.circuits.qiskit_export import observables_of, to_qiskit
-from qfm_jax.circuits.qiskit_gates import PENNYLANE, Gate
+from qfm_jax.circuits.qiskit_gates import PENNYLANE, QiskitGate
 from qfm_jax.circuits.rotations import TRANSLATIONS, translated
 from qfm_jax.hardware.estimator import estimator_function
 from qfm_jax.hardware.noise import noise_model
@@ -166,7 +166,7 @@ def test_gates_are_translated_as_qiskit_s_transpiler_does(name):
         (one.operation.name, tuple(one.operation.params), one.qubits)
         for one in run.data
     ]
-    ours = list(translated(Gate(name, angles, tuple(range(n_qubits)))))
+    ours = list(translated(QiskitGate(name, angles, tuple(range(n_qubits)))))
     assert {part.name for part in ours} <= NATIVE
     assert [(p.name, p.parameters, tuple(run.qubits[w] for w in p.wires)) for p in ours
             ] == theirs  # fmt: skip

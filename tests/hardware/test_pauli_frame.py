@@ -6,7 +6,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 
-from qfm_jax.circuits.qiskit_gates import PENNYLANE, Gate
+from qfm_jax.circuits.qiskit_gates import PENNYLANE, QiskitGate
 from qfm_jax.hardware.noise import ONE_QUBIT_GATES, TWO_QUBIT_GATES, VIRTUAL_GATES
 from qfm_jax.hardware.pauli_frame import PauliFrame
 
@@ -33,7 +33,7 @@ def test_a_gate_passes_every_frame(name):
     n_wires = 2 if name in TWO_QUBIT_GATES else 1
     n_angles = PENNYLANE[name].num_params if isinstance(PENNYLANE[name], type) else 0
     angles = tuple(np.linspace(0.4, 1.7, n_angles))
-    gate = Gate(name, angles, WIRES[:n_wires])
+    gate = QiskitGate(name, angles, WIRES[:n_wires])
     for bits in itertools.product((1, -1), repeat=4):
         signs_x, signs_z = np.ones(3), np.ones(3)
         signs_x[list(WIRES)], signs_z[list(WIRES)] = bits[:2], bits[2:]

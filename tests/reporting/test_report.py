@@ -27,7 +27,7 @@ from qfm_jax.reporting import (
     write_figures,
     write_report,
 )
-from qfm_jax.reporting.configuration import audit_command, config_toml, repeat_command
+from qfm_jax.reporting.repetition import audit_command, config_toml, repeat_command
 
 WARNING = "Fashion-MNIST could not be had; these are the digits of scikit-learn."
 TEMPLATES = files("qfm_jax.reporting").joinpath("templates")

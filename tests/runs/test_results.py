@@ -8,7 +8,7 @@ import pytest
 
 from qfm_jax._checks import InputError
 from qfm_jax.parallel import UnitsFailedError
-from qfm_jax.runs.results import FORMAT, add_rows, measure_missing, read_rows
+from qfm_jax.runs.results import RESULTS_FORMAT, add_rows, measure_missing, read_rows
 
 CELLS = [{"n": 1, "kind": "a"}, {"n": 2, "kind": "a"}]
 
@@ -75,7 +75,7 @@ def test_more_stands_beside_the_rows(tmp_path):
     path = tmp_path / "file.json"
     add_rows(path, "test", [{"cell": {"n": 1}}], tables={"fit": {"factor": 2.0}})
     table = json.loads(path.read_text())
-    assert table["format"] == FORMAT
+    assert table["format"] == RESULTS_FORMAT
     assert table["fit"] == {"factor": 2.0}
     assert read_rows(path, "test") == [{"cell": {"n": 1}}]
     measure_missing(path, "test", CELLS, lambda cell: {"value": 1})

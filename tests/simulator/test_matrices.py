@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qfm_jax.simulator import kernels, matrices
-from qfm_jax.simulator.matrices import Stack
+from qfm_jax.simulator import arrays, matrices
+from qfm_jax.simulator.matrices import Gather
 
 POOL = 50
 
 
 def _stack(positions):
     scale = np.linspace(-1, 2, positions.size).reshape(positions.shape)
-    return Stack(positions, scale, scale + 0.5, "shared")
+    return Gather(positions, scale, scale + 0.5, "shared")
 
 
 # Each length is compiled once.
@@ -61,24 +61,24 @@ def test_evenly_spaced_parameters_are_a_slice():
 
 
 def test_products_on_a_gpu_are_three_of_tf32_in_single_precision_alone(monkeypatch):
-    monkeypatch.setattr(kernels, "on_gpu", lambda: True)
+    monkeypatch.setattr(arrays, "on_gpu", lambda: True)
     single = jnp.ones((2, 2), jnp.float32)
-    traced = str(jax.make_jaxpr(kernels.matmul)(single, single))
+    traced = str(jax.make_jaxpr(arrays.matmul)(single, single))
     assert "TF32_TF32_F32_X3" in traced
     with jax.enable_x64(True):
         double = jnp.ones((2, 2), jnp.float64)
-        traced = str(jax.make_jaxpr(kernels.matmul)(double, double))
+        traced = str(jax.make_jaxpr(arrays.matmul)(double, double))
     assert "TF32" not in traced
     assert "HIGHEST" in traced
 
 
-@pytest.mark.parametrize("count", [3, kernels.UNROLLED + 1])
+@pytest.mark.parametrize("count", [3, arrays.UNROLLED + 1])
 def test_unrolled_loop_is_the_loop(monkeypatch, count):
     tables = jnp.linspace(0.1, 1.0, count)
 
     def run(start, reverse):
         turn = lambda carry, row: (jnp.sin(carry * row), carry)  # noqa: E731
-        return kernels.scan(turn, start, tables, count, reverse=reverse)
+        return arrays.scan(turn, start, tables, count, reverse=reverse)
 
     def jaxpr(reverse):
         return str(jax.make_jaxpr(lambda start: run(start, reverse))(0.7))
@@ -86,8 +86,8 @@ def test_unrolled_loop_is_the_loop(monkeypatch, count):
     for reverse in (False, True):
         expected = run(0.7, reverse)
         assert "unroll=1" in jaxpr(reverse)
-        monkeypatch.setattr(kernels, "on_gpu", lambda: True)
+        monkeypatch.setattr(arrays, "on_gpu", lambda: True)
         for one, other in zip(run(0.7, reverse), expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-6)
-        assert ("unroll=1" in jaxpr(reverse)) == (count > kernels.UNROLLED)
+        assert ("unroll=1" in jaxpr(reverse)) == (count > arrays.UNROLLED)
         monkeypatch.undo()

@@ -80,7 +80,7 @@ def test_expectations_are_the_oracles(operations, word):
 def test_fusing_and_rolling_keep_the_unitary(operations, width, absorb):
     gates, leaves = _gates(operations)
     items = fusion.fuse(gates, lambda g: ("shared",) * len(g.reads), width, absorb)
-    rolled = [i for r in fusion.roll(items) for turn in r.items for i in turn]
+    rolled = [i for r in fusion.segment(items) for turn in r.items for i in turn]
     assert rolled == items
     fused = [gate for item in items for gate in item.gates]
     assert len(fused) == len(gates)
@@ -114,7 +114,7 @@ def test_repeated_layers_are_rolled_whatever_their_range():
     operations = [qml.StronglyEntanglingLayers(weights, range(N))]
     gates, _ = _gates(operations)
     items = fusion.fuse(gates, lambda g: ("shared",) * len(g.reads), 2, False)
-    rolls = fusion.roll(items)
+    rolls = fusion.segment(items)
     assert max(roll.count for roll in rolls) == 9
     assert sum(len(roll.items[0]) for roll in rolls) == 3
 

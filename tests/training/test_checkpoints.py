@@ -139,7 +139,7 @@ def test_a_checkpoint_older_than_a_choice_stands_for_its_default(folder):
 
 
 def test_other_format(folder, monkeypatch):
-    monkeypatch.setattr(module, "FORMAT", 99)
+    monkeypatch.setattr(module, "CHECKPOINT_FORMAT", 99)
     with pytest.raises(InputError, match=r"format is 1 there and 99 here. Resume with"):
         Checkpoints(folder, DESCRIPTION).restore("last", state())
 

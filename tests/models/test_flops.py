@@ -9,7 +9,7 @@ from flax import nnx
 from qfm_jax.circuits import AmplitudeEmbedding, Circuit, UnitaryLayers
 from qfm_jax.devices import DeviceConfig, as_jax_function
 from qfm_jax.models import Classifier, ModelConfig, circuits_per_image
-from qfm_jax.models.cost import count_flops, flops_of_image
+from qfm_jax.models.flops import count_flops, flops_of_image
 
 
 def test_products_loops_and_branches():

@@ -11,11 +11,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from . import affine, kernels
-from .circuit import OPERATOR, PROBABILITIES, STATE, WORDS, Measured, Structure, Word
+from . import affine, arrays
+from .arrays import Array, namespace
 from .compiler import Program, final_move
 from .gates import Constant, Gate, Read
-from .kernels import Array, namespace
+from .tape import OPERATOR, PROBABILITIES, STATE, WORDS, Measurement, Structure, Word
 
 TO_Z = {
     "X": Constant(np.array([[1, 1], [1, -1]]) / np.sqrt(2)),
@@ -25,11 +25,11 @@ TO_Z = {
 
 
 @dataclass(frozen=True, eq=False)
-class Readout:
+class MeasurePlan:
     """How the measurements of one structure are read."""
 
     kinds: frozenset[str]
-    """Of all measurements, see `Measured.kind`."""
+    """Of all measurements, see `Measurement.kind`."""
     words: tuple[Word, ...]
     """All Pauli words that WORDS measurements need."""
     diagonal: bool
@@ -40,7 +40,7 @@ class Readout:
 
 
 @lru_cache(maxsize=256)
-def plan_readout(structure: Structure) -> Readout:
+def plan_measurements(structure: Structure) -> MeasurePlan:
     """What the state is read for, from the structure alone."""
     kinds: set[str] = set()
     words: dict[Word, None] = {}
@@ -61,7 +61,9 @@ def plan_readout(structure: Structure) -> Readout:
             Gate(TO_Z[pauli], (wire,)) for wire, pauli in basis.items() if pauli != "Z"
         )
     chosen = frozenset(kinds)
-    return Readout(chosen, tuple(words), diagonal, rotations, tuple(sorted(measured)))
+    return MeasurePlan(
+        chosen, tuple(words), diagonal, rotations, tuple(sorted(measured))
+    )
 
 
 def _common_basis(words: Sequence[Word] | dict[Word, None]) -> dict[int, str] | None:
@@ -74,7 +76,7 @@ def _common_basis(words: Sequence[Word] | dict[Word, None]) -> dict[int, str] | 
     return basis
 
 
-def read_words(readout: Readout, program: Program, state: Array) -> Array:
+def read_words(readout: MeasurePlan, program: Program, state: Array) -> Array:
     """The expectation value of every word, shape (words, batch).
 
     Args:
@@ -89,7 +91,7 @@ def read_words(readout: Readout, program: Program, state: Array) -> Array:
 
 def read(
     structure: Structure,
-    readout: Readout,
+    readout: MeasurePlan,
     program: Program,
     state: Array | None,
     stack_of: Callable[[Read], Array],
@@ -142,7 +144,7 @@ def _diagonal_words(state: Array, masks: Sequence[tuple], program: Program) -> A
     pulled = [affine.pull_back(x | z, to_outcome) for x, z, _ in masks]
     weights = state[0] ** 2 + state[1] ** 2
     signs = np.array([sign for _, sign in pulled], weights.dtype)[:, None]
-    return signs * kernels.signed_sums(weights, [mask for mask, _ in pulled])
+    return signs * arrays.signed_sums(weights, [mask for mask, _ in pulled])
 
 
 def _flipped_words(state: Array, masks: Sequence[tuple], program: Program) -> Array:
@@ -154,22 +156,22 @@ def _flipped_words(state: Array, masks: Sequence[tuple], program: Program) -> Ar
         own = [i for i, (x, _, _) in enumerate(masks) if x == flip]
         inside = affine.apply(affine.invert(layout), flip)
         columns = np.array((inside, *affine.identity(n)[1:]), np.int32)
-        index = kernels.image(columns, n)
-        a, b = kernels.permute(state, index, index) if flip else state
+        index = arrays.image(columns, n)
+        a, b = arrays.permute(state, index, index) if flip else state
         re, im = state
         products = {0: a * re + b * im, 1: -(a * im - b * re)}
         for odd, weights in products.items():
             some = [i for i in own if masks[i][2] % 2 == odd]
             if some:
                 pulled = [affine.pull_back(masks[i][1], layout)[0] for i in some]
-                sums = kernels.signed_sums(weights, pulled)
+                sums = arrays.signed_sums(weights, pulled)
                 for row, i in enumerate(some):
                     found[i] = sums[row] * (-1) ** (masks[i][2] // 2)
     return xp.stack(found)
 
 
 def _from_words(
-    process: Measured, values: dict[Word, Array], weights: Array | None, zeros: Array
+    process: Measurement, values: dict[Word, Array], weights: Array | None, zeros: Array
 ) -> Array:
     xp = namespace(zeros)
     means = [values[word] for word in process.words]
@@ -185,7 +187,7 @@ def _from_words(
 
 
 def _from_operator(
-    process: Measured,
+    process: Measurement,
     full: Array,
     stack_of: Callable[[Read], Array],
     weights: Array | None,
@@ -211,7 +213,7 @@ def _apply(matrix: Array, state: Array, axes: Sequence[int]) -> Array:
     """A matrix on some of the bits of complex states (batch, 2, ..., 2)."""
     xp, k = namespace(state), len(axes)
     front = xp.moveaxis(state, axes, range(k))
-    turned = kernels.matmul(matrix.astype(state.dtype), front.reshape(1 << k, -1))
+    turned = arrays.matmul(matrix.astype(state.dtype), front.reshape(1 << k, -1))
     return xp.moveaxis(turned.reshape(front.shape), range(k), axes)
 
 
@@ -222,7 +224,7 @@ def _probabilities(wires: Sequence[int], state: Array, program: Program) -> Arra
             affine.invert(affine.from_layout(program.layout)),
             affine.invert(program.relabel),
         )
-        weights = weights[kernels.image(np.array(back, np.int32), program.n_wires)]
+        weights = weights[arrays.image(np.array(back, np.int32), program.n_wires)]
         layout = tuple(range(program.n_wires))
     else:
         layout = program.layout

@@ -10,15 +10,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from . import kernels
-from .kernels import Array, namespace
-from .matrices import Factor, Stack, fused_matrix
+from . import arrays
+from .arrays import Array, namespace
+from .matrices import FusedGate, Gather, fused_matrix
 
 
 class Step(Protocol):
     """One pass over a batch of states."""
 
-    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Any:
+    def table(self, matrices: Sequence[Array], buffers: dict[str, Array]) -> Any:
         """What the pass reads of matrices and parameters, a row for each repetition."""
 
     def apply(self, state: Array, table: Any) -> Array:
@@ -37,13 +37,13 @@ class Move:
 
     def apply(self, state: Array) -> Array:
         """The reordered state."""
-        return kernels.transpose_axes(state, self.sizes, self.order)
+        return arrays.transpose_axes(state, self.sizes, self.order)
 
     def undo(self, state: Array) -> Array:
         """The state before `apply`."""
         sizes = tuple(self.sizes[i] for i in self.order)
         back = tuple(int(i) for i in np.argsort(self.order))
-        return kernels.transpose_axes(state, sizes, back)
+        return arrays.transpose_axes(state, sizes, back)
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,7 @@ class Transpose:
 
     move: Move
 
-    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
+    def table(self, matrices: Sequence[Array], buffers: dict[str, Array]) -> Array:
         """Nothing changes from repetition to repetition."""
         return ()
 
@@ -66,20 +66,20 @@ class Transpose:
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class FusedBlock:
     """A unitary on the leading bits: of the whole batch, or one of each sample."""
 
     move: Move | None
-    factors: tuple[Factor, ...]
+    factors: tuple[FusedGate, ...]
     n_bits: int
     batched: bool
     controls: tuple[bool, ...] = ()
     """Values of bits before those, without which the state stays as it is."""
 
-    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
+    def table(self, matrices: Sequence[Array], buffers: dict[str, Array]) -> Array:
         """(count, 2K, 2K) real forms, or complex (count, K, K, batch)."""
-        fused = fused_matrix(self.factors, self.n_bits, banks, self.batched)
-        return fused if self.batched else kernels.real_form(fused)
+        fused = fused_matrix(self.factors, self.n_bits, matrices, self.batched)
+        return fused if self.batched else arrays.real_form(fused)
 
     def apply(self, state: Array, table: Array) -> Array:
         """Brings the block's bits to the front and multiplies."""
@@ -93,7 +93,7 @@ class Block:
         return state if self.move is None else self.move.undo(state)
 
     def _multiply(self, state: Array, table: Array) -> Array:
-        multiply = kernels.apply_sample if self.batched else kernels.apply_block
+        multiply = arrays.apply_sample if self.batched else arrays.apply_block
         if not self.controls:
             return multiply(state, table)
         row = sum(on << i for i, on in enumerate(reversed(self.controls)))
@@ -107,13 +107,13 @@ class Block:
 class Normalise:
     """The division of each state by its norm, which a projection asks for."""
 
-    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> tuple[()]:
+    def table(self, matrices: Sequence[Array], buffers: dict[str, Array]) -> tuple[()]:
         """Nothing is read."""
         return ()
 
     def apply(self, state: Array, table: Any) -> Array:
         """Divides."""
-        return state / kernels.norms(state)
+        return state / arrays.norms(state)
 
     def undo(self, state: Array, table: Any) -> Array:
         """The norm before is not known: a program with this step is not undone."""
@@ -128,15 +128,15 @@ class Shuffle:
     """Shape (count, n + 1): row j of the result is row image(columns)[j]."""
     inverse: np.ndarray
 
-    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
+    def table(self, matrices: Sequence[Array], buffers: dict[str, Array]) -> Array:
         """The columns: n + 1 integers stand for 2^n."""
         return self.columns, self.inverse
 
     def apply(self, state: Array, table: Array) -> Array:
         """Gathers the rows."""
         n = self.columns.shape[1] - 1
-        index, inverse = (kernels.image(columns, n) for columns in table)
-        return kernels.permute(state, index, inverse)
+        index, inverse = (arrays.image(columns, n) for columns in table)
+        return arrays.permute(state, index, inverse)
 
     def undo(self, state: Array, table: Array) -> Array:
         """Gathers by the inverse."""
@@ -151,19 +151,19 @@ class Phase:
     masks: np.ndarray
     mixing: np.ndarray
     """Shape (masks, gates): angle_m = mixing[m] @ gate angles."""
-    stacks: tuple[Stack, ...]
+    stacks: tuple[Gather, ...]
     """Angles of the gates, shape (count,) each; gates in the order of `mixing`."""
 
-    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
+    def table(self, matrices: Sequence[Array], buffers: dict[str, Array]) -> Array:
         """Angles (count, masks, batch or 1)."""
-        like = pools["shared"]
+        like = buffers["shared"]
         xp = namespace(like)
-        angles = [stack.read(pools, like.dtype) for stack in self.stacks]
+        angles = [stack.read(buffers, like.dtype) for stack in self.stacks]
         angles = [a if a.ndim == 2 else a[:, None] for a in angles]
         width = max(a.shape[1] for a in angles)
         wide = [xp.broadcast_to(xp.asarray(a), (len(a), width)) for a in angles]
         stacked = xp.stack(wide, axis=1)  # (count, gates, batch or 1)
-        return kernels.matmul(xp.asarray(self.mixing, like.dtype), stacked)
+        return arrays.matmul(xp.asarray(self.mixing, like.dtype), stacked)
 
     def apply(self, state: Array, table: Array) -> Array:
         """One multiplication by the product of at most three phase factors."""
@@ -179,10 +179,10 @@ class Phase:
             (~low & ~high, 0, self.n_bits, (rows, 1 << low_bits)),
         ):
             if chosen.any():
-                sign = kernels.signs(self.masks[chosen] >> shift, n, xp, table.dtype)
-                theta = kernels.matmul(sign.T, table[np.flatnonzero(chosen)])
+                sign = arrays.signs(self.masks[chosen] >> shift, n, xp, table.dtype)
+                theta = arrays.matmul(sign.T, table[np.flatnonzero(chosen)])
                 factors.append((theta.reshape(*shape, width), rows))
-        return kernels.multiply_phases(state, factors)
+        return arrays.multiply_phases(state, factors)
 
     def undo(self, state: Array, table: Array) -> Array:
         """Multiplies by the conjugate phases."""
@@ -193,23 +193,23 @@ class Phase:
 class Diagonal:
     """A multiplication by the numbers that a gate gives, one for each basis state."""
 
-    stack: Stack
+    stack: Gather
     """The gate's diagonal, shape (count, 2^k)."""
     entries: np.ndarray
     """Which of them belongs to each basis state, shape (2^n,)."""
 
-    def table(self, banks: Sequence[Array], pools: dict[str, Array]) -> Array:
+    def table(self, matrices: Sequence[Array], buffers: dict[str, Array]) -> Array:
         """Factors (count, 2^n, batch or 1), complex."""
-        dtype = np.result_type(pools["shared"].dtype, np.complex64)
-        values = self.stack.read(pools, dtype).astype(dtype)
+        dtype = np.result_type(buffers["shared"].dtype, np.complex64)
+        values = self.stack.read(buffers, dtype).astype(dtype)
         if not np.array_equal(self.entries, np.arange(values.shape[1])):
             values = values[:, self.entries]
         return values if values.ndim == 3 else values[..., None]
 
     def apply(self, state: Array, table: Array) -> Array:
         """One complex multiplication."""
-        return kernels.multiply(state, table)
+        return arrays.multiply(state, table)
 
     def undo(self, state: Array, table: Array) -> Array:
         """Multiplies by the conjugates."""
-        return kernels.multiply(state, table.conj())
+        return arrays.multiply(state, table.conj())

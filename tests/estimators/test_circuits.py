@@ -27,7 +27,7 @@ from qfm_jax import (
     RealAmplitudes,
     as_jax_function,
 )
-from qfm_jax.estimators.classifier import SAMPLES_AT_ONCE
+from qfm_jax.estimators.circuits import SAMPLES_AT_ONCE
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class Circuit:
+class Tape:
     """Preparations on fresh wires, then gates, on wires 0 to n_wires - 1."""
 
     n_wires: int
@@ -37,7 +37,7 @@ class Circuit:
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """How a measurement is read; its leaves are those of `Structure.observed`."""
 
     kind: str
@@ -57,8 +57,8 @@ class Measured:
 class Structure:
     """All of a tape but the values of its parameters; hashable."""
 
-    circuit: Circuit
-    measurements: tuple[Measured, ...]
+    circuit: Tape
+    measurements: tuple[Measurement, ...]
     observed: tuple[Leaf, ...]
     """Leaves of the measurements."""
 
