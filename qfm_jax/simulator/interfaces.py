@@ -136,7 +136,9 @@ defvjp_argnums(_autograd, _autograd_vjp)
 def _call_torch(make: Make, values: Sequence[Any]) -> tuple[Any, ...]:
     import torch  # an extra: here is a tensor, so it is installed
 
-    tensors = [v if torch.is_tensor(v) else torch.as_tensor(v) for v in values]
+    tensors = [  # a Python number is double: PyTorch itself would round it
+        v if torch.is_tensor(v) else torch.as_tensor(np.asarray(v)) for v in values
+    ]
     tensors = [  # NumPy has no bfloat16, and JAX computes from float32 on
         t.float() if t.dtype in (torch.float16, torch.bfloat16) else t for t in tensors
     ]

@@ -219,3 +219,21 @@ def test_samples_of_tensors_have_a_gradient_by_the_shift_rule():
     np.testing.assert_allclose(value.detach(), exact.detach(), atol=0.05)
     (expected,) = torch.autograd.grad(exact, w)
     np.testing.assert_allclose(gradient, expected, atol=0.05)
+
+
+def test_python_numbers_keep_their_precision_beside_tensors():
+    # PyTorch's own default for them is float32.
+    def circuit(x):
+        qml.RY(x, 0)
+        qml.RZ(1.3, 0)
+        qml.CNOT([0, 1])
+        qml.RX(0.1, 1)
+        return qml.expval(qml.X(0) @ qml.Y(1))
+
+    x = torch.tensor(0.83, dtype=torch.float64, requires_grad=True)
+    found = {}
+    for name in ("default.qubit", "qfm.statevector"):
+        value = qml.QNode(circuit, qml.device(name, wires=3))(x)
+        (gradient,) = torch.autograd.grad(value, x)
+        found[name] = [value.item(), gradient.item()]
+    np.testing.assert_allclose(*found.values(), atol=1e-14)
