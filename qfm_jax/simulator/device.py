@@ -26,6 +26,7 @@ from pennylane.measurements import (
     StateMP,
 )
 from pennylane.operation import StatePrepBase
+from pennylane.ops import CompositeOp, Hermitian, SparseHamiltonian, SymbolicOp
 from pennylane.tape import QuantumScript
 from pennylane.transforms import broadcast_expand, defer_measurements
 from pennylane.transforms.core import CompilePipeline, transform
@@ -441,11 +442,26 @@ def _deferred(config: Any) -> Any:
 
 
 def _is_analytic(process: MeasurementProcess) -> bool:
-    return isinstance(process, StateMeasurement)
+    matrices = (Hermitian, SparseHamiltonian)
+    return isinstance(process, StateMeasurement) and _is_observable(process, matrices)
 
 
 def _is_sampled(process: MeasurementProcess) -> bool:
-    return isinstance(process, SampleMeasurement | ClassicalShadowMP | ShadowExpvalMP)
+    known = isinstance(process, SampleMeasurement | ClassicalShadowMP | ShadowExpvalMP)
+    return known and _is_observable(process)
+
+
+def _is_observable(process: MeasurementProcess, also: tuple[type, ...] = ()) -> bool:
+    """Whether what is measured has eigenstates that PennyLane knows: an RX has none."""
+
+    def known(obs: Any) -> bool:
+        if isinstance(obs, CompositeOp):
+            return all(map(known, obs.operands))
+        if isinstance(obs, SymbolicOp):
+            return known(obs.base)
+        return isinstance(obs, also) or obs.has_diagonalizing_gates
+
+    return process.obs is None or known(process.obs)
 
 
 @transform

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pennylane as qml
 import pytest
+from pennylane.exceptions import DeviceError
 
 from qfm_jax import as_jax_function
 from qfm_jax._checks import InputError
@@ -452,3 +453,22 @@ def test_a_density_matrix_is_refused_before_anything_runs():
     )
     with pytest.raises(InputError, match=must):
         pipeline((qml.tape.QuantumScript([op], [qml.expval(qml.Z(0))]),))
+
+
+@pytest.mark.parametrize(
+    "obs",
+    [
+        qml.prod(qml.RX(1.23, 0), qml.Identity(1)),
+        qml.change_op_basis(qml.X(0), qml.RX(0.3, 1)),
+        qml.sum(qml.X(0), qml.RY(0.4, 1)),
+    ],
+)
+def test_what_is_no_observable_is_refused_before_anything_runs(obs):
+    @qml.qnode(qml.device("qfm.statevector", wires=3))
+    def circuit():
+        return qml.expval(obs)
+
+    with pytest.raises(
+        DeviceError, match="not accepted for analytic simulation"
+    ):
+        circuit()
