@@ -1,6 +1,6 @@
-"""Do the tables of the README say what the raw numbers say?
+"""Do the tables of results say what the raw numbers say?
 
-Question: none of its own. In README.md, experiments/README.md and docs/reliability.md
+Question: none of its own. In docs/results.md, experiments/README.md and docs/reliability.md
     each block between `<!-- results: NAME -->` and `<!-- end -->` is written from the
     files of results/ by the functions of that name in `BLOCKS`, so that no table drifts
     from its numbers.
@@ -48,7 +48,7 @@ from qfm_jax.files import read_table, write_whole
 
 RESULTS = Path(__file__).parent / "results"
 ROOT = Path(__file__).parents[1]
-NAMES = ("README.md", "experiments/README.md", "docs/reliability.md")
+NAMES = ("docs/results.md", "experiments/README.md", "docs/reliability.md")
 PAGES = tuple(ROOT / name for name in NAMES)
 BLOCK = re.compile(r"(<!-- results: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 

@@ -70,9 +70,10 @@ def test_few_images_are_seen_more_often(name, n_images):
         assert settled == dataclasses.replace(training, min_steps=0)
 
 
-def test_every_model_of_the_readme_exists_and_every_other_way_round():
-    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    table = readme.split("## The models that have a name")[1].split("## ")[0]
+def test_every_model_of_the_page_exists_and_every_other_way_round():
+    page = Path(__file__).parents[2] / "docs" / "commands.md"
+    text = page.read_text(encoding="utf-8")
+    table = text.split("## The models that have a name")[1].split("## ")[0]
     named = set(re.findall(r"`([a-z0-9-]+)`", table.split("|---|---|")[1]))
     assert named == set(MODELS)
 
