@@ -1,6 +1,6 @@
 """Do the tables of results say what the raw numbers say?
 
-Question: none of its own. In docs/results.md, experiments/README.md and docs/reliability.md
+Question: none of its own. In docs/results.md, docs/reliability.md and the log
     each block between `<!-- results: NAME -->` and `<!-- end -->` is written from the
     files of results/ by the functions of that name in `BLOCKS`, so that no table drifts
     from its numbers.

@@ -43,14 +43,6 @@ class DerivativesDevice(Device):
         """Whether `compute_vjp` gives the gradients of this circuit."""
         return self.supports_derivatives(execution_config, circuit)
 
-    def supports_jvp(
-        self,
-        execution_config: ExecutionConfig | None = None,
-        circuit: QuantumScript | None = None,
-    ) -> bool:
-        """Whether `compute_jvp` gives the derivatives of this circuit."""
-        return self.supports_derivatives(execution_config, circuit)
-
     def execute_and_compute_vjp(
         self,
         circuits: Tapes,
@@ -82,37 +74,6 @@ class DerivativesDevice(Device):
         """For each circuit the gradients of cotangents @ results."""
         inner = DerivativesDevice.execute_and_compute_vjp
         return inner(self, circuits, cotangents, execution_config)[1]
-
-    def execute_and_compute_jvp(
-        self,
-        circuits: Tapes,
-        tangents: Sequence[Any],
-        execution_config: ExecutionConfig | None = None,
-    ) -> tuple[Any, Any]:
-        """Results, and for each circuit their derivative along the tangents."""
-        config = execution_config or ExecutionConfig()
-        results, derivatives = [], []
-        for tape, along in zip(circuits, tangents, strict=True):
-            run, values = self._of_trainable(tape, config)
-            given = [
-                np.reshape(t, v.shape).astype(v.dtype)
-                for t, v in zip(along, values, strict=True)
-            ]
-            with jax.enable_x64(self._is_double()):
-                found, changes = jax.jvp(run, values, given)
-            results.append(_nested(tuple(map(np.asarray, found)), tape))
-            derivatives.append(_nested(tuple(map(np.asarray, changes)), tape))
-        return tuple(results), tuple(derivatives)
-
-    def compute_jvp(
-        self,
-        circuits: Tapes,
-        tangents: Sequence[Any],
-        execution_config: ExecutionConfig | None = None,
-    ) -> tuple[Any, ...]:
-        """For each circuit the derivative of its results along the tangents."""
-        inner = DerivativesDevice.execute_and_compute_jvp
-        return inner(self, circuits, tangents, execution_config)[1]
 
     def compute_derivatives(
         self, circuits: Tapes, execution_config: ExecutionConfig | None = None
