@@ -60,7 +60,8 @@ test-device: $(VENV)/dev ## run PennyLane's own tests of a device on qfm.stateve
 	  --shots=20000 --skip-ops -q -n $(WORKERS)
 
 test-torch: $(VENV)/dev $(VENV)/torch ## install PyTorch too, and run its tests
-	$(BIN)/python -m pytest -q tests/simulator/test_torch.py
+	$(BIN)/python -m pytest -q tests/simulator/test_torch.py \
+	  tests/simulator/test_any_program_torch.py
 	$(BIN)/python -m pytest -q tests/experiments/test_bench_simulator.py -k pytorch
 
 notebook: $(VENV)/notebook ## make experiments/fashion_mnist.ipynb from its text source

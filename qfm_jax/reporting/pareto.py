@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 from .._checks import InputError, input_error
@@ -195,9 +195,12 @@ def _scale(axes: Axes, costs: Sequence[float]) -> None:
         return
     if len(positive) == len(costs):
         axes.set_xscale("log")
+        subs = (1.0,) if max(positive) > 100 * min(positive) else (1.0, 2.0, 5.0)
+        axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
     else:
         axes.set_xscale("symlog", linthresh=min(positive))
     axes.xaxis.set_major_formatter(lambda x, _: _MILLIONS(x) if x >= 1e6 else f"{x:,g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())  # Matplotlib's own writes TeX
 
 
 def _draw_labels(axes: Axes, cost: str, records: Sequence[CostRecord]) -> None:

@@ -140,3 +140,30 @@ def test_names_neither_overlap_nor_leave_the_axes():
 def test_nothing_to_draw_is_refused(records):
     with pytest.raises(InputError, match="`records` must hold a record with a cost"):
         plot_pareto(records)
+
+
+@pytest.mark.parametrize(
+    "costs",
+    [(0.0023, 0.048), (1e-9, 1e9), (0.2, 2.0), (3.0, 29.0), (0.0, 5.0, 90.0), (4, 4.1)],
+)
+def test_no_axis_shows_mathematics_or_numbers_over_each_other(costs):
+    records = [
+        record(f"model {i}", 0.8 + 0.01 * i, seconds=cost)
+        for i, cost in enumerate(costs)
+    ]
+    figure = plot_pareto(records)
+    figure.canvas.draw()
+    (axes,) = (a for a in figure.axes if a.get_xlabel() == SECONDS)
+    labels = [
+        label
+        for which in ("major", "minor")
+        for label in axes.xaxis.get_ticklabels(which=which)
+        if label.get_text() and label.get_visible()
+    ]
+    assert len([label for label in labels if label.get_text()]) >= 2
+    assert not any("$" in label.get_text() for label in labels)
+    inside = [label for label in labels if label.get_window_extent().width]
+    boxes = sorted((label.get_window_extent() for label in inside), key=lambda b: b.x0)
+    low, high = axes.get_window_extent().x0 - 40, axes.get_window_extent().x1 + 40
+    boxes = [box for box in boxes if low < box.x0 and box.x1 < high]
+    assert all(a.x1 <= b.x0 for a, b in itertools.pairwise(boxes))
