@@ -6,9 +6,9 @@ Question: is one parameterised job for a batch and all its shifts at least 100 t
 Command:  python experiments/bench_hardware.py
 
 Expected: about three minutes on 2 cores. The plugin takes 70 to 100 ms a circuit, so
-    that it gets few samples, and is asked for the slopes by parameter shift of one set
-    of weights; the fast path gets the same work, and a larger batch beside it. Values
-    and slopes agree to 1e-6. Compiling is not counted: both run once before.
+    that it gets few samples, and is asked for the gradients by parameter shift of one
+    set of weights; the fast path gets the same work, and a larger batch beside it.
+    Values and gradients agree to 1e-6. Compiling is not counted: both run once before.
 """
 
 import dataclasses
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def rows_of(n_qubits: int, n_layers: int, options: Options) -> list[dict[str, Any]]:
-    """Values, then values and slopes, by both; and a large batch by the fast path."""
+    """Values, then values and gradients, by both; a large batch by the fast path."""
     layers = StronglyEntanglingLayers(n_qubits, n_layers)
     circuit = Circuit(AngleEmbedding(n_qubits), layers)
     rng = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def rows_of(n_qubits: int, n_layers: int, options: Options) -> list[dict[str, An
     shared = {"n_qubits": n_qubits, "n_layers": n_layers, "batch": options.batch}
     n_angles = weights.size
     rows: list[dict[str, Any]] = []
-    for work, per_sample in (("values", 1), ("values and slopes", 1 + 2 * n_angles)):
+    for work, per_sample in (("values", 1), ("values and gradients", 1 + 2 * n_angles)):
         made = [program(function, work) for function in (plugin, fast)]
         n_circuits = options.batch * per_sample
         by_plugin, seconds_plugin = timed(made[0], inputs, weights, 1)
@@ -116,7 +116,7 @@ def rows_of(n_qubits: int, n_layers: int, options: Options) -> list[dict[str, An
 
 
 def program(function: Callable[..., jax.Array], work: str) -> Callable[..., Any]:
-    """The jitted program on a batch; slopes of a sum, by the weights alone."""
+    """The jitted program on a batch; gradients of a sum, by the weights alone."""
     batched = jax.vmap(function, (0, None))
     if work == "values":
         return jax.jit(batched)

@@ -1,8 +1,8 @@
 """How long does an epoch take, and what does it reach?
 
-Question: what does the circuit of `hybrid-cnn` cost beside its classical twin `cnn`, an
-    epoch of all 60,000 images, and do both reach 91 % on the 10,000 test images within
-    ten epochs, under 100,000 parameters and 2 GiB of memory?
+Question: what does the circuit of `hybrid-cnn` cost beside its classical control `cnn`,
+    an epoch of all 60,000 images, and do both reach 91 % on the 10,000 test images
+    within ten epochs, under 100,000 parameters and 2 GiB of memory?
 
 Command:  python experiments/bench_training.py
 

@@ -110,7 +110,7 @@ weights = jax.random.normal(jax.random.key(0), circuit.weights_shape)
 batch = jax.random.uniform(jax.random.key(1), (1_000, circuit.n_features))
 expectations = jax.jit(jax.vmap(function, (0, None)))(batch, weights)
 slopes = jax.jit(jax.grad(lambda weights: function(batch[0], weights)[0]))(weights)
-print("expectations", expectations.shape, " slopes", slopes.shape)
+print("expectations", expectations.shape, " gradients", slopes.shape)
 
 # %% [markdown]
 # Your own circuit is a PennyLane QNode with an argument `inputs`. It becomes a layer of
@@ -151,13 +151,13 @@ print(f"{scores.accuracy:.1%} of the test images; guessing gives 10 %")
 # rest of the study asks what the circuit had to do with it.
 
 # %% [markdown]
-# ## 3. A hybrid, its twin, and a circuit alone
+# ## 3. A hybrid, its control, and a circuit alone
 #
 # Models that are compared are values of `ModelConfig`, and differ in what is said:
 #
 # - `hybrid`: a trained layer reduces the pixels to six angles, a circuit of six qubits,
 #   a linear read-out of six expectations;
-# - `dense-twin`: the same with a dense layer of six units in the circuit's place;
+# - `dense-control`: the same with a dense layer of six units in the circuit's place;
 # - `pure-circuit`: no layer in front. 49 pixels (7 x 7, averaged) are amplitudes of six
 #   qubits, then four trained layers, and the same read-out;
 # - `linear`: pixels to logits.
@@ -193,7 +193,7 @@ from qfm_jax.reporting import leaderboard_table
 
 runs = [
     train("hybrid", hybrid),
-    train("dense-twin", replace(hybrid, block="dense")),
+    train("dense-control", replace(hybrid, block="dense")),
     train("pure-circuit", pure),
     train("linear", ModelConfig()),
 ]
@@ -221,16 +221,16 @@ plot_mistakes(runs[0], n_images=8)
 # ## 4. The audit: does the circuit matter?
 #
 # A circuit behind trained layers can be along for the ride. The audit retrains the
-# hybrid beside its *twins*; these three differ in the block alone: the circuit
+# hybrid beside its *controls*; these three differ in the block alone: the circuit
 # `removed`; `frozen` at its random start; `separable`, without its entangling gates.
 # (The full audits have up to seven.) Seed by seed they have the same split, batches and
 # start, so that differences are paired. The verdict follows a rule that is fixed
-# before: it compares with the classical twin that is best on the validation images, and
-# takes an interval, a signed-rank test and Holm's correction to say that a circuit
+# before: it compares with the classical control that is best on the validation images,
+# and takes an interval, a signed-rank test and Holm's correction to say that a circuit
 # helps or hurts.
 #
-# In the study each twin also gets the best of several learning rates, which matters:
-# with the circuit's own rate for all, some twins looked worse than they are.
+# In the study each control also gets the best of several learning rates, which matters:
+# with the circuit's own rate for all, some controls looked worse than they are.
 
 # %%
 from qfm_jax import AuditConfig, run_audit
@@ -253,7 +253,7 @@ plot_accuracies(audit)
 plot_differences(audit)
 
 # %% [markdown]
-# Right of zero the hybrid is better than the twin. A circuit could need its training
+# Right of zero the hybrid is better than the control. A circuit could need its training
 # and its entanglement, which `frozen` and `separable` ask, and still be worth less than
 # nothing in its place, which `removed` asks. With three seeds no p-value can be below
 # 0.25, and the rule says that it cannot tell: the full audits have ten.
@@ -262,8 +262,8 @@ plot_differences(audit)
 # ## 5. More qubits
 #
 # A circuit of n qubits has 2^n amplitudes, and simulating it costs as much. Training it
-# may fail long before: in a *barren plateau* the slopes vanish with the number of
-# qubits. Below, circuits with random weights: the variance of their slopes for an
+# may fail long before: in a *barren plateau* the gradients vanish with the number of
+# qubits. Below, circuits with random weights: the variance of their gradients for an
 # observable on one qubit (local) and on all (global); how far their states are from
 # Haar-random ones; how entangled they are.
 
@@ -284,15 +284,16 @@ plot_random_circuits(records)
 
 # %% [markdown]
 # Deep circuits spread out over all states (middle) and entangle their qubits (right),
-# and their slopes shrink with every qubit (left), whatever is measured. Of a shallow
-# circuit the theory says that the slopes of a global observable vanish exponentially,
-# and those of a local one no faster than a power (Cerezo et al., arXiv 2001.00550).
+# and their gradients shrink with every qubit (left), whatever is measured. Of a shallow
+# circuit the theory says that the gradients of a global observable vanish
+# exponentially, and those of a local one no faster than a power (Cerezo et al., arXiv
+# 2001.00550).
 
 # %% [markdown]
 # ## 6. More images
 #
-# The same on both sides: seeds, images, number of steps. The twin without the circuit
-# has the same reducing layer and the same read-out.
+# The same on both sides: seeds, images, number of steps. The control without the
+# circuit has the same reducing layer and the same read-out.
 
 # %%
 from paired_training import train_paired
@@ -441,7 +442,7 @@ plot_pareto(records)
 #
 # ### Did the circuit matter?
 #
-# Ten paired seeds each, every twin with the best of several learning rates.
+# Ten paired seeds each, every control with the best of several learning rates.
 
 # %%
 from qfm_jax import read_audit
@@ -461,15 +462,15 @@ plot_differences(audits["hamiltonian"])
 # %% [markdown]
 # In `hybrid-cnn` no difference is detected between a trained circuit and one frozen at
 # its random start; without its circuit the model is 0.85 points better. `linear`, the
-# best twin of both hybrids, lacks the squashing too, and in `hybrid-cnn` its read-out
-# started five times smaller: what it wins is not the circuit's loss alone. Of
+# best control of both hybrids, lacks the squashing too, and in `hybrid-cnn` its
+# read-out started five times smaller: what it wins is not the circuit's loss alone. Of
 # `residual-hybrid` without its circuit one cannot tell. `hamiltonian` is 0.62 points
 # above the model without its circuit, `amplitude` 1.18 below. Their `frozen` starts
 # near the identity, and their `separable` has no trained gate left: neither says
 # anything. A support vector machine on the same pixels is 3.1 points better than
 # `hamiltonian`.
 #
-# An older audit, with the model's own learning rate for all twins: on all training
+# An older audit, with the model's own learning rate for all controls: on all training
 # images `hybrid-cnn` is 0.59 points below `linear`, and not told apart from itself
 # without the circuit (the README has its table).
 #
@@ -486,7 +487,7 @@ rows = read_rows("results/scale_data.json", "scale_data")
 plot_sweeps(rows, scale_data.base_of(scale_data.PLANS["laptop"]), scale_data.LABELS)
 
 # %% [markdown]
-# A circuit's mean is above its twin's in 4 of 24 settings, and below with intervals
+# A circuit's mean is above its control's in 4 of 24 settings, and below with intervals
 # apart in 5; with two classes all four agree. The pixels' scale is one more setting,
 # and `amplitude` minds it most.
 #

@@ -89,7 +89,7 @@ def fronts_block(table: Any) -> str:
 
 
 def audit_column(table: Any) -> list[str]:
-    """An audit as a column: the model, its accuracy, each twin, the verdict."""
+    """An audit as a column: the model, its accuracy, each control, the verdict."""
     epochs = table["config"]["run"]["training"]["epochs"]
     accuracy = table["twins"][table["model"]]["accuracy"]
     mean, sd = statistics.mean(accuracy), statistics.stdev(accuracy)
@@ -125,7 +125,7 @@ def audits_block(*columns: list[str]) -> str:
 
 
 def difference_of(twin: Mapping[str, Any]) -> str:
-    """The model minus a twin; of one that learns nothing, that alone."""
+    """The model minus a control; of one that learns nothing, that alone."""
     if len(twin["dead_seeds"]) == len(twin["accuracy"]):
         return "at chance with every seed"
     difference = twin["difference"]
@@ -396,13 +396,13 @@ def circuits_table(table: Any) -> Texts:
                     f"{measure:.3f} ± {error:.3f}",
                 ]
             )
-    head = ["layers", "qubits", "variance of a slope, <Z> of one qubit", "of all"]
+    head = ["layers", "qubits", "variance of a gradient, <Z> of one qubit", "of all"]
     head += ["expressibility", "of Haar states so many", "entangling capability"]
     return head, body
 
 
 def widths_table(table: Any) -> Texts:
-    """Test accuracy by qubits and layers, with the circuit and with its twins."""
+    """Test accuracy by qubits and layers, with the circuit and with its controls."""
     _, rows = largest_preset(scale_qubits, table["rows"])
     trained = [row for row in rows if row["cell"]["part"] == "accuracy"]
     models = list(scale_qubits.BLOCKS)

@@ -2,8 +2,9 @@
 
 Question: test accuracy against the resolution of the images, their number, the number
     of classes and the scale of the inputs, one at a time, of a circuit on all pixels
-    (`amplitude`), of circuits on patches (`quanvolution`), and of their classical twins
-    (`linear`: the pixels without the circuit; `patch-cnn`: a convolution for it).
+    (`amplitude`), of circuits on patches (`quanvolution`), and of their classical
+    controls (`linear`: the pixels without the circuit; `patch-cnn`: a convolution
+    for it).
 
 Command:  python experiments/scale_data.py --preset laptop
 
@@ -43,7 +44,7 @@ from qfm_jax.training.progress import UnitProgress
 EXPERIMENT = "scale_data"
 
 AMPLITUDE = dataclasses.replace(get_preset("amplitude").network, readout="dense")
-"""With a trained read-out, as its twin has."""
+"""With a trained read-out, as its control has."""
 QUANVOLUTION = get_preset("quanvolution").network
 MODELS: dict[str, ModelConfig] = {
     "amplitude": AMPLITUDE,

@@ -1,10 +1,10 @@
 """How do circuits scale with qubits and layers?
 
 Question: seconds and memory of a step (value and gradient) against 2^n; the variance of
-    slopes of a local and a global observable, expressibility and entangling capability
-    of circuits with random weights; test accuracy of a circuit behind one trained
-    layer, beside the same model without the circuit and with a dense layer for it.
-    Then, on paper, 30 qubits, and a cluster.
+    gradients of a local and a global observable, expressibility and entangling
+    capability of circuits with random weights; test accuracy of a circuit behind one
+    trained layer, beside the same model without the circuit and with a dense layer for
+    it. Then, on paper, 30 qubits, and a cluster.
 
 Command:  python experiments/scale_qubits.py --preset laptop
 
@@ -65,7 +65,7 @@ LAYERS = "efficient-su2"
 """All layers alike: they run as one loop, however many they are."""
 BLOCKS = {"circuit": "circuit", "no circuit": "removed", "dense layer": "dense"}
 """The models by name, and their blocks."""
-LABELS = {"n_qubits": "qubits, width of the twins", "n_layers": "layers"}
+LABELS = {"n_qubits": "qubits, width of the controls", "n_layers": "layers"}
 ON_PAPER = 30
 LEAST_FITTED = 12
 """Qubits below which a step's time is mostly overhead, and shows no law to go on."""
@@ -327,14 +327,15 @@ def random_cells(plan: QubitSweep, options: Options) -> list[dict[str, Any]]:
 
 
 def measure_random(cell: Mapping[str, Any]) -> Row:
-    """Slopes of both observables, expressibility and entangling capability."""
+    """Gradients of both observables, expressibility and entangling capability."""
     circuit = build_circuit("angle", LAYERS, cell["n_qubits"], cell["n_layers"])
     return describe(circuit, n_samples=cell["samples"], key=jax.random.key(0))
 
 
 def random_table(rows: Sequence[Row]) -> Table:
     table = Table(title="Random weights; ± standard error")
-    for column in ("n", "layers", "local slopes", "global slopes", "KL", "entangled"):
+    columns = ("n", "layers", "local gradients", "global gradients", "KL", "entangled")
+    for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         slopes = row["gradient_variance"].values()
@@ -368,7 +369,7 @@ def accuracy_cells(plan: QubitSweep, options: Options) -> list[dict[str, Any]]:
         }
         for n, n_layers in dict.fromkeys(pairs)
         for model in BLOCKS
-        # Twins have no layers: they stand beside the usual depth.
+        # Controls have no layers: they stand beside the usual depth.
         if model == "circuit" or n_layers == usual[1]
     ]
 

@@ -150,7 +150,7 @@ def plot_step_growth(
 FLOOR = "as many Haar-random states"
 
 DESCRIPTORS = {
-    "gradient_variance": "variance of the slopes (1/rad²)",
+    "gradient_variance": "variance of the gradients (1/rad²)",
     "expressibility": "divergence from Haar (nats)",
     "entangling_capability": "mean Meyer-Wallach measure",
 }
@@ -159,9 +159,9 @@ DESCRIPTORS = {
 def plot_random_circuits(records: Sequence[Record]) -> Figure:
     """Draws what random circuits are like, against qubits above and layers below.
 
-    The variance of the slopes for each observable, expressibility (0: as spread out as
-    Haar-random states; dotted: what so many samples of those would give) and entangling
-    capability. Bars are 95 % intervals.
+    The variance of the gradients for each observable, expressibility (0: as spread out
+    as Haar-random states; dotted: what so many samples of those would give) and
+    entangling capability. Bars are 95 % intervals.
 
     Args:
         records: Rows with the entries of `DESCRIPTORS`, each a list [value, standard

@@ -16,7 +16,7 @@ COMMANDS = {
     "models": "list the models and comparisons that have a name",
     "train": "train one model and score it on the test images",
     "compare": "train several models alike and write a report: the main job",
-    "audit": "retrain a model and its twins: what does the circuit contribute?",
+    "audit": "retrain a model and its controls: what does the circuit contribute?",
     "evaluate": "score a finished run again, on any device",
     "cost": "what a run's circuit would cost on quantum computers",
     "predict": "classify image files of your own",

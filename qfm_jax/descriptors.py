@@ -1,4 +1,4 @@
-"""What a circuit with random weights is like: its slopes, its states, its entanglement.
+"""What a circuit with random weights is like: gradients, states, entanglement.
 
 All angles are drawn uniformly from [0, 2 pi), from a key; every figure comes with its
 standard error. Nothing is trained.
@@ -57,7 +57,7 @@ def gradient_variance(
     device: DeviceConfig | None = None,
     key: jax.Array,
 ) -> dict[str, Estimate]:
-    r"""How much the slopes of an observable vary over random weights.
+    r"""How much the gradients of an observable vary over random weights.
 
     :math:`\frac{1}{P} \sum_{k=1}^P \mathrm{Var}_w [\partial_k \langle O \rangle]`, the
     variance of the derivative in each weight, mean over all P weights. Where it falls
@@ -105,7 +105,7 @@ def gradient_variance(
     found = {}
     for i, name in enumerate(observables):
         own = slopes[:, i].reshape(n_samples, -1)
-        # Of each draw: mean over weights of the squared distance from the mean slope.
+        # Of each draw: mean over weights of the squared distance from the mean.
         squares = ((own - own.mean(0)) ** 2).mean(1) * n_samples / (n_samples - 1)
         found[name] = _mean(squares)
     return found
@@ -267,11 +267,11 @@ def describe(
     """All figures above of one circuit, as plain values: a row of a study.
 
     Fidelities fill bins of equal Haar shares, so that circuits of many qubits can be
-    told apart. They and the entanglement need five times the samples that slopes do.
+    told apart. They and the entanglement need five times the samples that gradients do.
 
     Args:
         circuit: The circuit.
-        n_samples: Draws of the weights for the slopes, at least 2.
+        n_samples: Draws of the weights for the gradients, at least 2.
         key: PRNG key of the draws.
 
     Returns:
@@ -362,7 +362,7 @@ def _apply(
 
 @functools.lru_cache(maxsize=32)
 def _slopes_of(circuit: _Measured, device: DeviceConfig | None) -> Batched:
-    """(features, weights (n, ...)) -> slopes (n, n_words, ...)."""
+    """(features, weights (n, ...)) -> gradients (n, n_words, ...)."""
     slopes = jax.jacrev(as_jax_function(circuit, device), argnums=1)
     return jax.jit(jax.vmap(slopes, (None, 0)))
 

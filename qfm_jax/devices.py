@@ -73,7 +73,7 @@ class DeviceConfig:
 
     seed: int | None = None
     """Seed of the measurement outcomes, for devices that take one. The device
-    draws anew at each call, so one seed fixes the sequence and not a single call.
+    draws again at each call, so one seed fixes the sequence and not a single call.
     Aer has `seed_simulator` among its options instead, which repeats each call."""
 
     options: Mapping[str, Hashable] | tuple[tuple[str, Hashable], ...] = ()
@@ -90,7 +90,7 @@ class DeviceConfig:
             must = "be left out for Qiskit's devices"
             raise input_error("seed", must, f"is {self.seed}", cure)
         if self.diff_method == "spsa" and self.name in TRACED_DEVICES:
-            must = "draw anew at each call, which a compiled circuit's 'spsa' does not"
+            must = "draw again at each call, which a compiled circuit's 'spsa' does not"
             was = f"is 'spsa' on {self.name}"
             raise input_error("diff_method", must, was, "Use 'best'.")
         if self.shots is None:

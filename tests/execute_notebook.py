@@ -1,4 +1,4 @@
-"""The study's notebook: executed in a fresh kernel and checked, or made anew.
+"""The study's notebook: executed in a fresh kernel and checked, or made again.
 
 python tests/execute_notebook.py            executes it, checks what comes out
 python tests/execute_notebook.py --write    makes it from experiments/fashion_mnist.py
@@ -124,7 +124,7 @@ def missing(error: ImportError) -> InputError:
 def main(argv: list[str] | None = None) -> int:
     """0 if all is well, 1 for problems, 2 where something is missing."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--write", action="store_true", help="make it anew")
+    parser.add_argument("--write", action="store_true", help="make it again")
     is_write = parser.parse_args(argv).write
     try:
         find_archive("fashion-mnist")

@@ -132,7 +132,7 @@ def test_a_turn_about_one_axis_reaches_a_circle_only():
     assert abs(found.value - floor - expected) < 4 * found.standard_error
 
 
-# -- slopes ----------------------------------------------------------------------------
+# -- gradients -----------------------------------------------------------------------
 
 
 def test_slopes_of_a_product_have_a_closed_form():

@@ -337,7 +337,7 @@ def test_a_method_that_cannot_work_is_not_offered():
     assert "hadamard" not in DIFF_METHODS
     with pytest.raises(InputError, match=r"`diff_method` must be one of .*'hadamard'"):
         DeviceConfig(diff_method="hadamard")
-    with pytest.raises(InputError, match=r"must draw anew at each call, .*'spsa' on"):
+    with pytest.raises(InputError, match=r"must draw again at each call, .*'spsa' on"):
         DeviceConfig(diff_method="spsa")
 
 

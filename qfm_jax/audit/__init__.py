@@ -1,4 +1,4 @@
-"""What a circuit contributes: a model and its twins over paired seeds."""
+"""What a circuit contributes: a model and its controls over paired seeds."""
 
 from .records import Audit as Audit
 from .records import AuditConfig as AuditConfig

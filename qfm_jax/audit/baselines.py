@@ -38,7 +38,7 @@ def feature_keeper(
     Args:
         config: Of the audit.
         directory: Of the audit.
-        name: Name of the model or twin that trains.
+        name: Name of the model or control that trains.
         seeds: Seeds that train together.
         data: The images of each seed.
     """

@@ -1,6 +1,6 @@
-"""From a model to its twins: what an audit retrains beside it, each by one change.
+"""From a model to its controls: what an audit retrains beside it, each by one change.
 
-A model's circuit stands in a block (`qfm_jax.models.block`), and a twin has another
+A model's circuit stands in a block (`qfm_jax.models.block`), and a control has another
 block. All else is equal, and so is its start, bit for bit, where shapes are. On pixels
 alone a read-out depends on the block: what is bounded by 1 gets a gain.
 """
@@ -21,14 +21,14 @@ QUESTIONS = {
     "separable": "Does it matter that the circuit entangles?",
     "fourier": "Is it more than a classical Fourier series of the features?",
 }
-"""What each twin answers; in the order of a report."""
+"""What each control answers; in the order of a report."""
 
 SUBJECTS = {
     "linear": "the circuit with its squashing",
     "frozen": "training the circuit",
     "separable": "entangling",
 }
-"""What a difference from a twin is that of; from all others, `the circuit`."""
+"""What a difference from a control is that of; from all others, `the circuit`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,21 +40,21 @@ class Twin:
     question: str
     """What the comparison with it answers."""
     network: ModelConfig
-    """The twin as data."""
+    """The control as data."""
 
 
 def build_twins(
     network: ModelConfig, names: tuple[str, ...] = tuple(QUESTIONS)
 ) -> tuple[Twin, ...]:
-    """Builds the twins of a model with a circuit; each is traced once.
+    """Builds the controls of a model with a circuit; each is traced once.
 
     Args:
         network: The model; its block is `circuit`.
-        names: Which twins, by their names in `QUESTIONS`.
+        names: Which controls, by their names in `QUESTIONS`.
 
     Raises:
-        InputError: For a model without a circuit, an unknown twin, or one that cannot
-            exist for this model, with the reason.
+        InputError: For a model without a circuit, an unknown control, or one that
+            cannot exist for this model, with the reason.
 
     Example:
         >>> hybrid = ModelConfig(channels=(4,), block="circuit", n_qubits=3)
@@ -70,7 +70,7 @@ def build_twins(
 
 
 def possible_twins(network: ModelConfig) -> tuple[tuple[Twin, ...], dict[str, str]]:
-    """All twins that exist for a model, and why each of the others cannot.
+    """All controls that exist for a model, and why each of the others cannot.
 
     Example:
         >>> network = ModelConfig(

@@ -36,7 +36,7 @@ AUDIT_FORMAT = 2
 """Version of the files of an audit. A finished audit of format 1 is read, too."""
 
 CLASSICAL = tuple(name for name in QUESTIONS if name not in CIRCUIT_BLOCKS)
-"""Twins without a circuit; the strongest of them decides the verdict."""
+"""Controls without a circuit; the strongest of them decides the verdict."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,11 +48,11 @@ class AuditConfig:
     n_seeds: int = 10
     """Paired seeds, at least 2: of each, split, batches and start are the same."""
     twins: tuple[str, ...] = ()
-    """Names of the twins; all that exist for the model where left out."""
+    """Names of the controls; all that exist for the model where left out."""
     together: int = 10
     """Seeds that are trained at the same time; changes results by rounding alone."""
     rate_factors: tuple[float, ...] = (0.3, 1.0, 3.0)
-    """Learning rates that are tried for the model and for each twin, as multiples of
+    """Learning rates that are tried for the model and for each control, as multiples of
     the model's own; a single one is taken untried."""
     tuning_seeds: int = 1
     """Seeds that each of them is tried with; none is one of the paired seeds."""
@@ -70,12 +70,12 @@ class AuditConfig:
         has_circuit = self.run.network.block == "circuit"  # others are refused later
         name = self.run.model
         if has_circuit and (name in QUESTIONS or Path(name).name != name):
-            must = "be the name of a folder, and of no twin"
+            must = "be the name of a folder, and of no control"
             raise input_error("model", must, f"is {name!r}", "Rename it.")
         if self.twins and not set(self.twins) & set(CLASSICAL):
             for twin in self.twins:
                 check_one_of("twins", twin, QUESTIONS)
-            must = f"hold a twin without a circuit: one of {', '.join(CLASSICAL)}"
+            must = f"hold a control without a circuit: one of {', '.join(CLASSICAL)}"
             cure = "The verdict is that against the strongest of those."
             raise input_error("twins", must, f"is {list(self.twins)}", cure)
         if self.run.training.patience:
@@ -108,7 +108,7 @@ class Unit:
     """One training of one model with one seed, and its test predictions."""
 
     name: str
-    """Name of the twin, or of the model itself."""
+    """Name of the control, or of the model itself."""
     seed: int
     """Its seed."""
     dataset: str
@@ -142,7 +142,7 @@ class Tuning:
     """What each learning rate gave on the validation images."""
 
     name: str
-    """Name of the twin, or of the model itself."""
+    """Name of the control, or of the model itself."""
     dataset: str
     """Name of the data set, as it was resolved."""
     learning_rates: tuple[float, ...]
@@ -176,10 +176,10 @@ class Tuning:
 
 @dataclasses.dataclass(frozen=True)
 class TwinResult:
-    """A model or twin over all seeds."""
+    """A model or control over all seeds."""
 
     name: str
-    """Name of the twin, or of the model itself."""
+    """Name of the control, or of the model itself."""
     question: str
     """What the comparison with it answers; empty for the model itself."""
     accuracy: tuple[float, ...]
@@ -205,7 +205,7 @@ class TwinResult:
     memory_bytes: int = 0
     """Memory that the training step works in, a seed's share; 0 where not known."""
     difference: PairedDifference | None = None
-    """The model against this twin; None for the model itself."""
+    """The model against this control; None for the model itself."""
     verdict: str | None = None
     """What the difference says of the circuit."""
 
@@ -240,11 +240,11 @@ class Audit:
     seeds: tuple[int, ...]
     """All seeds."""
     twins: tuple[TwinResult, ...]
-    """The model itself, then its twins."""
+    """The model itself, then its controls."""
     impossible: Mapping[str, str]
-    """Twins that cannot exist for the model, with the reason."""
+    """Controls that cannot exist for the model, with the reason."""
     control: str
-    """The classical twin that decides: the best on the validation images."""
+    """The classical control that decides: the best on the validation images."""
     verdict: str
     """What the comparison with it says: see `qfm_jax.audit.statistics.verdict`."""
     seconds: float
@@ -366,7 +366,7 @@ def unit_path(directory: Path, name: str, seed: int) -> Path:
 
 
 def tuning_path(directory: Path, name: str) -> Path:
-    """Where lies what the learning rates of a model or twin gave."""
+    """Where lies what the learning rates of a model or control gave."""
     return directory / "tuning" / f"{name}.json"
 
 
@@ -401,10 +401,10 @@ def write_unit(directory: Path, unit: Unit) -> None:
 
 
 def write_audit(directory: Path, audit: Audit) -> None:
-    """Writes `audit.json`, with the twins by name."""
+    """Writes `audit.json`, with the controls by name."""
     table = cattrs.unstructure(audit)
     table["twins"] = {twin["name"]: twin for twin in table["twins"]}
-    table["sentence"] = audit.sentence  # for people; it is made anew when read
+    table["sentence"] = audit.sentence  # for people; it is made again when read
     write_json(directory / "audit.json", {"format": AUDIT_FORMAT, **table})
 
 

@@ -1,8 +1,8 @@
-"""What a circuit contributes: a model and its twins, retrained over paired seeds.
+"""What a circuit contributes: a model and its controls, retrained over paired seeds.
 
-A unit is one training: a model (or a twin) with one seed. Each has its own file, and so
-has the choice of each one's learning rate, so that an interrupted audit goes on where
-it stopped.
+A unit is one training: a model (or a control) with one seed. Each has its own file, and
+so has the choice of each one's learning rate, so that an interrupted audit goes on
+where it stopped.
 """
 
 import contextlib
@@ -56,8 +56,8 @@ from .units import Told, check_start, train_units, tune
 HELD = "Wait until it has ended; --resume then trains what is missing."
 
 Show = Callable[[float, str, Sequence[int], tuple[EpochRecord, ...]], None]
-"""Told of each epoch: share of the trainings that is done, name of the twin, its seeds,
-and a record of each; and of each baseline, which has neither."""
+"""Told of each epoch: share of the trainings that is done, name of the control, its
+seeds, and a record of each; and of each baseline, which has neither."""
 
 
 def run_audit(
@@ -72,7 +72,7 @@ def run_audit(
 ) -> Audit:
     """Trains what is missing, then compares, and writes it all.
 
-    The model and every twin get the same epochs, a learning rate chosen from as many
+    The model and every control get the same epochs, a learning rate chosen from as many
     candidates with seeds of their own, and the same choice of the epoch; both choices
     look at validation images. The test images are scored once a unit.
 
@@ -87,10 +87,10 @@ def run_audit(
         mesh: Devices over which seeds that train together are spread.
 
     Raises:
-        InputError: For a model without a circuit, a twin that cannot exist (if it was
-            asked for by name), a directory of another audit, damaged files, a directory
-            that another process works on, a scheduler that does not answer or whose
-            workers are not fit.
+        InputError: For a model without a circuit, a control that cannot exist (if it
+            was asked for by name), a directory of another audit, damaged files, a
+            directory that another process works on, a scheduler that does not answer or
+            whose workers are not fit.
         UnitsFailedError: Naming what could not be trained on the scheduler, when all
             else is; `resume` tries it again.
 
@@ -307,7 +307,7 @@ def _conclude(
     units: Mapping[str, Sequence[Unit]],
     tunings: Mapping[str, Tuning],
 ) -> Audit:
-    """Compares the model with every twin; the strongest classical one decides."""
+    """Compares the model with every control; the strongest classical one decides."""
     model, first = config.run.model, data[config.seeds[0]]
     right = {
         name: np.array([u.predictions for u in own]) == first.test.labels
@@ -352,7 +352,7 @@ def _versions(units: Sequence[Unit]) -> dict[str, str]:
 
 
 def _strongest(names: Sequence[str], units: Mapping[str, Sequence[Unit]]) -> str:
-    """The classical twin of the best mean validation accuracy."""
+    """The classical control of the best mean validation accuracy."""
     return max(
         (name for name in names if name in CLASSICAL),
         key=lambda name: np.mean([unit.validation_accuracy for unit in units[name]]),

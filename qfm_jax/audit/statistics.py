@@ -1,7 +1,8 @@
-"""Right answers of a model and its twins, seed by seed -> what the circuit did.
+"""Right answers of a model and its controls, seed by seed -> what the circuit did.
 
-A twin is the same model with its circuit removed, replaced or frozen; seed i of every
-twin has the split and the batches of seed i of the model, so differences are paired.
+A control is the same model with its circuit removed, replaced or frozen; seed i of
+every control has the split and the batches of seed i of the model, so differences are
+paired.
 """
 
 import dataclasses
@@ -31,7 +32,7 @@ Verdict = Literal[
 
 @dataclasses.dataclass(frozen=True)
 class McNemar:
-    """Test images on which exactly one of model and twin is right, over all seeds.
+    """Test images on which exactly one of model and control is right, over all seeds.
 
     The p-value treats all of them as independent, but every seed answers the same test
     images. It therefore says nothing about new training runs, which is the question
@@ -41,27 +42,27 @@ class McNemar:
     n_only_model: int
     """Pairs (seed, image) that the model alone classifies rightly."""
     n_only_twin: int
-    """Pairs (seed, image) that the twin alone classifies rightly."""
+    """Pairs (seed, image) that the control alone classifies rightly."""
     p_value: float
     """Two-sided exact binomial p-value of this split against halves; 1 without any."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PairedDifference:
-    """One twin against the model: differences model - twin in accuracy, by seed.
+    """One control against the model: differences model - control in accuracy, by seed.
 
     Interval and p-value describe new training runs judged on these test images, not
     new test images.
     """
 
     twin: str
-    """Name of the twin."""
+    """Name of the control."""
     n_seeds: int
     """Number of paired seeds; those that learned nothing count too."""
     n_twins: int
-    """Twins of the audit: the comparisons that `p_adjusted` corrects for."""
+    """Controls of the audit: the comparisons that `p_adjusted` corrects for."""
     differences: tuple[float, ...]
-    """Accuracy of the model minus that of the twin, each in [-1, 1], by seed."""
+    """Accuracy of the model minus that of the control, each in [-1, 1], by seed."""
     mean: float
     """Their mean."""
     interval: tuple[float, float]
@@ -73,7 +74,8 @@ class PairedDifference:
     p_floor: float
     """The smallest p-value that this many seeds can give, 2 / 2^n_seeds."""
     p_adjusted: float
-    """Holm's p-value over all twins, never below `p_floor`; 1 without a `p_value`."""
+    """Holm's p-value over all controls, never below `p_floor`; 1 without a
+    `p_value`."""
     n_wins: int
     """Seeds in which the model is better."""
     mcnemar: McNemar
@@ -83,28 +85,29 @@ class PairedDifference:
 def compare(
     model_right: np.ndarray, twins_right: Mapping[str, np.ndarray], *, seed: int = 0
 ) -> tuple[PairedDifference, ...]:
-    """Compares a model with all of its twins, seed by seed.
+    """Compares a model with all of its controls, seed by seed.
 
     The interval is the bias-corrected and accelerated bootstrap (Efron, "Better
     bootstrap confidence intervals", 1987, 9,999 resamples of the seeds); with ten seeds
     it is somewhat too narrow, so `verdict` asks for a significant test as well. The
     test is Wilcoxon's (1945): zeros are left out; up to 50 seeds its p-value is exact,
     with ties too, beyond them the normal approximation. It counts images, so that
-    rounding neither makes nor breaks a tie. Exchanging model and twin turns the signs
-    round and changes nothing else.
+    rounding neither makes nor breaks a tie. Exchanging model and control turns the
+    signs round and changes nothing else.
 
     Args:
         model_right: Which test images the model classifies rightly; bool (n_seeds,
             n_test), at least two seeds and one image.
-        twins_right: The same for each twin, by name: the whole family that Holm's
+        twins_right: The same for each control, by name: the whole family that Holm's
             correction is for.
         seed: Seed of the bootstrap, at least 0.
 
     Returns:
-        One difference for each twin, in their order.
+        One difference for each control, in their order.
 
     Raises:
-        InputError: For arrays of another shape or type, too few seeds, images or twins.
+        InputError: For arrays of another shape or type, or too few seeds, images or
+            controls.
 
     Example:
         >>> right = np.random.default_rng(0).random((8, 500)) < 0.8
@@ -115,7 +118,7 @@ def compare(
     model_right = _checked_model(model_right)
     check_at_least("seed", seed, 0)
     if not twins_right:
-        must = "hold at least one twin"
+        must = "hold at least one control"
         raise input_error("twins_right", must, "is empty", "Name a control.")
     twins = {
         name: _checked(f"twins_right[{name!r}]", right, model_right.shape)
@@ -200,7 +203,7 @@ def seeds_needed(n_twins: int) -> int:
     the smallest n with n_twins * 2 / 2^n <= 0.05.
 
     Raises:
-        InputError: For no twin.
+        InputError: For no control.
 
     Example:
         >>> seeds_needed(1), seeds_needed(5)
@@ -218,15 +221,15 @@ def verdict(difference: PairedDifference, *, margin: float = MARGIN) -> Verdict:
     1. "cannot tell with this many seeds" if n_twins * p_floor > 0.05: had all seeds
        agreed, the test could not have been significant (see `seeds_needed`).
     2. "helps" if p_adjusted <= 0.05, the signed ranks are in the model's favour and the
-       interval lies above 0; "hurts" if p_adjusted <= 0.05, they are in the twin's and
-       it lies below 0. Test and interval must agree, in their direction too.
+       interval lies above 0; "hurts" if p_adjusted <= 0.05, they are in the control's
+       and it lies below 0. Test and interval must agree, in their direction too.
     3. "no difference detected" if neither sees one (p_adjusted > 0.05, and the interval
        contains 0) and the interval lies within [-margin, margin]: a difference that
        may remain is too small to matter.
     4. "cannot tell with this many seeds" otherwise: the interval leaves room for a
        difference that matters, or test and interval disagree.
 
-    Exchanging model and twin exchanges "helps" and "hurts".
+    Exchanging model and control exchanges "helps" and "hurts".
 
     Args:
         difference: From `compare`.
@@ -272,9 +275,9 @@ def verdict_sentence(
     Args:
         model: Name of the model.
         differences: From one call of `compare`, at least one.
-        meanings: What a twin is, by its name; stands in parentheses after the name.
-        subjects: What it is that helps or hurts, by the twin's name; of all others, the
-            circuit.
+        meanings: What a control is, by its name; stands in parentheses after the name.
+        subjects: What it is that helps or hurts, by the control's name; of all others,
+            the circuit.
         margin: See `verdict`.
 
     Raises:
@@ -302,8 +305,9 @@ def verdict_sentence(
     if _too_few_seeds(differences[0]):
         n_seeds, n_twins = differences[0].n_seeds, differences[0].n_twins
         sentences.append(
-            f"With {n_seeds} seeds and {n_twins} twin{'s' * (n_twins > 1)} no result "
-            f"could be significant: it takes at least {seeds_needed(n_twins)} seeds."
+            f"With {n_seeds} seeds and {n_twins} control{'s' * (n_twins > 1)} no "
+            "result could be significant: it takes at least "
+            f"{seeds_needed(n_twins)} seeds."
         )
     return " ".join(sentences)
 
@@ -364,7 +368,7 @@ def _interval(images_won: np.ndarray, n_test: int, seed: int) -> tuple[float, fl
         point = float(images_won[0] / n_test)
         return point, point
     # One of the two mirror images, in one order, is drawn from: so neither the order of
-    # the seeds nor the exchange of model and twin moves the interval.
+    # the seeds nor the exchange of model and control moves the interval.
     ascending = np.sort(images_won)
     mirrored = -ascending[::-1]
     turned = tuple(mirrored) > tuple(ascending)

@@ -1,6 +1,6 @@
 """The trainings of an audit as units of a scheduler: nobody trains one twice.
 
-A unit is the choice of a learning rate, or a model or twin with the seeds that train
+A unit is the choice of a learning rate, or a model or control with the seeds that train
 together: the very programs that run without a scheduler, so that results are the same
 but for rounding. `together = 1` makes a unit of each seed.
 """
@@ -52,7 +52,7 @@ class Task:
     dataset: str
     """Name of the data set, as it was resolved."""
     name: str
-    """Name of the model or twin."""
+    """Name of the model or control."""
     run: RunConfig
     """It as data."""
     seeds: tuple[int, ...] = ()
@@ -90,7 +90,7 @@ def train_elsewhere(
         config: Of the audit.
         directory: Of the audit; every worker sees it.
         dataset: Name of the data set, as it was resolved.
-        runs: The model and its twins by name.
+        runs: The model and its controls by name.
         groups: Of each, the seeds that are missing and train together.
         show: Told how far they are.
 
@@ -157,7 +157,7 @@ def _unheard(_: Sequence[int]) -> None:
 
 def _data(task: Task, seeds: Iterable[int]) -> dict[int, Dataset]:
     """The images of each seed; what a worker has loaded it keeps."""
-    run = task.config.run  # the same for all twins
+    run = task.config.run  # the same for all controls
     data = {seed: _images(dataclasses.replace(run, seed=seed)) for seed in seeds}
     names = {part.name for part in data.values()}
     if names != {task.dataset}:

@@ -1,4 +1,4 @@
-"""The trainings of an audit: of a model or twin with one seed each, many at once."""
+"""The trainings of an audit: of a model or control with one seed each, many at once."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ def tune(
     """Trains with every learning rate and every seed of the tuning, if there is any.
 
     Args:
-        name: Name of the model or twin.
+        name: Name of the model or control.
         run: It as data.
         config: Of the audit.
         data: The images of each seed.

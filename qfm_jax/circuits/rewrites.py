@@ -44,7 +44,7 @@ class Separable(Rewritten):
     """A circuit without its gates on two or more wires, all else equal.
 
     What the circuit computes then follows from one qubit at a time, in time linear in
-    the number of qubits: the twin that tells what its entangling gates are good for.
+    the number of qubits: the control that tells what its entangling gates are good for.
 
     Templates, which have no matrix, and products of gates are decomposed first; any
     other operation on several wires, such as CNOT, CRZ, IsingXX or QubitUnitary, is a

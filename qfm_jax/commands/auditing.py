@@ -41,7 +41,7 @@ from .options import (
 )
 
 AUDIT_TRAIN_SIZE = 10_000
-"""Training images of an audit, where nothing else is asked for: minutes a twin."""
+"""Training images of an audit, where nothing else is asked for: minutes a control."""
 
 AUDIT_EPOCHS, AUDIT_STEPS = 4, 300
 """Epochs of an audit, and its steps at least, where nothing else is asked for."""
@@ -49,7 +49,7 @@ AUDIT_EPOCHS, AUDIT_STEPS = 4, 300
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """Retrains a model and its twins over paired seeds: what does the circuit add?"""
+    """Retrains a model and its controls over paired seeds: what the circuit adds."""
 
     model: Positional[str]
     """Name of a model with a circuit; `qfm models` lists them."""
@@ -67,12 +67,12 @@ class Audit:
     """Paired seeds, at least 2."""
     seed: Annotated[int, arg(help="The first seed; the others follow it.")] = 0
     twins: tuple[str, ...] = ()
-    """Names of the twins; all that exist for the model where left out."""
+    """Names of the controls; all that exist for the model where left out."""
     together: int = AuditConfig.together
     """Seeds that are trained at the same time; fewer need less memory."""
     rate_factors: tuple[float, ...] = AuditConfig.rate_factors
     """Learning rates to choose from on validation images, for the model and for each
-    twin, as multiples of the model's own; a single one for no choice."""
+    control, as multiples of the model's own; a single one for no choice."""
     tuning_seeds: int = AuditConfig.tuning_seeds
     """Seeds that each rate is tried with, beside the paired ones."""
     baselines: tuple[str, ...] = AuditConfig.baselines

@@ -126,7 +126,7 @@ def load_dataset(
 
 
 def _of_classes(source: _Source, classes: Sequence[str]) -> _Source:
-    """The images of some classes, numbered anew."""
+    """The images of some classes, numbered again."""
     names = source.class_names
     numbers = {str(i): i for i in range(len(names))}
     numbers |= {name: i for i, name in enumerate(names)}

@@ -298,7 +298,7 @@ def _device_of(
 
 
 def _tagged(tags: Any, shots: int | None) -> Any:
-    """Says that outcomes are drawn anew at each call."""
+    """Says that outcomes are drawn again at each call."""
     tags.non_deterministic = shots is not None
     return tags
 

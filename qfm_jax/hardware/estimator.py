@@ -195,7 +195,7 @@ def _differentiable(run: Run, n_observables: int) -> JaxFunction:
     ) -> tuple[np.ndarray, np.ndarray]:
         stacked = np.stack(np.broadcast_arrays(*angles), axis=-1).astype(float)
         # The gates' expectations have frequency 1 in each angle (`as_rotations`): the
-        # slope is half of the difference a quarter turn forth and back (1811.11184).
+        # gradient is half of the difference a quarter turn forth and back (1811.11184).
         n = len(active)
         shifts = np.zeros((1 + 2 * n, len(angles)))  # none, then forth, then back
         shifts[np.arange(1, n + 1), active] = np.pi / 2

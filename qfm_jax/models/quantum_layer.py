@@ -124,7 +124,7 @@ class LinenQuantumLayer(linen.Module):
             n: self.param(self._free(n), inits[n], shapes[n], jnp.float32)
             for n in shapes
         }
-        # Linen builds a module anew for each call; the function must not be.
+        # Linen builds a module again for each call; the function must not be.
         function = _cached_jax_function(self.circuit, device)
         return _run(function, self.circuit, device, features, weights)
 

@@ -32,7 +32,7 @@ def plot_accuracies(audit: Audit) -> Figure:
 
 
 def plot_differences(audit: Audit) -> Figure:
-    """Draws the model's accuracy minus each twin's, with 95 % interval, in points."""
+    """Draws the accuracy minus each control's, with 95 % interval, in points."""
     twins = audit.twins[1:]
     with house_style():
         figure = Figure(figsize=(SIDE, _height(audit.twins)), layout="constrained")
@@ -52,7 +52,7 @@ def plot_differences(audit: Audit) -> Figure:
                 capsize=4,
             )
         _name_rows(axes, audit.twins)
-        axes.set_xlabel(f"{audit.model} minus twin (points), with 95 % interval")
+        axes.set_xlabel(f"{audit.model} minus control (points), with 95 % interval")
         return lay_out(figure)
 
 

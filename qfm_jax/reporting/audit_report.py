@@ -21,7 +21,7 @@ from .repetition import audit_command, without_folders
 from .style import save_figure
 
 AT_CHANCE = "at chance with every seed"
-"""What a twin says that learns nothing: not, for instance, that entangling helps."""
+"""What a control says that learns nothing: not, for instance, that entangling helps."""
 
 
 def write_audit_report(audit: Audit, path: Path | str) -> Path:
@@ -60,14 +60,14 @@ def write_audit_report(audit: Audit, path: Path | str) -> Path:
 
 
 def audit_table(audit: Audit) -> Table:
-    """The model and its twins for a terminal of 80 columns."""
+    """The model and its controls for a terminal of 80 columns."""
     table = Table(
         box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False
     )
     table.add_column("", no_wrap=True)
     for name in (
         "Accuracy, %\nmean \u00b1 sd",
-        "Model \u2212 twin,\npoints, 95 %",
+        "Model \u2212 control,\npoints, 95 %",
         "p,\nHolm",
         "Para-\nmeters",
         "Training\ns a seed",
@@ -118,12 +118,12 @@ def audit_content(audit: Audit) -> dict[str, Any]:
         "config": to_toml(dataclasses.replace(audit.config, run=run)),
         "accuracies": picture(
             audit_figures.plot_accuracies(audit),
-            f"Test accuracy of {audit.model} and of each twin, every seed; the means "
-            "stand in the table",
+            f"Test accuracy of {audit.model} and of each control, every seed; the "
+            "means stand in the table",
         ),
         "differences": picture(
             audit_figures.plot_differences(audit),
-            f"Accuracy of {audit.model} minus that of each twin, with 95 % interval; "
+            f"Accuracy of {audit.model} minus that of each control, 95 % interval; "
             "the numbers stand in the table",
         ),
     }

@@ -69,7 +69,7 @@ class Program:
 def prune(
     circuit: Tape, measured: Iterable[int], diagonal: bool
 ) -> tuple[Tape, tuple[int, ...]]:
-    """What measurements see of a circuit, on wires numbered anew.
+    """What measurements see of a circuit, on wires numbered again.
 
     Args:
         circuit: gates, and which of its leaves differ from sample to sample.

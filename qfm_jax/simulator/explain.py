@@ -31,7 +31,7 @@ class Explanation:
     c_dtype: str
     """"complex64" or "complex128"."""
     arguments: int
-    """Arrays of numbers that may change without compiling anew."""
+    """Arrays of numbers that may change without compiling again."""
     folded: int
     """Arrays of numbers that are part of the program: known where `jax.jit` traces."""
     batch: int | None
@@ -52,7 +52,7 @@ class Explanation:
             f"{self.c_dtype}.",
             f"Differentiated by {self.differentiation}: {self.reason}.",
             f"Decomposed at each call: {made or 'nothing'}.",
-            f"{self.arguments} arrays of numbers may change without compiling anew, "
+            f"{self.arguments} arrays of numbers may change without compiling again, "
             f"{self.folded} are part of the program.",
             f"A sample takes about {sample:.3g} MiB; chunks of a batch hold {chunk} of "
             f"them, from a budget of {whole:.0f} MiB.",

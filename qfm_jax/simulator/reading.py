@@ -74,7 +74,7 @@ def read_operations(
             decomposition acts on come behind them.
         allowed: labels of the device; None allows any.
         fold: whether numbers that are known now are part of the program. That pays
-            inside of `jax.jit`, which compiles anew for them anyway.
+            inside of `jax.jit`, which compiles again for them anyway.
         normalise: whether the state is divided by its norm behind projections.
     """
     reader = Reader(wires, allowed, fold)

@@ -31,8 +31,8 @@ class TrainConfig:
 
     batch_size: int = 128
     """Images a step, or fewer (see `min_steps`). The images of an epoch that fill no
-    whole batch are left out; each epoch is shuffled anew, so none is left out twice but
-    by chance."""
+    whole batch are left out; each epoch is shuffled again, so none is left out twice
+    but by chance."""
 
     min_steps: int = 0
     """Steps of the optimiser, at least. Where the epochs have fewer, because the images

@@ -1,4 +1,4 @@
-"""Twins: one change each, and a reason where one cannot exist."""
+"""Controls: one change each, and a reason where one cannot exist."""
 
 import dataclasses
 

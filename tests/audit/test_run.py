@@ -97,7 +97,7 @@ def test_the_scores_are_those_of_the_stored_predictions(finished):
     twins = {name: right[name] for name in audit_names()[1:]}
     differences = compare(right["tiny"], twins)
     assert tuple(twin.difference for twin in audit.twins[1:]) == differences
-    assert audit.control == "removed"  # the only twin without a circuit
+    assert audit.control == "removed"  # the only control without a circuit
     assert audit.verdict == verdict(differences[0])
     assert "Against removed" in audit.sentence
 
@@ -143,7 +143,7 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(finished, tmp_path, monke
     def stopping(path, table):
         nonlocal n_written
         n_written += 1
-        if n_written == 6:  # within the first twin's seeds, after its tuning
+        if n_written == 6:  # within the first control's seeds, after its tuning
             raise KeyboardInterrupt
         original(path, table)
 
@@ -415,7 +415,7 @@ def test_an_audit_is_read_from_its_file_too(tmp_path):
         ({"rate_factors": (0.0,)}, "`rate_factors` must lie in .* but is 0.0"),
         (
             {"run": dataclasses.replace(RUN, model="dense")},
-            "`model` must be the name of a folder, and of no twin, but is 'dense'",
+            "`model` must be the name of a folder, and of no control, but is 'dense'",
         ),
         (
             {"run": dataclasses.replace(RUN, model="../tiny")},
@@ -423,7 +423,7 @@ def test_an_audit_is_read_from_its_file_too(tmp_path):
         ),
         (
             {"twins": ("frozen", "separable")},
-            r"`twins` must hold a twin without a circuit: one of removed, linear",
+            r"`twins` must hold a control without a circuit: one of removed, linear",
         ),
         (
             {"run": dataclasses.replace(RUN, training=TrainConfig(patience=3))},

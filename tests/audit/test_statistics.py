@@ -36,7 +36,7 @@ def answers(n_right):
 
 
 def against(*images_won, seed=0):
-    """Twins that the model beats by these numbers of images, seed by seed."""
+    """Controls that the model beats by these numbers of images, seed by seed."""
     twins = {
         f"twin{i}": answers(500 - np.array(won)) for i, won in enumerate(images_won)
     }
@@ -306,7 +306,8 @@ def test_margin_is_the_difference_that_does_not_matter():
 
 
 def test_a_few_huge_wins_do_not_outvote_the_ranks():
-    # 41 seeds lose a little, 9 win much: the ranks favour the twin, the mean the model.
+    # 41 seeds lose a little, 9 win much: the ranks favour the control, the mean the
+    # model.
     (difference,) = against([-n for n in range(1, 42)] + list(range(300, 309)))
     assert difference.p_adjusted <= 0.05
     assert difference.interval[0] > 0
@@ -374,7 +375,7 @@ def test_sentences_say_the_number_of_seeds_that_it_takes():
     assert "3 seeds, Holm-adjusted p = 0.500): one cannot tell" in first
     assert second.startswith("Against twin1, hybrid is equal to within 0.01 points")
     assert third == (
-        "With 3 seeds and 2 twins no result could be significant: it takes at least "
+        "With 3 seeds and 2 controls no result could be significant: it takes at least "
         "7 seeds."
     )
 
@@ -412,7 +413,7 @@ RIGHT = np.ones((3, 5), bool)
         (RIGHT[:, :0], {"a": RIGHT[:, :0]}, "`n_test` must be .* at least 1, but is 0"),
         (RIGHT[0], {"a": RIGHT}, r"`model_right` must have shape \(n_seeds, n_test\)"),
         (1 * RIGHT, {"a": RIGHT}, "`model_right` must be boolean, but has type int64"),
-        (RIGHT, {}, "`twins_right` must hold at least one twin, but is empty"),
+        (RIGHT, {}, "`twins_right` must hold at least one control, but is empty"),
         (
             RIGHT,
             {"a": RIGHT, "b": RIGHT[:, :4]},

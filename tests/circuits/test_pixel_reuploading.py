@@ -127,7 +127,7 @@ def test_a_patch_is_compact(n_qubits):
 
 
 def slopes(circuit):
-    """The largest slope by each pixel, of any expectation at four random weights."""
+    """The largest gradient by each pixel, of any expectation at four random weights."""
     found = []
     for _ in range(4):
         inputs = RNG.uniform(size=circuit.n_features)

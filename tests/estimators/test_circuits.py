@@ -90,7 +90,7 @@ def test_learns_iris_and_says_how(fitted, iris):
 
 
 def test_a_step_is_one_of_the_mean_cross_entropy(iris):
-    """One step of Adam moves each weight by the learning rate against the slope."""
+    """One step of Adam moves each weight by the learning rate against the gradient."""
     x, y = iris[0][::5], iris[1][::5]  # 30 of them: one batch
     arguments = {"n_qubits": 3, "epochs": 1, "random_state": 3}
     still = QuantumClassifier(**arguments, learning_rate=0.0).fit(x, y)

@@ -468,7 +468,5 @@ def test_what_is_no_observable_is_refused_before_anything_runs(obs):
     def circuit():
         return qml.expval(obs)
 
-    with pytest.raises(
-        DeviceError, match="not accepted for analytic simulation"
-    ):
+    with pytest.raises(DeviceError, match="not accepted for analytic simulation"):
         circuit()

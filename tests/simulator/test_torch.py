@@ -190,7 +190,7 @@ def test_a_torch_layer_trains_as_on_default_qubit():
 def test_an_own_gate_is_decomposed_with_the_numbers_of_each_call():
     node = on("qfm.statevector", own_gate)
     x, w = tensors(batch=False)
-    for sign in (1, -1):  # |angle| has another slope on the other side
+    for sign in (1, -1):  # |angle| has another gradient on the other side
         moved = (sign * w).detach().requires_grad_()
         expected = value_and_gradient(on("default.qubit", own_gate), x, moved)
         for one, other in zip(

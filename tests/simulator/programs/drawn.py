@@ -116,7 +116,7 @@ def node_of(program, name):
 
 
 def judged(program):
-    """What is right, values and slope; None where it is no number."""
+    """What is right, values and gradient; None where it is no number."""
     node, args = node_of(program, "default.qubit"), [np.array(program.parameters)]
     kinds = [program.mode if program.mode in {"vmap", "broadcast"} else "value"]
     if program.mode in running.SLOPES:

@@ -2,8 +2,8 @@
 
 A program is one operation, behind a start that leaves no wire in |0> and before
 rotations that make its phases visible. The judge is `default.qubit` in double precision
-with NumPy, one sample at a time; its slopes are finite differences. So it shares with
-what is judged neither the interface nor the batch nor the derivative.
+with NumPy, one sample at a time; its gradients are finite differences. So it shares
+with what is judged neither the interface nor the batch nor the derivative.
 """
 
 from collections.abc import Callable
@@ -113,7 +113,7 @@ def flat(results):
 
 
 def weigh(results):
-    """A number that depends on every result: its slope is what is compared."""
+    """A number that depends on every result: its gradient is what is compared."""
     total = 0.0
     for i, part in enumerate(flat(results)):
         count = int(np.prod(qml.math.shape(part)))
@@ -163,7 +163,7 @@ def assert_close(got, wanted, precision, loose=1):
 
 
 def directions(args):
-    """A unit vector in the space of all arguments, along which slopes are taken."""
+    """A unit vector in the space of all arguments, along which gradients are taken."""
     drawn = [numbers(*np.shape(a), seed=7 + i) for i, a in enumerate(args)]
     size = np.sqrt(sum(np.sum(np.square(d)) for d in drawn))
     return [d / size for d in drawn]
@@ -178,7 +178,7 @@ def batched(args, batch):
 
 
 def judge(node, args, kind, batch=(0,)):
-    """By a QNode on NumPy: "value", "broadcast", "vmap", "slope" or "curvature"."""
+    """By a QNode on NumPy: "value", "broadcast", "vmap", "gradient" or "curvature"."""
 
     def values(args):
         return [np.asarray(part) for part in flat(node(*args))]
@@ -209,7 +209,7 @@ def judge(node, args, kind, batch=(0,)):
 
 
 def run(node, args, mode, precision, batch=(0,)):
-    """Results, as NumPy arrays, and the slope where the mode gives one."""
+    """Results, as NumPy arrays, and the gradient where the mode gives one."""
     with jax.enable_x64(precision == "complex128"):
         if mode == "broadcast":
             args = batched(args, batch)
