@@ -70,8 +70,9 @@ notebook: $(VENV)/notebook ## make experiments/fashion_mnist.ipynb from its text
 notebook-check: $(VENV)/notebook ## execute the notebook in a fresh kernel, check outputs
 	$(BIN)/python tests/execute_notebook.py
 
-docs: $(VENV)/docs ## write the API reference into build/docs
-	$(BIN)/python docs/build.py
+docs: $(VENV)/docs ## write the documentation into build/docs
+	$(BIN)/python -m sphinx -qW --keep-going -b html docs build/docs
+	@echo "Written: build/docs/index.html"
 
 lint: $(VENV)/dev ## check style and types
 	$(BIN)/ruff check .
