@@ -35,10 +35,11 @@ ANGLES = {
 
 MASKED = {
     *(qml.DoubleExcitation, qml.DoubleExcitationMinus, qml.DoubleExcitationPlus),
-    qml.OrbitalRotation,
+    *(qml.OrbitalRotation, qml.PauliRot, TmpPauliRot),
 }
 """Of those, the ones whose code multiplies by an array that PennyLane keeps. If x64 was
-switched meanwhile, JAX takes the array for one of the other precision, and fails."""
+switched meanwhile, JAX takes the array for one of the other precision: it fails, or the
+results are those of single precision."""
 
 SEVERAL = {qml.Rot: True, qml.CRot: True, qml.U2: False, qml.U3: False}
 """Gates of several angles: whether these, reversed and negated, give the adjoint."""
@@ -83,7 +84,7 @@ class Named:
     def matrix(self, angles: Sequence[Any]) -> Any:
         """The matrix at these angles."""
         if self.cls in MASKED:
-            own = _from_spectrum(_spectrum(self.cls), *angles)
+            own = _from_spectrum(_spectrum(self.cls, self.extra), *angles)
         else:
             own = self.cls.compute_matrix(*angles, *self.extra)  # type: ignore[attr-defined]
         return controlled_matrix(own, self.controls)
@@ -254,7 +255,7 @@ def _spectrum(cls: Any, extra: tuple = (), controls: tuple[bool, ...] = ()) -> S
 
 def _from_spectrum(spectrum: Spectrum, angle: Any) -> Any:
     """The matrix at an angle, from arrays that are new at each call."""
-    assert spectrum.basis is not None
     phases = qml.math.exp(1j * angle * spectrum.eigenvalues.copy())
-    basis = spectrum.basis.copy()
+    basis = np.eye(len(spectrum.eigenvalues))
+    basis = basis if spectrum.basis is None else spectrum.basis.copy()
     return qml.math.dot(basis * phases, basis.conj().T)

@@ -3,11 +3,12 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pennylane as qml
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qfm_jax.simulator import arrays, matrices
+from qfm_jax.simulator import arrays, gates, matrices
 from qfm_jax.simulator.matrices import Gather
 
 POOL = 50
@@ -91,3 +92,34 @@ def test_unrolled_loop_is_the_loop(monkeypatch, count):
             np.testing.assert_allclose(one, other, rtol=1e-6)
         assert ("unroll=1" in jaxpr(reverse)) == (count > arrays.UNROLLED)
         monkeypatch.undo()
+
+
+SEVERAL_ANGLES = {qml.Rot: 3, qml.CRot: 3, qml.U2: 2, qml.U3: 3}
+WORDS = {
+    qml.PauliRot: ["X", "Y", "Z", "XY", "ZZ", "XYZ"],
+    gates.TmpPauliRot: ["Y", "ZX"],
+    qml.MultiRZ: [1, 3],
+}
+NAMED = [
+    (cls, extra)
+    for cls in sorted(gates.ANGLES | set(gates.SEVERAL), key=lambda cls: cls.__name__)
+    for extra in ([(word,) for word in WORDS[cls]] if cls in WORDS else [()])
+]
+
+
+@pytest.mark.parametrize(("cls", "extra"), NAMED)
+def test_a_matrix_has_its_precision_after_a_switch_of_x64(cls, extra):
+    n = SEVERAL_ANGLES.get(cls, 1)
+    angles = [np.array([0.3, -1.4]) + 0.2 * i for i in range(n)]
+    wanted = [cls.compute_matrix(*row, *extra) for row in zip(*angles, strict=True)]
+    named = gates.Named(cls, extra)
+    for on in (False, True, False, True):
+        with jax.enable_x64(on):
+
+            def all_of(*rows, named=named):
+                return jax.vmap(lambda *row: named.matrix(row))(*rows)
+
+            # `jit` within `jvp`: there JAX takes kept arrays for those of before.
+            given = [jnp.asarray(a) for a in angles]
+            found, _ = jax.jvp(jax.jit(all_of), given, given)
+            np.testing.assert_allclose(found, wanted, atol=1e-13 if on else 1e-6)
