@@ -56,7 +56,6 @@ from .hardware.noise import Noise as Noise
 from .hardware.noise import noise_model as noise_model
 from .hardware.noisy_circuit import NoisyCircuit as NoisyCircuit
 from .models import Classifier as Classifier
-from .models import LinenQuantumLayer as LinenQuantumLayer
 from .models import ModelConfig as ModelConfig
 from .models import QuantumLayer as QuantumLayer
 from .models.noisy_layer import NoisyQuantumLayer as NoisyQuantumLayer

@@ -5,6 +5,5 @@ from .classifier import circuits_per_image as circuits_per_image
 from .classifier import count_frozen as count_frozen
 from .classifier import count_parameters as count_parameters
 from .configuration import ModelConfig as ModelConfig
-from .quantum_layer import LinenQuantumLayer as LinenQuantumLayer
 from .quantum_layer import QuantumLayer as QuantumLayer
 from .quantum_layer import QuantumParam as QuantumParam

@@ -1,4 +1,4 @@
-"""A quantum circuit as a Flax layer: `QuantumLayer` (NNX) and its Linen counterpart."""
+"""A quantum circuit as a Flax layer."""
 
 import functools
 import inspect
@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import pennylane as qml
-from flax import linen, nnx
+from flax import nnx
 
 from .._checks import check_at_least, check_shape, input_error
 from ..circuits import VariationalCircuit
@@ -90,47 +90,6 @@ class QuantumLayer(nnx.Module):
         """Runs the circuit on each sample of `features`."""
         weights = {name: weight[...] for name, weight in self.weights.items()}
         return _run(self.function, self.circuit, self.device, features, weights)
-
-
-class LinenQuantumLayer(linen.Module):
-    """`QuantumLayer` for Flax Linen: same arguments as fields, same results.
-
-    A weight named like one of these fields, or like a method of Linen's, is the
-    parameter of that name and a `_`.
-
-    Example:
-        >>> from qfm_jax.circuits import AngleEmbedding, Circuit
-        >>> from qfm_jax.circuits import StronglyEntanglingLayers
-        >>> circuit = Circuit(AngleEmbedding(3), StronglyEntanglingLayers(3, 2))
-        >>> layer = LinenQuantumLayer(circuit)
-        >>> expectations, variables = layer.init_with_output(
-        ...     jax.random.key(0), jnp.zeros((5, 3)))
-        >>> expectations.shape, variables["params"]["weights"].shape
-        ((5, 3), (2, 3, 3))
-    """
-
-    circuit: VariationalCircuit | qml.QNode
-    weight_shapes: Mapping[str, Shape] | None = None
-    device: DeviceConfig | str | None = None
-    init_method: Initializer | Mapping[str, Initializer] | None = None
-
-    @linen.compact
-    def __call__(self, features: jax.Array) -> jax.Array:
-        """Runs the circuit on each sample of `features`."""
-        device = _as_config(self.device)
-        shapes = _weight_shapes(self.circuit, self.weight_shapes)
-        inits = _initializers(self.init_method, shapes)
-        weights = {
-            n: self.param(self._free(n), inits[n], shapes[n], jnp.float32)
-            for n in shapes
-        }
-        # Linen builds a module again for each call; the function must not be.
-        function = _cached_jax_function(self.circuit, device)
-        return _run(function, self.circuit, device, features, weights)
-
-    def _free(self, name: str) -> str:
-        """The name, or with a `_` where Linen has an attribute of that name itself."""
-        return f"{name}_" if hasattr(self, name) else name
 
 
 _cached_jax_function: Callable[..., Callable[..., jax.Array]] = functools.lru_cache(
