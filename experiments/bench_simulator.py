@@ -3,7 +3,7 @@
 Question: RY angle embedding, L strongly entangling layers, all <Z_i>, loss = mean of
     squares: how long does a cold process take to the first value and gradient (in
     weights and features), how long a step, how much memory, how exact is it, how far
-    from what the machine could do, and is that what was promised (`promises`)?
+    from what the machine could do?
 
 Command:  python experiments/bench_simulator.py --script PATH --timeout 400
         --python TorchQuantum=PATH --python qujax=PATH ...
@@ -13,8 +13,7 @@ Command:  python experiments/bench_simulator.py --script PATH --timeout 400
 
 Expected: about an hour on 2 cores, most of it in the peers' compilers (default.qubit
     needs 4 minutes at 8 qubits and 16 layers: the reason for --timeout 400); 2 minutes
-    with --short. The aim: 6 times faster than default.qubit and 5 times faster than
-    the others from 8 qubits on, a first result within 4 s; README.md says what came.
+    with --short.
 
 Each peer runs each case in a process of its own, without a compilation cache
 (`simulator_peers.py`). Ours come first and again last in each case: their steps are
@@ -59,9 +58,6 @@ OTHERS = (EXACT, "PennyLane-PyTorch", "TensorCircuit-NG", "TorchQuantum", "qujax
 IN_TORCH = "PyTorch on qfm.statevector"
 TORCH = (OURS, IN_TORCH, "PennyLane-PyTorch", "PyTorch on lightning.qubit")
 """Ours in JAX and in PyTorch, and default.qubit and lightning.qubit in PyTorch."""
-SPEED = dict(zip(CASES, (1.5, 6, 8, 8, 8, 8), strict=True))
-"""How many times faster than default.qubit ours must be on a CPU (issue 3)."""
-GPU_SPEED = {"8,4,4096": 20.0, "12,4,4096": 20.0}
 REFERENCE_SAMPLES = 256
 """Of larger batches only the first samples' gradient in the features is checked."""
 
@@ -128,18 +124,6 @@ class Timing:
     """Where it ran: "cpu" or JAX's name of another one."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """What was promised, and what is."""
-
-    promise: str
-    """What, where, and the limit."""
-    measured: str
-    """The figure."""
-    verdict: str
-    """One of "reached", "missed", "not measured"."""
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     options = tyro.cli(Options, args=argv, description=__doc__)
     check_options(options)
@@ -148,11 +132,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     console = Console(width=max(Console().width, 132))
     result = measure(options, out, console)
     measured = merge(result["rows"], result["ceilings"])
-    kept = targets(measured)
     result["summary"] = [asdict(one) for one in measured]
-    result["targets"] = [asdict(one) for one in kept]
     write_json(out, result)
-    console.print(table_of(measured), target_table(kept))
+    console.print(table_of(measured))
     console.print("Written:", out, *figures(measured, out))
 
 
@@ -440,105 +422,6 @@ def least(case: str, itemsize: int) -> tuple[float, float]:
     return 58 * n * amplitudes, 6 * itemsize * amplitudes
 
 
-def targets(measured: Sequence[Timing]) -> list[Target]:
-    """What issue 3 promises of the cases that were run, and whether it is kept."""
-    return [judged(*promise) for promise in promises(measured)]
-
-
-def judged(
-    promise: str, value: float | None, limit: float, least: bool, unit: str
-) -> Target:
-    """A promise that `value` is at least, or else at most, `limit`."""
-    promise += f", at {'least' if least else 'most'} {limit:g} {unit}"
-    if value is None:
-        return Target(promise.rstrip(), "", "not measured")
-    kept = value >= limit if least else value <= limit
-    figure = f"{value:.3g} {unit}".rstrip()
-    return Target(promise.rstrip(), figure, "reached" if kept else "missed")
-
-
-Promise = tuple[str, float | None, float, bool, str]
-"""The arguments of `judged`."""
-Results = Mapping[tuple[str, str], Timing]
-"""What was measured, by case and peer."""
-
-
-def promises(measured: Sequence[Timing]) -> Iterator[Promise]:
-    by = {(one.case, one.peer): one for one in measured}
-    for case in dict.fromkeys(one.case for one in measured):
-        other = fastest_other(case, measured)
-        yield from promised_speed(case, by, other)
-        if case in CASES and (case, OURS) in by:
-            first = by[case, OURS].first_s
-            yield f"{case}: first result", first, 4, False, "s"
-        if case in DEPTH:
-            yield from promised_depth(case, DEPTH[case], by)
-        if case == "24,2,1" and (case, OURS) in by:
-            steps = float(by[case, OURS].step_s is not None)
-            yield "24 qubits: run", steps, 1, True, ""
-    for precision, limit in {"complex64": 1e-5, "complex128": 1e-12}.items():
-        errors = [
-            one.gradient_error
-            for one in measured
-            if one.peer.startswith("qfm.") and one.gradient_error is not None
-            if (one.peer == DOUBLE) == (precision == "complex128")
-        ]
-        promise = f"largest gradient error in {precision}"
-        yield promise, max(errors, default=None), limit, False, ""
-
-
-def promised_speed(case: str, by: Results, other: str) -> Iterator[Promise]:
-    """Steps against default.qubit, the fastest other peer, the script, and `vmap`."""
-
-    def times_ours(peer: str) -> float | None:
-        return ratio(by, "step_s", (case, peer), (case, OURS))
-
-    if (case, OURS) not in by:
-        return
-    on_gpu = by[case, OURS].platform not in (None, "cpu")
-    if limit := (GPU_SPEED if on_gpu else SPEED).get(case):
-        promise = f"{case}: step of {DEFAULT} against ours"
-        yield promise, times_ours(DEFAULT), limit, True, "x"
-    if case in CASES[1:]:
-        promise = f"{case}: step of the fastest other ({other}) against ours"
-        yield promise, times_ours(other), 5, True, "x"
-    for script in (peer for at, peer in by if at == case and peer.endswith(".py")):
-        promise = f"{case}: step of {script} against ours"
-        yield promise, times_ours(script), 1, True, "x"
-    if (case, VMAP) in by:
-        yield f"{case}: vmap against broadcasting", times_ours(VMAP), 1.3, False, "x"
-
-
-def promised_depth(deep: str, shallow: str, by: Results) -> Iterator[Promise]:
-    """Growth of the first result, and of memory, with depth."""
-    for peer in (OURS, BACKPROP):
-        growth = ratio(by, "first_s", (deep, peer), (shallow, peer))
-        promise = f"{deep}: first result of {peer} against {shallow}"
-        yield promise, growth, 1.5, False, "x"
-    if deep == "12,64,64":
-        growth = ratio(by, "peak_mib", (deep, OURS), (shallow, OURS))
-        promise = f"{deep}: peak memory of {OURS} against {shallow}"
-        yield promise, growth, 1.3, False, "x"
-
-
-def ratio(
-    by: Results, name: str, top: tuple[str, str], bottom: tuple[str, str]
-) -> float | None:
-    """A figure of one case and peer over that of another; None without either."""
-    a, b = (getattr(by.get(key), name, None) for key in (top, bottom))
-    return a / b if a is not None and b else None
-
-
-def fastest_other(case: str, measured: Sequence[Timing]) -> str:
-    """The fastest peer but default.qubit and the script."""
-    steps = {
-        one.peer: one.step_s
-        for one in measured
-        if one.case == case and one.peer in OTHERS and one.step_s is not None
-    }
-    return min(steps, key=lambda peer: steps[peer], default="none measured")
-
-
 # -- showing ---------------------------------------------------------------------------
 
 
@@ -569,15 +452,6 @@ def table_of(measured: Sequence[Timing]) -> Table:
             shown(one.product_share, ".1%"),
             shown(one.copy_share, ".1%"),
         )
-    return table
-
-
-def target_table(judged: Sequence[Target]) -> Table:
-    table = Table("target", "measured", "", title="Targets")
-    styles = {"reached": "green", "missed": "red", "not measured": "yellow"}
-    for one in judged:
-        style = styles[one.verdict]
-        table.add_row(one.promise, one.measured, one.verdict, style=style)
     return table
 
 
