@@ -13,8 +13,8 @@ import pooch
 import tyro
 
 from ..devices import ignore_upstreams_warnings
-from .auditing import Audit, audit_default
-from .costing import Cost
+from .auditing import AuditCommand, audit_default
+from .costing import CostCommand
 from .evaluating import Evaluate
 from .listing import Data, Models
 from .options import gathered, value_of
@@ -26,9 +26,9 @@ COMMANDS: dict[str, Any] = {
     "models": Models,
     "train": Train,
     "compare": Compare,
-    "audit": Audit,
+    "audit": AuditCommand,
     "evaluate": Evaluate,
-    "cost": Cost,
+    "cost": CostCommand,
     "predict": Predict,
     "report": Report,
 }

@@ -48,7 +48,7 @@ AUDIT_EPOCHS, AUDIT_STEPS = 4, 300
 
 
 @dataclasses.dataclass(frozen=True)
-class Audit:
+class AuditCommand:
     """Retrains a model and its controls over paired seeds: what the circuit adds."""
 
     model: Positional[str]
@@ -118,7 +118,7 @@ class Audit:
     ] = ()
 
     @classmethod
-    def of(cls, config: AuditConfig) -> "Audit":
+    def of(cls, config: AuditConfig) -> "AuditCommand":
         """The options that describe an audit."""
         run = config.run
         return cls(
@@ -175,7 +175,8 @@ class Audit:
         if self.resume:
             stored = read_audit_config(self.resume)
             given = dataclasses.replace(self.config, together=stored.together)
-            if given == Audit.of(stored).config:  # what no option says is as stored
+            as_stored = AuditCommand.of(stored).config
+            if given == as_stored:  # what no option says is as stored
                 return dataclasses.replace(stored, together=self.together)
             return given
         build_twins(self.network, self.twins)  # refused before the data are fetched
@@ -256,13 +257,13 @@ def _amount_of(resource: str) -> tuple[str, float]:
         raise input_error("unit_resources", must, f"is {resource!r}") from error
 
 
-def audit_default(arguments: Sequence[str]) -> Audit:
+def audit_default(arguments: Sequence[str]) -> AuditCommand:
     """The same for `qfm audit`."""
     stored = value_of("--resume", arguments)
     if stored is not None:
-        return Audit.of(read_audit_config(Path(stored)))
+        return AuditCommand.of(read_audit_config(Path(stored)))
     name, preset = named_model("audit", arguments)
     training = dataclasses.replace(
         preset.training, epochs=AUDIT_EPOCHS, min_steps=AUDIT_STEPS
     )
-    return Audit(name, preset.network, budget(training, arguments))
+    return AuditCommand(name, preset.network, budget(training, arguments))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Cost:
+class CostCommand:
     """Transpiles a run's circuit for backends; says what its test set costs there."""
 
     directory: Positional[Path]

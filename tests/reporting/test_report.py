@@ -17,7 +17,7 @@ from synthetic_runs import CONCLUSION, NETWORKS, make_run, read_stored_audit
 
 from qfm_jax import InputError
 from qfm_jax.commands import Train
-from qfm_jax.commands.auditing import Audit, audit_default
+from qfm_jax.commands.auditing import AuditCommand, audit_default
 from qfm_jax.commands.training import train_default
 from qfm_jax.evaluation import percent
 from qfm_jax.reporting import (
@@ -330,7 +330,7 @@ def test_audit_command_parses_into_the_same_audit(audit):
     qfm, command, name, *options = shlex.split(audit_command(audit))
     assert (qfm, command, name) == ("qfm", "audit", "amplitude")
     default = audit_default([name, *options])
-    parsed = tyro.cli(Audit, args=[name, *options], default=default).config
+    parsed = tyro.cli(AuditCommand, args=[name, *options], default=default).config
     # How many train together changes the time alone.
     same = dataclasses.replace(parsed, together=audit.config.together)
     assert same == audit.config
