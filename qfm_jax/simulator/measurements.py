@@ -22,7 +22,7 @@ from pennylane.measurements import (
 
 from .operations import MAX_DENSE_WIRES, concrete, dense_matrix, is_complex
 from .reading import Leaves
-from .tape import OPERATOR, PROBABILITIES, STATE, WORDS, Measurement, Word
+from .tape import OPERATOR, PROBABILITIES, STATE, WORDS, Reading, Word
 
 MAX_WORDS = 4096
 """Longer sums are read from the state."""
@@ -40,7 +40,7 @@ class Term:
 
 def read_measurements(
     processes: Sequence[MeasurementProcess], wires: Sequence[Any], *, fold: bool
-) -> tuple[tuple[Measurement, ...], Leaves]:
+) -> tuple[tuple[Reading, ...], Leaves]:
     """How each measurement is read, and the leaves of all: see `read_operations`."""
     number = {label: i for i, label in enumerate(wires)}
     leaves = Leaves(fold)
@@ -51,7 +51,7 @@ def read_measurements(
 
 def _measured(
     process: MeasurementProcess, number: dict[Any, int], leaves: Leaves
-) -> Measurement:
+) -> Reading:
     everything = tuple(number.values())
     wires = tuple(number[wire] for wire in process.wires) or everything
     is_variance = type(process) is VarianceMP
@@ -61,7 +61,7 @@ def _measured(
             words = tuple(_word(word, number) for word in sentence)
             own = tuple({wire for word in words for wire, _ in word})
             weights = _coefficients(list(sentence.values()), leaves)
-            return Measurement(WORDS, own, is_variance, words, (), weights)
+            return Reading(WORDS, own, is_variance, words, (), weights)
         if (terms := _terms(process.obs)) is not None:
             placed = tuple(
                 tuple(
@@ -71,12 +71,12 @@ def _measured(
                 for term in terms
             )
             weights = _coefficients([term.coefficient for term in terms], leaves)
-            return Measurement(OPERATOR, wires, is_variance, (), placed, weights)
+            return Reading(OPERATOR, wires, is_variance, (), placed, weights)
     plain = process.obs is None and process.mv is None and process._eigvals is None
     if type(process) is ProbabilityMP and plain:
-        return Measurement(PROBABILITIES, wires)
+        return Reading(PROBABILITIES, wires)
     some = process.obs is not None or process.mv is not None
-    return Measurement(STATE, wires if some else everything)
+    return Reading(STATE, wires if some else everything)
 
 
 def _word(word: Any, number: dict[Any, int]) -> Word:

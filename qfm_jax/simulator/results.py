@@ -15,7 +15,7 @@ from . import affine, arrays
 from .arrays import Array, namespace
 from .compiler import Program, final_move
 from .gates import Constant, Gate, Read
-from .tape import OPERATOR, PROBABILITIES, STATE, WORDS, Measurement, Structure, Word
+from .tape import OPERATOR, PROBABILITIES, STATE, WORDS, Reading, Structure, Word
 
 TO_Z = {
     "X": Constant(np.array([[1, 1], [1, -1]]) / np.sqrt(2)),
@@ -29,7 +29,7 @@ class MeasurePlan:
     """How the measurements of one structure are read."""
 
     kinds: frozenset[str]
-    """Of all measurements, see `Measurement.kind`."""
+    """Of all measurements, see `Reading.kind`."""
     words: tuple[Word, ...]
     """All Pauli words that WORDS measurements need."""
     diagonal: bool
@@ -171,7 +171,7 @@ def _flipped_words(state: Array, masks: Sequence[tuple], program: Program) -> Ar
 
 
 def _from_words(
-    process: Measurement, values: dict[Word, Array], weights: Array | None, zeros: Array
+    process: Reading, values: dict[Word, Array], weights: Array | None, zeros: Array
 ) -> Array:
     xp = namespace(zeros)
     means = [values[word] for word in process.words]
@@ -187,7 +187,7 @@ def _from_words(
 
 
 def _from_operator(
-    process: Measurement,
+    process: Reading,
     full: Array,
     stack_of: Callable[[Read], Array],
     weights: Array | None,

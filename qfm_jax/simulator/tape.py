@@ -37,7 +37,7 @@ class Tape:
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Reading:
     """How a measurement is read; its leaves are those of `Structure.observed`."""
 
     kind: str
@@ -58,7 +58,7 @@ class Structure:
     """All of a tape but the values of its parameters; hashable."""
 
     circuit: Tape
-    measurements: tuple[Measurement, ...]
+    measurements: tuple[Reading, ...]
     observed: tuple[Leaf, ...]
     """Leaves of the measurements."""
 
