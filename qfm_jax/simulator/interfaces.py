@@ -64,13 +64,14 @@ class Followed:
         """
         try:
             key, values, rebuild = split_tape(tape)
-            if (key, how) not in self._untraceable:
-                made = self._maker((key, how), lambda *v: run(rebuild(*v)), double)
-                return _call(made, values)
         except Unreadable:
-            pass
-        except Exception:  # PennyLane's own code, too, may not be written for tracers
-            self._untraceable[key, how] = True  # what is wrong anyway is raised below
+            key = None
+        if key is not None and (key, how) not in self._untraceable:
+            made = self._maker((key, how), lambda *v: run(rebuild(*v)), double)
+            try:
+                return _call(made, values)
+            except Exception:  # PennyLane's own code, too, may not be made for tracers
+                self._untraceable[key, how] = True  # what is wrong is raised below
         key, function, values, finish = own()
         return tuple(finish(_call(self._maker(key, function, double), values)))
 
