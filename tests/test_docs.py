@@ -34,6 +34,19 @@ def built(tmp_path_factory):
     return folder / "html"
 
 
+WITH_CODE = sorted(
+    path.name for path in DOCS.glob("*.md") if "```python" in path.read_text("utf-8")
+)
+
+
+@pytest.mark.parametrize("page", WITH_CODE)
+def test_code_of_the_pages_runs(page, tmp_path, monkeypatch):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, page, "exec"), {"__name__": "page"})
+
+
 def text_of(page):
     return re.sub("<[^>]+>", "", page.read_text(encoding="utf-8"))
 
@@ -44,6 +57,15 @@ def test_every_page_is_there_and_needs_no_network(built):
     loads = r'<(?:script|img|link)[^>]+(?:src|href)="(https?:[^"]+)"'
     for page in built.rglob("*.html"):
         assert re.findall(loads, page.read_text(encoding="utf-8")) == [], page
+
+
+def test_links_within_the_pages_lead_somewhere(built):
+    pages = [p for p in built.rglob("*.html") if p.parent.name != "_static"]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        for link in re.findall(r'(?:href|src)="([^"#?]+)', text):
+            if ":" not in link:
+                assert (page.parent / link).exists(), (page, link)
 
 
 def test_the_reference_lists_every_public_name_by_the_flow_of_the_data(built):
@@ -64,6 +86,12 @@ def test_every_part_but_the_command_line_has_a_page(built):
     for part in conf.PARTS:
         page = text_of(built / "reference" / f"{part}.html")
         assert all(name in page for name, _ in conf.modules_of(part))
+
+
+def test_the_builders_environment_is_not_shown(built):
+    parallel = text_of(built / "reference" / "parallel.html")
+    assert "= os.environ" in parallel
+    assert "environ({" not in parallel
 
 
 def test_formulas_powers_and_fields_come_out_as_they_are_meant(built):
