@@ -97,3 +97,31 @@ def _draw(measure, interface):
 
 def _circuit(program):
     return node_of(program, "rotations", "qfm.statevector").func
+
+
+NOT_HERMITIAN = {
+    "exponential": lambda: qml.exp(qml.X(0) @ qml.Y(1), 0.3j),
+    "product": lambda: qml.prod(qml.exp(qml.Z(0), 0.4j), qml.X(1)),
+    "product of one wire": lambda: qml.prod(qml.X(0), qml.Y(0)),
+    "adjoint": lambda: qml.adjoint(qml.exp(qml.Y(1), 0.2j)),
+    "evolution": lambda: qml.evolve(qml.X(0), 0.7),
+    "real exponential": lambda: qml.exp(qml.X(0), 0.3),
+}
+
+
+@pytest.mark.parametrize("kind", [qml.expval, qml.var])
+@pytest.mark.parametrize("name", NOT_HERMITIAN)
+def test_what_is_not_hermitian_has_the_mean_and_variance_of_default_qubit(name, kind):
+    def circuit(x):
+        for wire in range(3):
+            qml.RY(x + wire, wire)
+            qml.RZ(0.3 + wire, wire)
+        qml.CNOT([0, 1])
+        qml.CNOT([1, 2])
+        return kind(NOT_HERMITIAN[name]())
+
+    ours, theirs = (
+        qml.QNode(circuit, qml.device(device, wires=3))(0.4)
+        for device in ("qfm.statevector", "default.qubit")
+    )
+    np.testing.assert_allclose(ours, theirs, atol=1e-12)
