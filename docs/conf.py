@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
+from pennylane.typing import TensorLike
+from pennylane.wires import WiresLike
+from sphinx.util.typing import stringify_annotation
 
 DOCS = Path(__file__).parent
 PACKAGE = DOCS.parent / "qfm_jax"
@@ -20,14 +23,17 @@ sys.path.insert(0, str(DOCS))  # for Sphinx, which imports this file
 
 project = "qfm_jax"
 html_title = "qfm_jax"
-copyright = "qfm_jax's authors"
+author = copyright = "qfm_jax's authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "sphinx_book_theme"
 html_theme_options = {
     "show_toc_level": 2,
     "use_download_button": False,
     "navbar_persistent": [],  # the side bar has the search
+    "footer_content_items": [],
 }
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 html_show_copyright = False
 html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath"]
@@ -36,6 +42,7 @@ default_role = "code"  # `x` in a docstring is code
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+toc_object_entries_show_parents = "hide"
 autodoc_default_options = {
     "members": True,
     # scikit-learn writes these, with links into its own documentation.
@@ -45,8 +52,7 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 exclude_patterns = ["_build"]
-# Links of README-like pages to files of the repository, which are no pages.
-suppress_warnings = ["myst.xref_missing", "myst.header"]
+suppress_warnings = ["myst.header"]
 
 PARTS = (
     *("data", "circuits", "simulator", "devices", "parallel", "hardware", "models"),
@@ -64,6 +70,7 @@ def setup(app: Any) -> None:
     # field for the field's type.
     app.connect("autodoc-process-docstring", _remember, priority=400)
     app.connect("autodoc-process-docstring", _escape, priority=600)
+    app.connect("autodoc-process-signature", _shorten)
 
 
 # -- the reference ---------------------------------------------------------------------
@@ -157,6 +164,23 @@ def _escape(
     app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]
 ) -> None:
     lines[:] = escaped(_FIELDS.get(name, lines))
+
+
+def _shorten(
+    app: Any,
+    what: str,
+    name: str,
+    obj: Any,
+    options: Any,
+    signature: str | None,
+    returns: str | None,
+) -> tuple[str | None, str | None]:
+    """Writes the names of types that Python has replaced by their long unions."""
+    for alias, union in {"TensorLike": TensorLike, "WiresLike": WiresLike}.items():
+        long = stringify_annotation(union, "smart")
+        signature = signature and signature.replace(long, alias)
+        returns = returns and returns.replace(long, alias)
+    return signature, returns
 
 
 def escaped(lines: list[str]) -> list[str]:

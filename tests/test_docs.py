@@ -34,6 +34,19 @@ def built(tmp_path_factory):
     return folder / "html"
 
 
+WITH_CODE = sorted(
+    path.name for path in DOCS.glob("*.md") if "```python" in path.read_text("utf-8")
+)
+
+
+@pytest.mark.parametrize("page", WITH_CODE)
+def test_code_of_the_pages_runs(page, tmp_path, monkeypatch):
+    text = (DOCS / page).read_text(encoding="utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, page, "exec"), {"__name__": "page"})
+
+
 def text_of(page):
     return re.sub("<[^>]+>", "", page.read_text(encoding="utf-8"))
 
@@ -44,6 +57,14 @@ def test_every_page_is_there_and_needs_no_network(built):
     loads = r'<(?:script|img|link)[^>]+(?:src|href)="(https?:[^"]+)"'
     for page in built.rglob("*.html"):
         assert re.findall(loads, page.read_text(encoding="utf-8")) == [], page
+
+
+def test_links_within_the_pages_lead_somewhere(built):
+    for page in built.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        for link in re.findall(r'(?:href|src)="([^"#?]+)', text):
+            if ":" not in link:
+                assert (page.parent / link).exists(), (page, link)
 
 
 def test_the_reference_lists_every_public_name_by_the_flow_of_the_data(built):

@@ -24,12 +24,6 @@ def test_code_runs_and_learns(capsys):
     assert accuracy > 0.6  # ten epochs of 1,318 images; chance is 0.1
 
 
-def test_code_of_the_page_on_circuits_runs():
-    code = code_of((ROOT / "docs" / "circuits.md").read_text(encoding="utf-8"))
-    assert code.count("import") > 5
-    exec(compile(code, "circuits.md", "exec"), {"__name__": "page"})
-
-
 def test_tree_names_every_file():
     tree = README.split("```\nqfm_jax/\n")[1].split("experiments/")[0]
     named = {line.split()[0].rstrip("/") for line in tree.splitlines() if line}
