@@ -43,8 +43,10 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 toc_object_entries_show_parents = "hide"
+autodoc_preserve_defaults = True  # `os.environ` by its name, not by what is in it
 autodoc_default_options = {
     "members": True,
+    "no-value": True,
     # scikit-learn writes these, with links into its own documentation.
     "exclude-members": "set_fit_request, set_predict_request, set_score_request",
 }
