@@ -5,6 +5,7 @@ warning ends the build.
 """
 
 import ast
+import inspect
 import re
 import sys
 from collections.abc import Iterator
@@ -73,6 +74,7 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", _remember, priority=400)
     app.connect("autodoc-process-docstring", _escape, priority=600)
     app.connect("autodoc-process-signature", _shorten)
+    app.connect("autodoc-skip-member", _skip_foreign)
 
 
 # -- the reference ---------------------------------------------------------------------
@@ -183,6 +185,15 @@ def _shorten(
         signature = signature and signature.replace(long, alias)
         returns = returns and returns.replace(long, alias)
     return signature, returns
+
+
+def _skip_foreign(
+    app: Any, what: str, name: str, obj: Any, is_skipped: bool, options: Any
+) -> bool | None:
+    """Skips imported functions before autodoc reads them: it stumbles over SciPy's."""
+    module = getattr(obj, "__module__", None) or "qfm_jax"
+    is_foreign = inspect.isfunction(obj) and not module.startswith("qfm_jax")
+    return True if is_foreign else None
 
 
 def escaped(lines: list[str]) -> list[str]:
