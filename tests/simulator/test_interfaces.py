@@ -50,6 +50,30 @@ def test_autograd_differentiates_twice():
     np.testing.assert_allclose(*found, atol=1e-9)
 
 
+@pytest.mark.parametrize(("c_dtype", "atol"), [("complex64", 1e-5), (None, 1e-10)])
+def test_autograd_has_its_precision_whatever_jax_is_set_to(c_dtype, atol):
+    def circuit(x, w):  # gates whose code keeps arrays, or asks for a precision
+        qml.PauliRot(x[0], "XYZ", range(N))
+        qml.PSWAP(x[1], [0, 2])
+        qml.exp(qml.X(1), 0.3j)
+        return strong(x, w)
+
+    args = pnp.array(FEATURES[0]), pnp.array(WEIGHTS)
+    expected = qml.grad(loss_of(on("default.qubit", circuit)))(*args)
+    device = qml.device("qfm.statevector", wires=N, c_dtype=c_dtype)
+    node = qml.QNode(circuit, device)
+    for x64 in (False, True, False):
+        with jax.enable_x64(x64):
+            in_jax = node(*map(jax.numpy.asarray, args))  # of the session's precision
+            found = node(*args)
+            for one, other in zip(found, in_jax, strict=True):
+                assert one.dtype == ("float64" if c_dtype is None else "float32")
+                np.testing.assert_allclose(one, other, atol=1e-5)
+            gradients = qml.grad(loss_of(node))(*args)
+        for one, other in zip(gradients, expected, strict=True):
+            np.testing.assert_allclose(one, other, atol=atol)
+
+
 def test_autograd_compiles_once_for_all_numbers():
     device = qml.device("qfm.statevector", wires=N)
     gradient = qml.grad(loss_of(qml.QNode(strong, device)), argnums=1)

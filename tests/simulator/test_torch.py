@@ -123,17 +123,20 @@ def test_every_method_gives_the_gradient(method):
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_single_precision_stays_single_whatever_jax_is_set_to():
+@pytest.mark.parametrize(
+    ("c_dtype", "dtype"), [(None, torch.float32), ("complex64", torch.float64)]
+)
+def test_single_precision_stays_single_whatever_jax_is_set_to(c_dtype, dtype):
     import jax
 
-    x, w = tensors(torch.float32)
+    x, w = tensors(dtype)
     expected = value_and_gradient(on("default.qubit", strong), *tensors())
-    for x64 in (False, True):
+    node = qml.QNode(strong, qml.device("qfm.statevector", wires=N, c_dtype=c_dtype))
+    for x64 in (False, True, False):
         with jax.enable_x64(x64):
-            node = on("qfm.statevector", strong)
             assert node(x, w)[0].dtype == torch.float32
             got = value_and_gradient(node, x, w)
-        assert got[2].dtype == torch.float32
+        assert got[2].dtype == dtype
         for one, other in zip(got, expected, strict=True):
             np.testing.assert_allclose(one, other, atol=2e-5)
 
