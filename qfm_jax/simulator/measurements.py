@@ -149,6 +149,8 @@ def _is_hermitian(obs: Any) -> bool:
         return not is_complex(obs.coeff) and _is_hermitian(obs.base)
     if isinstance(obs, qml.ops.SymbolicOp):
         return _is_hermitian(obs.base)
+    if isinstance(obs, qml.Projector):
+        return True
     return not (isinstance(obs, qml.operation.Operation) and obs.data)
 
 

@@ -125,3 +125,22 @@ def test_what_is_not_hermitian_has_the_mean_and_variance_of_default_qubit(name, 
         for device in ("qfm.statevector", "default.qubit")
     )
     np.testing.assert_allclose(ours, theirs, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "obs",
+    [
+        qml.Projector([0, 1], [0, 1]),
+        qml.Projector([0.6, 0.8j], [1]),
+        qml.Hermitian(np.array([[1, 2j], [-2j, 3]]), 0) @ qml.Z(1),
+        qml.X(0) @ qml.Z(2) + 0.5 * qml.Y(1),
+    ],
+)
+def test_what_is_hermitian_has_a_real_mean(obs):
+    @qml.qnode(qml.device("qfm.statevector", wires=3))
+    def circuit():
+        qml.Hadamard(0)
+        qml.CNOT([0, 1])
+        return qml.expval(obs)
+
+    assert circuit().dtype == float
