@@ -34,9 +34,8 @@ from .passes import (
     Phase,
     Shuffle,
     Step,
-    Transpose,
 )
-from .program import InitialState, ProductState, Stage
+from .program import ProductState, Stage
 from .tape import Leaf, Tape
 
 Part = TypeVar("Part", Gate, Preparation)
@@ -50,7 +49,7 @@ class Program:
     """What runs: a product state, stages, and how the final bits are to be read."""
 
     n_wires: int
-    beginning: InitialState
+    beginning: ProductState
     stages: tuple[Stage, ...]
     matrices: tuple[GateMatrices, ...]
     leaves: tuple[Leaf, ...]
@@ -297,7 +296,9 @@ class Assembly:
             steps, layout = self._steps(turns, layout, [layout], after)
             return Stage(tuple(steps), 1), layout
         if turns[0][0].kind == SHUFFLE:  # it may start from any layout
-            _, end = self._dry_run(turns[0], layout)
+            end = layout
+            for i, item in enumerate(turns[0]):
+                end = self._layout_after(item, end, _next(turns[0], i, None))
             entries = [layout] + [end] * (segment.count - 1)
             steps, layout = self._steps(turns, layout, entries, None)
             return Stage(tuple(steps), segment.count), layout
@@ -305,13 +306,8 @@ class Assembly:
         entries = [layout] * segment.count
         steps, end = self._steps(turns, layout, entries, None, back_to)
         if end != layout:
-            steps.append(Transpose(move_between(end, layout)))
+            steps.append(move_between(end, layout))
         return Stage(tuple(steps), segment.count), layout
-
-    def _dry_run(self, items: Sequence[FusedOp], layout: tuple[int, ...]) -> tuple:
-        for i, item in enumerate(items):
-            layout = self._layout_after(item, layout, _next(items, i, None))
-        return items, layout
 
     def _layout_after(
         self,

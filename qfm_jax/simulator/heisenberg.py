@@ -19,7 +19,7 @@ from . import arrays
 from .arrays import Array, namespace
 from .compiler import Program
 from .passes import Diagonal, FusedBlock, Normalise, Phase, Step
-from .program import ProductState, kronecker, product
+from .program import kronecker, product
 from .results import MeasurePlan
 from .tape import WORDS
 
@@ -36,7 +36,6 @@ def can_pull_back(program: Program, readout: MeasurePlan) -> bool:
     beginning = program.beginning
     if readout.kinds != {WORDS}:
         return False
-    assert isinstance(beginning, ProductState)
     of_data = (
         program.matrices[factor.source].batched
         for _, factors in beginning.runs

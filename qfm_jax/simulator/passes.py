@@ -35,34 +35,19 @@ class Move:
     sizes: tuple[int, ...]
     order: tuple[int, ...]
 
-    def apply(self, state: Array) -> Array:
+    def table(self, matrices: Sequence[Array], buffers: dict[str, Array]) -> tuple[()]:
+        """Nothing changes from repetition to repetition."""
+        return ()
+
+    def apply(self, state: Array, table: Any = ()) -> Array:
         """The reordered state."""
         return arrays.transpose_axes(state, self.sizes, self.order)
 
-    def undo(self, state: Array) -> Array:
+    def undo(self, state: Array, table: Any = ()) -> Array:
         """The state before `apply`."""
         sizes = tuple(self.sizes[i] for i in self.order)
         back = tuple(int(i) for i in np.argsort(self.order))
         return arrays.transpose_axes(state, sizes, back)
-
-
-@dataclass(frozen=True, eq=False)
-class Transpose:
-    """A move that no block follows."""
-
-    move: Move
-
-    def table(self, matrices: Sequence[Array], buffers: dict[str, Array]) -> Array:
-        """Nothing changes from repetition to repetition."""
-        return ()
-
-    def apply(self, state: Array, table: Array) -> Array:
-        """Reorders the bits."""
-        return self.move.apply(state)
-
-    def undo(self, state: Array, table: Array) -> Array:
-        """Reorders the bits back."""
-        return self.move.undo(state)
 
 
 @dataclass(frozen=True, eq=False)

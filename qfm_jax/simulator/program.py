@@ -7,7 +7,7 @@ projections.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import numpy as np
@@ -24,19 +24,6 @@ class Stage:
 
     steps: tuple[Step, ...]
     count: int
-
-
-class InitialState(Protocol):
-    """Where a program starts."""
-
-    def state(
-        self,
-        matrices: Sequence[Array],
-        buffers: dict[str, Array],
-        batch: int,
-        dtype: Any,
-    ) -> Array:
-        """Shape (2, 2^n, batch)."""
 
 
 @dataclass(frozen=True, eq=False)

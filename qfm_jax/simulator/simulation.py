@@ -25,7 +25,7 @@ from .arrays import Array, namespace
 from .compiler import Buffers, Program, buffer_name, compile_circuit, prune
 from .gates import Read
 from .heisenberg import can_pull_back, is_worth_while, pulled_back
-from .program import ProductState, Stage, evolve
+from .program import Stage, evolve
 from .results import MeasurePlan, plan_measurements, read, read_words
 from .tape import Leaf, Structure, Tape
 
@@ -198,7 +198,6 @@ def _pulled_back_parts(
     """The product state's factors where it is worth while to pull words back to it."""
     if not planned.can_pull_back or xp is np:
         return None
-    assert isinstance(planned.program.beginning, ProductState)
     parts = planned.program.beginning.parts(matrices, buffers, dtype)
     n_words = len(planned.readout.words)
     return parts if is_worth_while(parts, n_words, batch) else None
