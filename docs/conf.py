@@ -102,7 +102,8 @@ def write_reference(docs: Path) -> None:
         lines.append(f"| [{part}](reference/{part}.rst) | {summary} | {own} |")
         title = f"{part}\n{'=' * len(part)}\n\n"
         blocks = [f".. automodule:: {name}\n" for name, _ in modules]
-        heads = [f"{name}\n{'-' * len(name)}\n\n" for name, _ in modules]
+        short = [name.removeprefix("qfm_jax.") for name, _ in modules]
+        heads = [f"{name}\n{'-' * len(name)}\n\n" for name in short]
         text = "\n".join(h + b for h, b in zip(heads, blocks, strict=True))
         _write(folder / f"{part}.rst", title + text)
     assert not names, f"PARTS lacks {', '.join(names)}"
@@ -204,7 +205,7 @@ def escaped(lines: list[str]) -> list[str]:
         indent = len(line) - len(text)
         if formula is not None and text and indent <= formula:
             formula = None
-        if text.startswith(".. "):
+        if text.startswith(".. ") or text.rstrip().endswith("::"):
             formula = indent
         is_code = bool(text) and (is_code or text.startswith(">>>"))
         kinds.append(is_code or formula is not None)
