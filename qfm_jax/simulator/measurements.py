@@ -6,7 +6,7 @@ and PennyLane's own code reads it with the actual values.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -36,6 +36,8 @@ class Term:
 
     coefficient: Any
     factors: tuple[tuple[Any, tuple[Any, ...]], ...]
+    hermitian: bool = True
+    """Whether the product is known to be; an exp(i t P) is not: its mean is complex."""
 
 
 def read_measurements(
@@ -63,6 +65,8 @@ def _measured(
             weights = _coefficients(list(sentence.values()), leaves)
             return Reading(WORDS, own, is_variance, words, (), weights)
         if (terms := _terms(process.obs)) is not None:
+            if is_variance:  # PennyLane takes the real part of eigenvalues
+                terms = [part for term in terms for part in _hermitian_parts(term)]
             placed = tuple(
                 tuple(
                     (leaves.add(matrix, 2), tuple(number[wire] for wire in on))
@@ -70,7 +74,9 @@ def _measured(
                 )
                 for term in terms
             )
-            weights = _coefficients([term.coefficient for term in terms], leaves)
+            real = all(term.hermitian for term in terms)
+            values = [term.coefficient for term in terms]
+            weights = _coefficients(values, leaves, not real)
             return Reading(OPERATOR, wires, is_variance, (), placed, weights)
     plain = process.obs is None and process.mv is None and process._eigvals is None
     if type(process) is ProbabilityMP and plain:
@@ -83,11 +89,14 @@ def _word(word: Any, number: dict[Any, int]) -> Word:
     return tuple(sorted((number[wire], pauli) for wire, pauli in word.items()))
 
 
-def _coefficients(values: list[Any], leaves: Leaves) -> Any:
-    """One leaf of all coefficients; None where all are 1."""
+def _coefficients(values: list[Any], leaves: Leaves, wide: bool = False) -> Any:
+    """One leaf of all coefficients, complex where `wide`; None where all are 1."""
+    values = [value * (1 + 0j) for value in values] if wide else values
     known = [concrete(value) for value in values]
     if all(value is not None for value in known):
         array = np.array(known)
+        if wide:
+            return leaves.add(array, 1)
         if array.dtype.kind == "c" and not array.imag.any():
             array = array.real
         return None if (array == 1).all() else leaves.add(array.astype(_wide(array)), 1)
@@ -118,7 +127,7 @@ def _terms(obs: Any) -> list[Term] | None:
         inner = _terms(obs.base)
         if inner is None:
             return None
-        return [Term(obs.scalar * t.coefficient, t.factors) for t in inner]
+        return [replace(t, coefficient=obs.scalar * t.coefficient) for t in inner]
     if isinstance(obs, qml.ops.Prod):
         sides = [_terms(part) for part in obs.operands]
         if any(side is None for side in sides):
@@ -129,11 +138,59 @@ def _terms(obs: Any) -> list[Term] | None:
     has_matrix = obs.has_matrix or obs.has_sparse_matrix
     if not has_matrix or len(obs.wires) > MAX_DENSE_WIRES:
         return None
-    return [Term(1.0, ((dense_matrix(obs), tuple(obs.wires)),))]
+    matrix = dense_matrix(obs)
+    hermitian = _is_hermitian(obs) and _equals_adjoint(matrix)
+    return [Term(1.0, ((matrix, tuple(obs.wires)),), hermitian)]
+
+
+def _is_hermitian(obs: Any) -> bool:
+    """By its definition, whatever its numbers; a unitary gate with angles is not."""
+    if isinstance(obs, qml.ops.Exp):
+        return not is_complex(obs.coeff) and _is_hermitian(obs.base)
+    if isinstance(obs, qml.ops.SymbolicOp):
+        return _is_hermitian(obs.base)
+    return not (isinstance(obs, qml.operation.Operation) and obs.data)
+
+
+def _equals_adjoint(matrix: Any) -> bool:
+    """By its numbers; true where these are traced."""
+    known = concrete(matrix)
+    return known is None or bool(np.allclose(known, _adjoint(known), rtol=1e-6))
+
+
+def _adjoint(matrix: Any) -> Any:
+    return math.conj(math.moveaxis(matrix, -1, -2))
 
 
 def _times(terms: Sequence[Term]) -> Term:
+    """Their product, which on common wires is Hermitian where its numbers say so."""
     coefficient = 1.0
     for term in terms:
         coefficient = coefficient * term.coefficient
-    return Term(coefficient, tuple(f for term in terms for f in term.factors))
+    factors = tuple(f for term in terms for f in term.factors)
+    on = [wire for _, wires in factors for wire in wires]
+    hermitian = all(term.hermitian for term in terms)
+    if hermitian and len(set(on)) < len(on):
+        hermitian = _commute(factors, tuple(dict.fromkeys(on)))
+    return Term(coefficient, factors, hermitian)
+
+
+def _commute(factors: Sequence[Any], wires: tuple[Any, ...]) -> bool:
+    """Whether the product of Hermitian matrices is known to be Hermitian."""
+    known = [concrete(matrix) for matrix, _ in factors]
+    if len(wires) > MAX_DENSE_WIRES or any(matrix is None for matrix in known):
+        return False
+    whole = np.eye(1 << len(wires))
+    for matrix, (_, on) in zip(known, factors, strict=True):
+        whole = whole @ math.expand_matrix(matrix, on, wires)
+    return _equals_adjoint(whole)
+
+
+def _hermitian_parts(term: Term) -> list[Term]:
+    """A term and its adjoint, a half of each; itself where it is Hermitian."""
+    if term.hermitian:
+        return [term]
+    (first, on), *rest = term.factors
+    factors = ((term.coefficient * first, on), *rest)
+    back = tuple((_adjoint(matrix), on) for matrix, on in reversed(factors))
+    return [Term(0.5, factors), Term(0.5, back)]

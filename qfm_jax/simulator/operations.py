@@ -16,6 +16,7 @@ import numpy as np
 import pennylane as qml
 from pennylane import math
 from pennylane.exceptions import DeviceError, PowUndefinedError
+from pennylane.operation import Operator
 from scipy import sparse
 
 from .._checks import InputError, input_error
@@ -147,7 +148,7 @@ def _extra(op: Any) -> tuple[Any, ...]:
 def _as_matrix(op: Any) -> Single | None:
     """An operation on few wires by its matrix, as PennyLane gives it now."""
     n, is_unitary = len(op.wires), isinstance(op, qml.QubitUnitary)
-    if n == 0 or not (is_unitary or op.has_matrix or op.has_sparse_matrix):
+    if not (is_unitary or op.has_matrix or op.has_sparse_matrix):
         return None
     if not is_unitary and n > MAX_MATRIX_WIRES and op.has_decomposition:
         return None
@@ -277,7 +278,8 @@ def _power(op: Any) -> list[Any]:
     """PennyLane's rule for the power, if it is not to repeat the operation."""
     is_batch = math.ndim(op.z) > 0  # of exponents
     try:
-        parts = [] if is_batch else list(op.base.pow(op.z))
+        found = [] if is_batch else op.base.pow(op.z)
+        parts = [found] if isinstance(found, Operator) else list(found)
     except PowUndefinedError:
         parts = []
     if not is_batch and (len(parts) == 1 or op.z == 0):

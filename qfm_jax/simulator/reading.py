@@ -208,9 +208,12 @@ class Reader:
             self._normalise()
         self._projected |= projects
         wires = self._numbers(single.wires)
-        if not wires and not single.unitary:  # it scales the state: anywhere
-            scaled = single.values[0] * np.eye(2)
-            single, wires = replace(single, values=(scaled,)), (0,)
+        if not wires and not isinstance(single.tree, Named):  # it scales the state
+            number = single.values[0] if single.values else single.tree.value
+            single, wires = (
+                replace(single, tree=MATRIX, values=(number * np.eye(2),)),
+                (0,),
+            )
         dims = 0 if isinstance(single.tree, Named) else 1 + (single.tree == MATRIX)
         reads = tuple(
             replace(self.leaves.add(value, dims), scale=single.scale)
