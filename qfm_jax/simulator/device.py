@@ -278,7 +278,7 @@ class StateVectorDevice(DerivativesDevice):
     def _simulate(
         self, tape: QuantumScript, config: ExecutionConfig, raw: bool = False
     ) -> tuple[Any, ...]:
-        """Exact results; `raw`: a tape on standard wires, not normalised."""
+        """Exact results; `raw`: of a state that is not normalised."""
         followed = interfaces.library(tape.get_parameters(trainable_only=False))
         if followed is not None:
             return self._simulate_followed(tape, config, followed)
@@ -326,8 +326,8 @@ class StateVectorDevice(DerivativesDevice):
         fold = is_traced()
         read = read_operations(
             tape.operations,
-            range(tape.num_wires) if raw else self._wires_of(tape),
-            allowed=None if raw else self.wires,
+            self._wires_of(tape),
+            allowed=self.wires,
             fold=fold,
             normalise=not raw,
         )
@@ -387,11 +387,12 @@ class StateVectorDevice(DerivativesDevice):
         memory.check_fits(n_wires, c_dtype, memory.available_bytes())
 
     def _sample(self, tape: QuantumScript, config: ExecutionConfig, key: Any) -> Any:
-        tape = tape.map_to_standard_wires()
-        whole = [StateMP(wires=range(tape.num_wires))]
-        (state,) = self._simulate(
-            tape.copy(measurements=whole, shots=None), config, True
-        )
+        wires = self._wires_of(tape)
+        whole = tape.copy(measurements=[StateMP(wires=wires)], shots=None)
+        (state,) = self._simulate(whole, config, True)
+        # Operations keep their wires: `Operation.wires` may not name all work wires.
+        number = {wire: i for i, wire in enumerate(wires)}
+        tape = tape.copy(measurements=[m.map_wires(number) for m in tape.measurements])
         n_wires = state.shape[-1].bit_length() - 1  # those of decompositions, too
         batch = state.shape[:-1]
         state = state.reshape(*batch, *(2,) * n_wires)
