@@ -28,6 +28,7 @@ from pennylane.measurements import (
 from pennylane.operation import StatePrepBase
 from pennylane.ops import CompositeOp, Hermitian, SparseHamiltonian, SymbolicOp
 from pennylane.tape import QuantumScript
+from pennylane.templates.core import SubroutineOp
 from pennylane.transforms import broadcast_expand, defer_measurements
 from pennylane.transforms.core import CompilePipeline, transform
 
@@ -204,11 +205,13 @@ class StateVectorDevice(DerivativesDevice):
         """Defers mid-circuit measurements and validates; decomposes nothing."""
         config = execution_config or ExecutionConfig()
         pipeline = CompilePipeline()
-        pipeline.add_transform(defer_measurements, allow_postselect=True)
+        pipeline.add_transform(_open_subroutines)
         pipeline.add_transform(
             device_resolve_dynamic_wires, wires=self.wires, allow_resets=False
         )
         pipeline.add_transform(validate_device_wires, self.wires, name=self.name)
+        # It adds wires, which the device need not have.
+        pipeline.add_transform(defer_measurements, allow_postselect=True)
         pipeline.add_transform(
             validate_measurements,
             analytic_measurements=_is_analytic,
@@ -374,7 +377,8 @@ class StateVectorDevice(DerivativesDevice):
         """The register, most significant wire first, as `default.qubit` orders it."""
         used = set(tape.wires)
         if self.wires is not None:
-            return [wire for wire in self.wires if wire in used]
+            own = [wire for wire in self.wires if wire in used]
+            return own + [wire for wire in tape.wires if wire not in self.wires]
         # By their numbers if these are 0 to n - 1, otherwise as they appear.
         order = tape._get_standard_wire_map()
         return sorted(used) if order is None else [w for w in order if w in used]
@@ -463,6 +467,19 @@ def _is_observable(process: MeasurementProcess, also: tuple[type, ...] = ()) -> 
         return isinstance(obs, also) or obs.has_diagonalizing_gates
 
     return process.obs is None or known(process.obs)
+
+
+@transform
+def _open_subroutines(tape: QuantumScript) -> tuple[Any, Any]:
+    """They may measure, and what came out may be asked for behind them."""
+
+    def opened(operations: Sequence[Any]) -> Iterator[Any]:
+        for op in operations:
+            inside = isinstance(op, SubroutineOp)
+            yield from opened(op.decomposition()) if inside else [op]
+
+    operations = list(opened(tape.operations))
+    return (tape.copy(operations=operations),), lambda results: results[0]
 
 
 @transform
