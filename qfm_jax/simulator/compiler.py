@@ -208,10 +208,10 @@ class Buffers:
                 flat[r.start : r.start + size].reshape(shape)
                 for flat, r in zip(known, reads, strict=True)
             ]
-            return Gather(np.zeros_like(scale, int), scale, scale * np.stack(parts), "")
+            return Gather(np.zeros_like(scale, int), scale * np.stack(parts), "")
         first = [self.starts[read.leaf] + read.start for read in reads]
         positions = np.stack([local + at for at in first])
-        return Gather(positions, scale, np.zeros_like(scale), buffer)
+        return Gather(positions, scale, buffer)
 
 
 def buffer_name(leaf: Leaf) -> str:
@@ -278,7 +278,7 @@ class Assembly:
 
     def _state_of(self, preparation: Preparation) -> Gather:
         stack = self.buffers.stack([preparation.read])
-        return Gather(stack.positions[0], stack.scale[0], stack.shift[0], stack.buffer)
+        return Gather(stack.positions[0], stack.scale[0], stack.buffer)
 
     def stage(
         self,
@@ -410,7 +410,7 @@ class Assembly:
         if gates[0].reads:
             return self.buffers.stack([gate.reads[0] for gate in gates])
         one = np.ones(len(gates))
-        return Gather(one.astype(int), one, one, "")
+        return Gather(one.astype(int), one, "")
 
 
 def _walsh(gate: Gate) -> np.ndarray:

@@ -28,6 +28,7 @@ from pennylane.measurements import (
 from pennylane.operation import StatePrepBase
 from pennylane.ops import CompositeOp, Hermitian, SparseHamiltonian, SymbolicOp
 from pennylane.tape import QuantumScript
+from pennylane.templates.core import SubroutineOp
 from pennylane.transforms import broadcast_expand, defer_measurements
 from pennylane.transforms.core import CompilePipeline, transform
 
@@ -204,11 +205,13 @@ class StateVectorDevice(DerivativesDevice):
         """Defers mid-circuit measurements and validates; decomposes nothing."""
         config = execution_config or ExecutionConfig()
         pipeline = CompilePipeline()
-        pipeline.add_transform(defer_measurements, allow_postselect=True)
+        pipeline.add_transform(_open_subroutines)
         pipeline.add_transform(
             device_resolve_dynamic_wires, wires=self.wires, allow_resets=False
         )
         pipeline.add_transform(validate_device_wires, self.wires, name=self.name)
+        # It adds wires, which the device need not have.
+        pipeline.add_transform(defer_measurements, allow_postselect=True)
         pipeline.add_transform(
             validate_measurements,
             analytic_measurements=_is_analytic,
@@ -278,7 +281,7 @@ class StateVectorDevice(DerivativesDevice):
     def _simulate(
         self, tape: QuantumScript, config: ExecutionConfig, raw: bool = False
     ) -> tuple[Any, ...]:
-        """Exact results; `raw`: a tape on standard wires, not normalised."""
+        """Exact results; `raw`: of a state that is not normalised."""
         followed = interfaces.library(tape.get_parameters(trainable_only=False))
         if followed is not None:
             return self._simulate_followed(tape, config, followed)
@@ -326,8 +329,8 @@ class StateVectorDevice(DerivativesDevice):
         fold = is_traced()
         read = read_operations(
             tape.operations,
-            range(tape.num_wires) if raw else self._wires_of(tape),
-            allowed=None if raw else self.wires,
+            self._wires_of(tape),
+            allowed=self.wires,
             fold=fold,
             normalise=not raw,
         )
@@ -374,7 +377,8 @@ class StateVectorDevice(DerivativesDevice):
         """The register, most significant wire first, as `default.qubit` orders it."""
         used = set(tape.wires)
         if self.wires is not None:
-            return [wire for wire in self.wires if wire in used]
+            own = [wire for wire in self.wires if wire in used]
+            return own + [wire for wire in tape.wires if wire not in self.wires]
         # By their numbers if these are 0 to n - 1, otherwise as they appear.
         order = tape._get_standard_wire_map()
         return sorted(used) if order is None else [w for w in order if w in used]
@@ -387,11 +391,12 @@ class StateVectorDevice(DerivativesDevice):
         memory.check_fits(n_wires, c_dtype, memory.available_bytes())
 
     def _sample(self, tape: QuantumScript, config: ExecutionConfig, key: Any) -> Any:
-        tape = tape.map_to_standard_wires()
-        whole = [StateMP(wires=range(tape.num_wires))]
-        (state,) = self._simulate(
-            tape.copy(measurements=whole, shots=None), config, True
-        )
+        wires = self._wires_of(tape)
+        whole = tape.copy(measurements=[StateMP(wires=wires)], shots=None)
+        (state,) = self._simulate(whole, config, True)
+        # Operations keep their wires: `Operation.wires` may not name all work wires.
+        number = {wire: i for i, wire in enumerate(wires)}
+        tape = tape.copy(measurements=[m.map_wires(number) for m in tape.measurements])
         n_wires = state.shape[-1].bit_length() - 1  # those of decompositions, too
         batch = state.shape[:-1]
         state = state.reshape(*batch, *(2,) * n_wires)
@@ -462,6 +467,19 @@ def _is_observable(process: MeasurementProcess, also: tuple[type, ...] = ()) -> 
         return isinstance(obs, also) or obs.has_diagonalizing_gates
 
     return process.obs is None or known(process.obs)
+
+
+@transform
+def _open_subroutines(tape: QuantumScript) -> tuple[Any, Any]:
+    """They may measure, and what came out may be asked for behind them."""
+
+    def opened(operations: Sequence[Any]) -> Iterator[Any]:
+        for op in operations:
+            inside = isinstance(op, SubroutineOp)
+            yield from opened(op.decomposition()) if inside else [op]
+
+    operations = list(opened(tape.operations))
+    return (tape.copy(operations=operations),), lambda results: results[0]
 
 
 @transform

@@ -15,27 +15,23 @@ from .gates import DIAGONAL_MATRIX, Constant, Named
 
 @dataclass(frozen=True, eq=False)
 class Gather:
-    """Parameters read at once: scale * buffer[positions] + shift, leading axis G."""
+    """Parameters read at once: scale * buffer[positions], leading axis G."""
 
     positions: np.ndarray
     scale: np.ndarray
-    shift: np.ndarray
     buffer: str
-    """'shared', 'batched' or 'complex' and 'complex batched'; '' for constants."""
+    """'shared', 'batched', 'complex shared' or 'complex batched'; '' stands for ones:
+    `scale` is what is known."""
 
     def read(self, buffers: dict[str, Array], dtype: Any) -> Array:
         """Values of shape positions.shape, and (batch,) behind it from a batch."""
-        is_constant = not self.buffer
-        if is_constant:
-            kind = "c" if self.shift.dtype.kind == "c" else "f"
-            wide = np.result_type(dtype, np.complex64) if kind == "c" else dtype
-            return self.shift.astype(wide)
+        if not self.buffer:
+            is_complex = self.scale.dtype.kind == "c"
+            wide = np.result_type(dtype, np.complex64) if is_complex else dtype
+            return self.scale.astype(wide)
         buffer = buffers[self.buffer]
-        tail = (1,) * (buffer.ndim - 1)
-        scale, shift = (
-            a.astype(buffer.dtype).reshape(a.shape + tail)
-            for a in (self.scale, self.shift)
-        )
+        shape = self.scale.shape + (1,) * (buffer.ndim - 1)
+        scale = self.scale.astype(buffer.dtype).reshape(shape)
         flat, xp = self.positions.ravel(), namespace(buffer)
         if (evenly := _as_slice(flat)) is not None:
             values = buffer[evenly]  # compiles to nothing, and so does its derivative
@@ -44,8 +40,7 @@ class Gather:
         else:
             values = xp.take(buffer, flat, axis=0, **_in_bounds(xp))
         values = values.reshape(self.positions.shape + buffer.shape[1:])
-        values = values if (scale == 1).all() else values * scale
-        return values if (shift == 0).all() else values + shift
+        return values if (scale == 1).all() else values * scale
 
 
 LARGEST_TABLE = 1 << 14

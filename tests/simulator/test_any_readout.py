@@ -7,7 +7,7 @@ import pennylane as qml
 import pytest
 from pennylane.exceptions import DeviceError, QuantumFunctionError
 from simulator.programs.readouts import READOUTS, REFUSALS, SPARSE, WORDS
-from simulator.programs.running import ANGLES, Program, flat, node_of
+from simulator.programs.running import ANGLES, Program, flat, hermitian, node_of
 from simulator.programs.sample import check, sampled
 from simulator.programs.shots import SAMPLED, SHOTS
 
@@ -40,6 +40,21 @@ def test_a_sparse_matrix_has_the_variance_of_its_words():
     node = node_of(Program(both, is_readout=True), "rotations", "qfm.statevector")
     sparse, words = node(ANGLES)
     np.testing.assert_allclose(sparse, words, atol=1e-12)
+
+
+def test_a_product_that_is_not_hermitian_has_a_complex_mean():
+    # `default.qubit` takes the eigenvectors of its matrix for orthogonal.
+    product = qml.prod(qml.Hermitian(hermitian(4), [2, 0]), qml.X(2))
+    node = node_of(
+        Program(lambda: qml.expval(product), is_readout=True),
+        "rotations",
+        "qfm.statevector",
+    )
+    state = node_of(Program(qml.state, is_readout=True), "rotations", "default.qubit")
+    vector = state(ANGLES)
+    mean = vector.conj() @ qml.matrix(product, wire_order=range(3)) @ vector
+    assert abs(mean.imag) > 0.01
+    np.testing.assert_allclose(node(ANGLES), mean, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -306,3 +306,25 @@ def test_a_template_whose_wires_cannot_be_mapped_runs_by_its_decomposition():
         for name in ("qfm.statevector", "default.qubit")
     )
     np.testing.assert_allclose(ours, theirs, atol=1e-7)
+
+
+@pytest.mark.parametrize("wires", [None, 3])
+def test_a_subroutine_measures_and_deferral_adds_its_wires_itself(wires):
+    @qml.templates.Subroutine
+    def measured(wires):
+        return [qml.measure(wire, reset=True) for wire in wires]
+
+    def circuit(x):
+        for wire in range(3):
+            qml.RY(x + wire, wire)
+        first, second = measured((0, 1))
+        qml.cond(first, qml.RX)(x, 1)
+        qml.cond(second, qml.RX)(2 * x, 2)
+        return qml.expval(qml.Z(1)), qml.probs(wires=[0, 2])
+
+    ours = qml.QNode(circuit, qml.device("qfm.statevector", wires=wires))
+    theirs = qml.QNode(
+        circuit, qml.device("default.qubit", wires=3), mcm_method="tree-traversal"
+    )
+    for one, other in zip(ours(0.7), theirs(0.7), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-12)

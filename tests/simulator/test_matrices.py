@@ -16,7 +16,7 @@ POOL = 50
 
 def _stack(positions):
     scale = np.linspace(-1, 2, positions.size).reshape(positions.shape)
-    return Gather(positions, scale, scale + 0.5, "shared")
+    return Gather(positions, scale, "shared")
 
 
 # Each length is compiled once.
@@ -35,9 +35,8 @@ def test_parameters_are_read_as_by_indexing(positions, tail, small):
     positions = np.array(positions)
     pool = np.random.default_rng(0).normal(size=(POOL, *tail))
     stack = _stack(positions)
-    column = (-1,) + (1,) * len(tail)
-    scale, shift = stack.scale.reshape(column), stack.shift.reshape(column)
-    expected = scale * pool[positions] + shift
+    scale = stack.scale.reshape((-1,) + (1,) * len(tail))
+    expected = scale * pool[positions]
     slope = np.zeros_like(pool)
     np.add.at(slope, positions, np.broadcast_to(scale, expected.shape))
     with pytest.MonkeyPatch.context() as patch:

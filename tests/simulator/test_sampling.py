@@ -269,3 +269,19 @@ def test_postselection_that_cannot_happen():
     value, samples = jax.jit(node)(1.0)
     assert value == -1
     np.testing.assert_array_equal(samples, np.ones((5, 2)))
+
+
+def test_work_wires_that_an_operation_does_not_name_are_no_others():
+    # PhaseAdder's `wires` are those of its number alone.
+    def circuit():
+        qml.BasisState([0, 1, 1], ["a", 2, 0])
+        qml.QFT(["a", 2, 0])
+        qml.PhaseAdder(3, ["a", 2, 0], mod=5, work_wire=[1])
+        qml.adjoint(qml.QFT)(["a", 2, 0])
+        return qml.sample(wires=["a", 2, 0])
+
+    for wires in (None, ["a", 0, 1, 2]):
+        node = qml.set_shots(
+            qml.QNode(circuit, qml.device("qfm.statevector", wires=wires)), 20
+        )
+        np.testing.assert_array_equal(node(), np.tile([0, 0, 1], (20, 1)))  # 6 mod 5

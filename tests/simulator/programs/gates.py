@@ -223,6 +223,13 @@ OTHERS = {
     "Pow": Program(lambda: qml.pow(qml.Hermitian(hermitian(2), 1), 2)),
     "PowOperation": Program(lambda x: qml.pow(qml.RX(x, 1), 0.5), (A,)),
     "PowOperation: below zero": Program(lambda: qml.pow(qml.SX(1), -3)),
+    "PowOperation: of an exponential": Program(
+        lambda x: qml.pow(qml.exp(qml.X(1) @ qml.Z(0), 1j * x), 2), (A,)
+    ),
+    "PowOperation: of an evolution": Program(
+        lambda x: qml.adjoint(qml.pow(qml.evolve(qml.X(1) @ qml.Z(0), x), 0.5)),
+        (A,),
+    ),
     "Prod": Program(
         lambda a, b: qml.prod(qml.RX(a, 0), qml.IsingXX(b, [2, 0]), qml.S(1)),
         (A, B),
@@ -230,6 +237,11 @@ OTHERS = {
     ),
     "SProd": Program(lambda: qml.s_prod(1j, qml.Z(2))),
     "SProd: not unitary": Program(lambda x: qml.s_prod(x, qml.RX(x, 1)), (0.8,)),
+    "SProd: a number": Program(lambda x: qml.s_prod(0.8j, qml.GlobalPhase(x)), (A,)),
+    "SProd: a fixed number": Program(lambda: qml.s_prod(0.8, qml.Identity())),
+    "Sum: a number": Program(
+        lambda x: qml.ctrl(qml.sum(qml.GlobalPhase(x), qml.Identity()), 1), (A,)
+    ),
     "Sum": Program(
         lambda: qml.sum(qml.s_prod(0.6, qml.X(2)), qml.s_prod(0.8, qml.Z(2)))
     ),

@@ -10,6 +10,12 @@ A, B = numbers(seed=50), numbers(seed=51)
 WORDS = qml.dot([0.3, -1.2], [qml.X(0) @ qml.Y(2), qml.Z(1)])
 SPARSE = WORDS.sparse_matrix(range(3))
 
+
+def _turned(a):
+    """A unitary observable: its mean is complex."""
+    return qml.exp(qml.Y(0), 1j * a)
+
+
 OBSERVABLES = {
     "PauliX": (lambda: qml.X(1),),
     "PauliY": (lambda: qml.Y(2),),
@@ -45,6 +51,16 @@ OBSERVABLES = {
     "Exp": (lambda a: qml.exp(qml.X(0) @ qml.Z(1), 0.3 * a), A),
     "CNOT": (lambda: qml.CNOT([2, 0]),),
     "Evolution": (lambda: qml.evolve(qml.Z(0), np.pi),),
+    "Exp: imaginary": (lambda a: qml.exp(qml.X(0) @ qml.Y(1), 1j * a), A),
+    "Evolution: traced": (lambda a: qml.evolve(qml.X(0) @ qml.Y(1), a), A),
+    "AdjointOperation: of an exponential": (
+        lambda: qml.adjoint(qml.exp(qml.Y(0), 0.4j)),
+    ),
+    "PowOperation: of an exponential": (lambda: qml.pow(qml.exp(qml.Y(0), 0.4j), 2),),
+    "SProd: of an exponential": (lambda a: (0.3 - 1j) * _turned(a), A),
+    "Sum: of an exponential": (lambda a: _turned(a) + qml.X(1), A),
+    "Prod: of an exponential": (lambda a: _turned(a) @ qml.X(1), A),
+    "Prod: overlapping, commuting": (lambda: qml.prod(qml.CNOT([0, 1]), qml.X(1)),),
     "ChangeOpBasis": (lambda: qml.change_op_basis(qml.H(1), qml.Z(1)),),
     "GlobalPhase": (lambda: qml.GlobalPhase(np.pi, 1),),
     "Sum: complex": (lambda: qml.s_prod(0.4 - 0.3j, qml.X(1)) + qml.Z(0),),
