@@ -18,7 +18,7 @@ from ..files import write_json, write_whole
 from ..models import Classifier
 from ..runs.config import converter
 from .classifiers import circuit_features, pixel_features, score_baseline
-from .records import AUDIT_FORMAT, AuditConfig, Baseline, naming_damage, read_own_table
+from .records import UNIT_FORMAT, AuditConfig, Baseline, naming_damage, read_own_table
 
 FEATURES = "features.npz"
 """Holds the features of the first seed's model, of training and of test images."""
@@ -90,7 +90,7 @@ def _fitted(
                 score = score_baseline(name, train, test, seed=config.run.seed)
                 path.parent.mkdir(exist_ok=True)
                 found = cattrs.unstructure(Baseline(sees, score))
-                write_json(path, {"format": AUDIT_FORMAT, **found})
+                write_json(path, {"format": UNIT_FORMAT, **found})
             with naming_damage(path):
                 yield converter().structure(read_own_table(path), Baseline)
 

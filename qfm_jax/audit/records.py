@@ -11,7 +11,7 @@ audit.json             Audit: everything, with the statistics and the verdict
 import contextlib
 import dataclasses
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,16 @@ from .._checks import (
 from ..evaluation import is_near_chance
 from ..files import read_table, write_json
 from ..models.block import BLOCKS, CIRCUIT_BLOCKS
-from ..runs.config import RunConfig, converter, in_words, read_toml
+from ..runs.config import RunConfig, converter, in_words, read_toml, upgrade
 from .classifiers import BASELINES, BaselineScore
 from .controls import QUESTIONS, SUBJECTS
 from .statistics import PairedDifference, verdict_sentence
 
-AUDIT_FORMAT = 2
-"""Version of the files of an audit. A finished audit of format 1 is read, too."""
+AUDIT_FORMAT = 3
+"""Version of `audit.json`. Formats 1 and 2 are read, too."""
+
+UNIT_FORMAT = 2
+"""Version of the other JSON files of an audit."""
 
 CLASSICAL = tuple(name for name in QUESTIONS if name not in CIRCUIT_BLOCKS)
 """Controls without a circuit; the strongest of them decides the verdict."""
@@ -322,7 +325,8 @@ def read_audit(path: Path | str) -> Audit:
     directory = Path(path)
     path = directory if directory.is_file() else directory / "audit.json"
     try:
-        table = read_own_table(path, _from_format_1)
+        table = read_table(path)
+        upgrade(path, table, AUDIT_FORMAT, _OLDER)
         table["twins"] = list(table["twins"].values())
         table.pop("sentence", None)
         return converter().structure(table, Audit)
@@ -351,6 +355,15 @@ def _from_format_1(table: dict[str, Any]) -> None:
         twin["tuning"] = {"name": twin["name"], "dataset": table["dataset"], **untried}
 
 
+def _from_format_2(table: dict[str, Any]) -> None:
+    """Leaves out McNemar's test, which no verdict used."""
+    for twin in table["twins"].values():
+        if twin["difference"]:
+            del twin["difference"]["mcnemar"]
+
+
+_OLDER = {1: _from_format_1, 2: _from_format_2}
+
 _DAMAGE = (
     ValueError,
     KeyError,
@@ -374,7 +387,7 @@ def write_tuning(directory: Path, tuning: Tuning) -> None:
     """Writes what the learning rates gave: the whole file, or none."""
     path = tuning_path(directory, tuning.name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": AUDIT_FORMAT, **cattrs.unstructure(tuning)})
+    write_json(path, {"format": UNIT_FORMAT, **cattrs.unstructure(tuning)})
 
 
 def read_tuning(directory: Path, name: str) -> Tuning:
@@ -397,7 +410,7 @@ def write_unit(directory: Path, unit: Unit) -> None:
     """Writes a finished training: the whole file, or none."""
     path = unit_path(directory, unit.name, unit.seed)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": AUDIT_FORMAT, **cattrs.unstructure(unit)})
+    write_json(path, {"format": UNIT_FORMAT, **cattrs.unstructure(unit)})
 
 
 def write_audit(directory: Path, audit: Audit) -> None:
@@ -422,27 +435,14 @@ def read_unit(directory: Path, name: str, seed: int) -> Unit:
     return unit
 
 
-def read_own_table(
-    path: Path, from_format_1: Callable[[dict[str, Any]], None] | None = None
-) -> dict[str, Any]:
-    """A file of an audit as plain values, without its version.
-
-    Args:
-        path: Of the file.
-        from_format_1: What makes a table of today of one of format 1.
+def read_own_table(path: Path) -> dict[str, Any]:
+    """A file of a unit, a tuning or a baseline as plain values, without its version.
 
     Raises:
         InputError: If it is of another version.
     """
     table = read_table(path)
-    found = table.pop("format")
-    if found == 1 and from_format_1:
-        from_format_1(table)
-    elif found != AUDIT_FORMAT:
-        raise InputError(
-            f"{path} has format {found!r}, and this version reads {AUDIT_FORMAT}. "
-            "Read it with the version that wrote it, or start a new audit."
-        )
+    upgrade(path, table, UNIT_FORMAT)
     return table
 
 

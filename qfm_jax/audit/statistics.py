@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap, rankdata, wilcoxon
+from scipy.stats import bootstrap, rankdata, wilcoxon
 
 from .._checks import check_at_least, check_range, check_shape, input_error
 from ..evaluation import percent
@@ -28,23 +28,6 @@ DEAD_BAND = 0.02
 Verdict = Literal[
     "helps", "hurts", "no difference detected", "cannot tell with this many seeds"
 ]
-
-
-@dataclasses.dataclass(frozen=True)
-class McNemar:
-    """Test images on which exactly one of model and control is right, over all seeds.
-
-    The p-value treats all of them as independent, but every seed answers the same test
-    images. It therefore says nothing about new training runs, which is the question
-    of `PairedDifference.p_value`; it is here for comparison with papers that report it.
-    """
-
-    n_only_model: int
-    """Pairs (seed, image) that the model alone classifies rightly."""
-    n_only_twin: int
-    """Pairs (seed, image) that the control alone classifies rightly."""
-    p_value: float
-    """Two-sided exact binomial p-value of this split against halves; 1 without any."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +61,6 @@ class PairedDifference:
     `p_value`."""
     n_wins: int
     """Seeds in which the model is better."""
-    mcnemar: McNemar
-    """The same comparison by single test images."""
 
 
 def compare(
@@ -142,7 +123,6 @@ def compare(
             p_floor=p_floor,
             p_adjusted=p_adjusted,
             n_wins=int((won > 0).sum()),
-            mcnemar=_mcnemar(model_right, twins[name]),
         )
         for name, won, p_value, p_adjusted in zip(
             twins, images_won, p_values, adjusted, strict=True
@@ -376,14 +356,6 @@ def _interval(images_won: np.ndarray, n_test: int, seed: int) -> tuple[float, fl
     result = bootstrap((sample,), np.mean, method="BCa", rng=seed)
     low, high = (float(end / n_test) for end in result.confidence_interval)
     return (-high, -low) if turned else (low, high)
-
-
-def _mcnemar(model_right: np.ndarray, twin_right: np.ndarray) -> McNemar:
-    n_only_model = int((model_right & ~twin_right).sum())
-    n_only_twin = int((twin_right & ~model_right).sum())
-    n = n_only_model + n_only_twin
-    p_value = float(binomtest(n_only_model, n).pvalue) if n else 1.0
-    return McNemar(n_only_model, n_only_twin, p_value)
 
 
 def _direction(differences: Sequence[float]) -> float:

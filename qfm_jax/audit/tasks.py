@@ -26,7 +26,7 @@ from ..runs.config import RunConfig
 from ..runs.execute import load_images
 from .baselines import feature_keeper
 from .records import (
-    AUDIT_FORMAT,
+    UNIT_FORMAT,
     AuditConfig,
     read_tuning,
     tuning_path,
@@ -122,7 +122,7 @@ def train_elsewhere(
             pass
     except UnitsFailedError as error:
         failures = {n: dataclasses.asdict(f) for n, f in error.failures.items()}
-        write_json(failed, {"format": AUDIT_FORMAT, "units": failures})
+        write_json(failed, {"format": UNIT_FORMAT, "units": failures})
         what_next = f"{failed} says why; go on with --resume {directory}."
         raise UnitsFailedError(error.failures, what_next) from None
     failed.unlink(missing_ok=True)

@@ -177,9 +177,6 @@ def _row(audit: Audit, twin: TwinResult) -> dict[str, Any]:
         "wins": "" if d is None else f"{d.n_wins} of {d.n_seeds}",
         "p": "" if d is None else _p(d.p_adjusted),
         "p_raw": "" if d is None or d.p_value is None else _p(d.p_value),
-        "mcnemar": ""
-        if d is None
-        else f"{d.mcnemar.n_only_model:,} : {d.mcnemar.n_only_twin:,}",
         "learning_rate": twin.tuning.learning_rate,
         "tried": _tried(twin),
         "n_parameters": twin.n_parameters,

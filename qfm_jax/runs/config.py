@@ -2,6 +2,7 @@
 
 import dataclasses
 import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 RUN_FORMAT = 1
 """Version of the files of a run directory."""
+
+Upgrades = Mapping[int, Callable[[dict[str, Any]], None]]
+"""By the number of an older format: what makes a table one of the next format."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +94,7 @@ def read_toml(path: Path, kind: type[T]) -> T:
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        check_format(path, table.pop("format", None))
+        upgrade(path, table)
         return converter().structure(table, kind)
     except InputError:
         raise
@@ -117,12 +121,44 @@ def in_words(error: cattrs.BaseValidationError) -> str:
     return "; ".join(cattrs.transform_error(error, format_exception=_explain))
 
 
-def check_format(path: Path, found: Any) -> None:
+def upgrade(
+    path: Path,
+    table: dict[str, Any],
+    newest: int = RUN_FORMAT,
+    older: Upgrades | None = None,
+) -> None:
+    """Takes the format off a table, and makes it one of the newest format.
+
+    Args:
+        path: Of the file that holds the table.
+        table: Changed in place.
+        newest: The format that this version writes.
+        older: How to read earlier ones.
+
+    Raises:
+        InputError: For a format that is not read.
+
+    Example:
+        >>> table = {"format": 1, "colour": "red"}
+        >>> def rename(table):
+        ...     table["color"] = table.pop("colour")
+        >>> upgrade(Path("paint.json"), table, newest=2, older={1: rename})
+        >>> table
+        {'color': 'red'}
+    """
+    older, found = older or {}, table.pop("format", None)
+    while isinstance(found, int) and found in older:
+        older[found](table)
+        found += 1
+    check_format(path, found, newest)
+
+
+def check_format(path: Path, found: Any, newest: int = RUN_FORMAT) -> None:
     """Raises for a file of a format that this version does not read."""
-    if found != RUN_FORMAT:
+    if found != newest:
         raise InputError(
-            f"{path} has format {found!r}, and this version reads {RUN_FORMAT}. "
-            "Read it with the version that wrote it, or run again."
+            f"{path} has format {found!r}, and this version reads {newest}. "
+            "Read it with the version that wrote it, or start again."
         )
 
 

@@ -10,11 +10,11 @@ import sys
 import numpy as np
 import psutil
 import pytest
-from synthetic_runs import read_stored_audit
+from synthetic_runs import RESULTS, read_stored_audit
 
 from qfm_jax._checks import InputError
 from qfm_jax.audit import AuditConfig, read_audit, records, run, run_audit, tasks
-from qfm_jax.audit.records import Tuning
+from qfm_jax.audit.records import Tuning, write_audit
 from qfm_jax.audit.statistics import compare, verdict
 from qfm_jax.cli import main
 from qfm_jax.data import load_dataset
@@ -387,9 +387,29 @@ def test_what_is_wrong_leaves_no_directory_behind(tmp_path):
 def test_an_unfinished_audit_cannot_be_read(tmp_path):
     with pytest.raises(InputError, match="holds no finished audit"):
         read_audit(tmp_path)
-    (tmp_path / "audit.json").write_text('{"format": 2}')
+    (tmp_path / "audit.json").write_text('{"format": 3}')
     with pytest.raises(InputError, match=r"audit.json is damaged"):
         read_audit(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("hybrid-cnn", 1), ("hybrid-cnn_short", 2), ("amplitude", 2)]
+)
+def test_audits_of_earlier_formats_are_read(name, number, tmp_path):
+    path = RESULTS / f"audit_{name}.json"
+    stored = json.loads(path.read_text())
+    assert stored["format"] == number
+    audit = read_audit(path)
+    assert (audit.verdict, audit.seconds) == (stored["verdict"], stored["seconds"])
+    assert audit.config.n_seeds == len(audit.seeds) == stored["config"]["n_seeds"]
+    for twin in audit.twins:
+        own = stored["twins"][twin.name]
+        assert twin.accuracy == tuple(own["accuracy"])
+        if twin.difference:
+            assert twin.difference.mean == own["difference"]["mean"]
+    write_audit(tmp_path, audit)
+    assert json.loads((tmp_path / "audit.json").read_text())["format"] == 3
+    assert read_audit(tmp_path) == audit
 
 
 def test_an_audit_is_read_from_its_file_too(tmp_path):

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest, rankdata, t, ttest_1samp, wilcoxon
+from scipy.stats import rankdata, t, ttest_1samp, wilcoxon
 
 from qfm_jax._checks import InputError
 from qfm_jax.audit.statistics import (
-    McNemar,
     PairedDifference,
     Verdict,
     compare,
@@ -58,7 +57,6 @@ def paired(interval, p_adjusted, *, n_seeds=10, n_twins=1, sign=1):
         p_floor=2 / 2**n_seeds,
         p_adjusted=p_adjusted,
         n_wins=n_seeds if sign > 0 else 0,
-        mcnemar=McNemar(0, 0, 1.0),
     )
 
 
@@ -186,8 +184,6 @@ def test_exchanging_model_and_twin_turns_the_signs_round(won, margin):
     assert back.differences == tuple(-d for d in there.differences)
     assert back.interval == tuple(-end for end in reversed(there.interval))
     assert back.p_value == pytest.approx(there.p_value)
-    assert back.mcnemar.p_value == pytest.approx(there.mcnemar.p_value)
-    assert back.mcnemar.n_only_model == there.mcnemar.n_only_twin
     word = verdict(there, margin=margin)
     assert verdict(back, margin=margin) == SWAPPED.get(word, word)
 
@@ -201,34 +197,12 @@ def test_equal_differences_have_no_spread():
     assert none.effect_size is None
     assert none.p_value is None
     assert none.p_adjusted == 1
-    assert none.mcnemar == McNemar(0, 0, 1.0)
 
 
 def test_a_seed_of_the_bootstrap_gives_the_same_interval_again():
     won = [3, -4, 9, 12, -7, 2, 30]
     assert against(won, seed=3) == against(won, seed=3)
     assert against(won, seed=3)[0].interval != against(won, seed=4)[0].interval
-
-
-def test_mcnemar_is_the_binomial_test_of_the_discordant_answers():
-    rng = np.random.default_rng(1)
-    model, twin = rng.random((2, 4, 60)) < [[[0.85]], [[0.65]]]
-    (difference,) = compare(model, {"twin": twin})
-    only_model = only_twin = 0
-    for own, other in zip(model.ravel(), twin.ravel(), strict=True):
-        only_model += own and not other
-        only_twin += other and not own
-    expected = binomtest(only_model, only_model + only_twin, 0.5).pvalue
-    assert dataclasses.astuple(difference.mcnemar) == (only_model, only_twin, expected)
-    assert 0 < expected < 0.05
-
-
-def test_mcnemar_by_hand():
-    model = np.array([[1, 1, 1, 1], [1, 1, 1, 0]], bool)
-    twin = np.array([[0, 0, 0, 1], [0, 0, 1, 1]], bool)
-    (difference,) = compare(model, {"twin": twin})
-    # 5 against 1 of 6: 2 (1 + 6) / 64
-    assert difference.mcnemar == McNemar(5, 1, pytest.approx(14 / 64))
 
 
 # Benjamini and Hochberg (1995), the fifteen comparisons of their example.

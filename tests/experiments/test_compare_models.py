@@ -405,7 +405,7 @@ def test_what_qubits_cost_and_bring_are_three_tables(experiment, writing, tmp_pa
         ("", "audit_amplitude.json is damaged"),
         ("[]", "audit_amplitude.json is damaged"),
         ('{"format": 2}', "audit_amplitude.json is damaged: KeyError"),
-        ('{"format": 9}', "audit_amplitude.json has format 9, and 1 or 2 is read"),
+        ('{"format": 9}', "audit_amplitude.json has format 9, and 1 or 2 or 3 is read"),
         (None, "audit_amplitude.json is not there"),
     ],
 )
