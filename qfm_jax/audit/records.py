@@ -1,8 +1,8 @@
 """What an audit is made of, and its files.
 
 audit.toml             AuditConfig: all that repeats the audit
-tuning/TWIN.json       Tuning: the learning rates that were tried for it
-units/TWIN/seed-N.json Unit: predictions and scores of one training
+tuning/NAME.json       Tuning: the learning rates that were tried for it
+units/NAME/seed-N.json Unit: predictions and scores of one training
 features.npz           what the circuit of the first seed's model was given
 baselines/*.json       Baseline: what a classical classifier reached
 audit.json             Audit: everything, with the statistics and the verdict
@@ -32,6 +32,11 @@ from .classifiers import BASELINES, BaselineScore
 from .controls import QUESTIONS, SUBJECTS
 from .statistics import PairedDifference, verdict_sentence
 
+CONFIG_FILE = "audit.toml"
+
+CONFIG_FORMAT = 2
+"""Version of `audit.toml`. Format 1 is read, too."""
+
 AUDIT_FORMAT = 3
 """Version of `audit.json`. Formats 1 and 2 are read, too."""
 
@@ -50,7 +55,7 @@ class AuditConfig:
     """The audited model; its seed is the first one."""
     n_seeds: int = 10
     """Paired seeds, at least 2: of each, split, batches and start are the same."""
-    twins: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
     """Names of the controls; all that exist for the model where left out."""
     together: int = 10
     """Seeds that are trained at the same time; changes results by rounding alone."""
@@ -75,12 +80,12 @@ class AuditConfig:
         if has_circuit and (name in QUESTIONS or Path(name).name != name):
             must = "be the name of a folder, and of no control"
             raise input_error("model", must, f"is {name!r}", "Rename it.")
-        if self.twins and not set(self.twins) & set(CLASSICAL):
-            for twin in self.twins:
-                check_one_of("twins", twin, QUESTIONS)
+        if self.controls and not set(self.controls) & set(CLASSICAL):
+            for control in self.controls:
+                check_one_of("controls", control, QUESTIONS)
             must = f"hold a control without a circuit: one of {', '.join(CLASSICAL)}"
             cure = "The verdict is that against the strongest of those."
-            raise input_error("twins", must, f"is {list(self.twins)}", cure)
+            raise input_error("controls", must, f"is {list(self.controls)}", cure)
         if self.run.training.patience:
             must = "be 0 in an audit, where seeds train together"
             raise input_error("patience", must, f"is {self.run.training.patience}")
@@ -178,7 +183,7 @@ class Tuning:
 
 
 @dataclasses.dataclass(frozen=True)
-class TwinResult:
+class ModelResult:
     """A model or control over all seeds."""
 
     name: str
@@ -242,8 +247,8 @@ class Audit:
     """Classes of the data set."""
     seeds: tuple[int, ...]
     """All seeds."""
-    twins: tuple[TwinResult, ...]
-    """The model itself, then its controls."""
+    results: tuple[ModelResult, ...]
+    """Those of the model itself, then of its controls."""
     impossible: Mapping[str, str]
     """Controls that cannot exist for the model, with the reason."""
     control: str
@@ -267,18 +272,18 @@ class Audit:
         it decides, what `removed` says, which lacks the circuit alone, stands beside.
         """
         names = [self.control, *(["removed"] if self.control == "linear" else [])]
-        own = {twin.name: twin.difference for twin in self.twins}
+        own = {result.name: result.difference for result in self.results}
         differences = [d for name in names if (d := own.get(name)) is not None]
         return verdict_sentence(self.model, differences, BLOCKS, SUBJECTS)
 
     @property
     def near_chance(self) -> tuple[str, ...]:
-        """Names of those of `twins` that did not learn, by their mean accuracy."""
+        """Names of the models that did not learn, by their mean accuracy."""
         guess = 1 / self.n_classes
         return tuple(
-            twin.name
-            for twin in self.twins
-            if is_near_chance(statistics.mean(twin.accuracy), guess)
+            result.name
+            for result in self.results
+            if is_near_chance(statistics.mean(result.accuracy), guess)
         )
 
     @property
@@ -299,7 +304,8 @@ def read_audit_config(directory: Path) -> AuditConfig:
         InputError: If there is none, or it is damaged or of another version.
     """
     try:
-        return read_toml(directory / "audit.toml", AuditConfig)
+        path = directory / CONFIG_FILE
+        return read_toml(path, AuditConfig, CONFIG_FORMAT, {1: _name_controls})
     except (FileNotFoundError, NotADirectoryError) as error:
         raise input_error(
             "--resume",
@@ -327,7 +333,7 @@ def read_audit(path: Path | str) -> Audit:
     try:
         table = read_table(path)
         upgrade(path, table, AUDIT_FORMAT, _OLDER)
-        table["twins"] = list(table["twins"].values())
+        table["results"] = list(table["results"].values())
         table.pop("sentence", None)
         return converter().structure(table, Audit)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -349,17 +355,27 @@ def _from_format_1(table: dict[str, Any]) -> None:
     config = table["config"]
     config |= {"rate_factors": [1.0], "baselines": []}
     rate = config["run"]["training"]["learning_rate"]
-    for twin in table["twins"].values():
-        twin["executions_per_image"] = int(twin.pop("has_circuit"))
+    for result in table["twins"].values():
+        result["executions_per_image"] = int(result.pop("has_circuit"))
         untried = {"learning_rates": [rate], "accuracy": [[]]}
-        twin["tuning"] = {"name": twin["name"], "dataset": table["dataset"], **untried}
+        named = {"name": result["name"], "dataset": table["dataset"]}
+        result["tuning"] = named | untried
 
 
 def _from_format_2(table: dict[str, Any]) -> None:
-    """Leaves out McNemar's test, which no verdict used."""
-    for twin in table["twins"].values():
-        if twin["difference"]:
-            del twin["difference"]["mcnemar"]
+    """Says control for twin, and leaves out McNemar's test, which no verdict used."""
+    _name_controls(table["config"])
+    table["results"] = table.pop("twins")
+    for result in table["results"].values():
+        if difference := result["difference"]:
+            del difference["mcnemar"]
+            difference["control"] = difference.pop("twin")
+            difference["n_controls"] = difference.pop("n_twins")
+
+
+def _name_controls(config: dict[str, Any]) -> None:
+    """Names the controls in a configuration of before they were called that."""
+    config["controls"] = config.pop("twins")
 
 
 _OLDER = {1: _from_format_1, 2: _from_format_2}
@@ -414,9 +430,9 @@ def write_unit(directory: Path, unit: Unit) -> None:
 
 
 def write_audit(directory: Path, audit: Audit) -> None:
-    """Writes `audit.json`, with the controls by name."""
+    """Writes `audit.json`, with the results by name."""
     table = cattrs.unstructure(audit)
-    table["twins"] = {twin["name"]: twin for twin in table["twins"]}
+    table["results"] = {result["name"]: result for result in table["results"]}
     table["sentence"] = audit.sentence  # for people; it is made again when read
     write_json(directory / "audit.json", {"format": AUDIT_FORMAT, **table})
 

@@ -26,13 +26,15 @@ from ..runs.directory import check_is_empty, start_directory
 from ..runs.execute import check_same, load_images
 from ..training.history import EpochRecord
 from .baselines import feature_keeper, fit_baselines
-from .controls import QUESTIONS, Twin, build_twins, possible_twins
+from .controls import QUESTIONS, Control, build_controls, possible_controls
 from .records import (
     CLASSICAL,
+    CONFIG_FILE,
+    CONFIG_FORMAT,
     Audit,
     AuditConfig,
+    ModelResult,
     Tuning,
-    TwinResult,
     Unit,
     read_audit,
     read_audit_config,
@@ -102,9 +104,10 @@ def run_audit(
         >>> network = ModelConfig(block="circuit", n_qubits=2, n_layers=1)
         >>> run = RunConfig("tiny", network, TrainConfig(epochs=1),
         ...                 DataConfig("digits", train_size=300))
-        >>> config = AuditConfig(run, n_seeds=2, twins=("dense",), rate_factors=(1.0,))
+        >>> config = AuditConfig(
+        ...     run, n_seeds=2, controls=("dense",), rate_factors=(1.0,))
         >>> audit = run_audit(config, Path(tempfile.mkdtemp()) / "audit")
-        >>> audit.verdict, [twin.name for twin in audit.twins]
+        >>> audit.verdict, [result.name for result in audit.results]
         ('cannot tell with this many seeds', ['tiny', 'dense'])
     """
     with contextlib.ExitStack() as held:
@@ -124,14 +127,14 @@ def _run(
 ) -> Audit:
     """`run_audit`, with the lock of the directory in `held`."""
     start = time.monotonic()
-    twins, impossible = _twins_of(config)
+    controls, impossible = _controls_of(config)
     if resume:
         _check_same(config, directory)
     else:
         check_is_empty(directory)
     runs = {config.run.model: config.run}
-    for twin in twins:
-        runs[twin.name] = dataclasses.replace(config.run, network=twin.network)
+    for control in controls:
+        runs[control.name] = dataclasses.replace(config.run, network=control.network)
     groups = {name: list(_pending(config, directory, name)) for name in runs}
     if resume and not any(groups.values()) and (directory / "audit.json").exists():
         return read_audit(directory)
@@ -147,7 +150,7 @@ def _run(
         held.enter_context(locked(directory, HELD))
         if not resume:
             check_is_empty(directory)  # again, since now nobody else can fill it
-            start_directory(directory, "audit.toml", config)
+            start_directory(directory, CONFIG_FILE, config, CONFIG_FORMAT)
         if connection is not None:
             dataset = data[config.seeds[0]].name
             train_elsewhere(
@@ -176,7 +179,7 @@ def _run(
     }
     _check_units(directory, units, data)
     baselines = fit_baselines(config, directory, data[config.seeds[0]], share.tell)
-    audit = _conclude(config, twins, impossible, data, units, tunings)
+    audit = _conclude(config, controls, impossible, data, units, tunings)
     seconds = time.monotonic() - start
     audit = dataclasses.replace(audit, baselines=baselines, seconds=seconds)
     write_audit(directory, audit)
@@ -240,10 +243,10 @@ def _tuning_of(
     return tuning
 
 
-def _twins_of(config: AuditConfig) -> tuple[tuple[Twin, ...], dict[str, str]]:
-    if config.twins:
-        return build_twins(config.run.network, config.twins), {}
-    return possible_twins(config.run.network)
+def _controls_of(config: AuditConfig) -> tuple[tuple[Control, ...], dict[str, str]]:
+    if config.controls:
+        return build_controls(config.run.network, config.controls), {}
+    return possible_controls(config.run.network)
 
 
 def _check_same(config: AuditConfig, directory: Path) -> None:
@@ -301,7 +304,7 @@ def _pending(
 
 def _conclude(
     config: AuditConfig,
-    twins: Sequence[Twin],
+    controls: Sequence[Control],
     impossible: Mapping[str, str],
     data: Mapping[int, Dataset],
     units: Mapping[str, Sequence[Unit]],
@@ -313,7 +316,7 @@ def _conclude(
         name: np.array([u.predictions for u in own]) == first.test.labels
         for name, own in units.items()
     }
-    names = [twin.name for twin in twins]
+    names = [control.name for control in controls]
     differences = compare(right[model], {name: right[name] for name in names})
     chance = np.bincount(first.test.labels).max() / len(first.test)
     executions = circuits_per_image(config.run.network, first.image_shape)
@@ -332,7 +335,7 @@ def _conclude(
         n_test=len(first.test),
         n_classes=first.n_classes,
         seeds=config.seeds,
-        twins=tuple(results),
+        results=tuple(results),
         impossible=dict(impossible),
         control=control,
         verdict=verdict(decisive),
@@ -366,11 +369,11 @@ def _result(
     executions: int,
     difference: PairedDifference | None,
     tuning: Tuning,
-) -> TwinResult:
+) -> ModelResult:
     accuracy = tuple(unit.accuracy for unit in units)
     dead = dead_seeds(np.array(accuracy), chance)
     runs_circuit = difference is None or name in CIRCUIT_BLOCKS
-    return TwinResult(
+    return ModelResult(
         name=name,
         question=QUESTIONS.get(name, ""),
         accuracy=accuracy,

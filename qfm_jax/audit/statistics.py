@@ -38,11 +38,11 @@ class PairedDifference:
     new test images.
     """
 
-    twin: str
+    control: str
     """Name of the control."""
     n_seeds: int
     """Number of paired seeds; those that learned nothing count too."""
-    n_twins: int
+    n_controls: int
     """Controls of the audit: the comparisons that `p_adjusted` corrects for."""
     differences: tuple[float, ...]
     """Accuracy of the model minus that of the control, each in [-1, 1], by seed."""
@@ -64,7 +64,7 @@ class PairedDifference:
 
 
 def compare(
-    model_right: np.ndarray, twins_right: Mapping[str, np.ndarray], *, seed: int = 0
+    model_right: np.ndarray, controls_right: Mapping[str, np.ndarray], *, seed: int = 0
 ) -> tuple[PairedDifference, ...]:
     """Compares a model with all of its controls, seed by seed.
 
@@ -79,8 +79,8 @@ def compare(
     Args:
         model_right: Which test images the model classifies rightly; bool (n_seeds,
             n_test), at least two seeds and one image.
-        twins_right: The same for each control, by name: the whole family that Holm's
-            correction is for.
+        controls_right: The same for each control, by name: the whole family that
+            Holm's correction is for.
         seed: Seed of the bootstrap, at least 0.
 
     Returns:
@@ -93,28 +93,28 @@ def compare(
     Example:
         >>> right = np.random.default_rng(0).random((8, 500)) < 0.8
         >>> (d,) = compare(right, {"removed": right & (np.arange(500) > 24)})
-        >>> d.twin, d.n_wins, round(d.mean, 2), d.p_value == d.p_floor == 2 / 2**8
+        >>> d.control, d.n_wins, round(d.mean, 2), d.p_value == d.p_floor == 2 / 2**8
         ('removed', 8, 0.04, True)
     """
     model_right = _checked_model(model_right)
     check_at_least("seed", seed, 0)
-    if not twins_right:
+    if not controls_right:
         must = "hold at least one control"
-        raise input_error("twins_right", must, "is empty", "Name a control.")
-    twins = {
-        name: _checked(f"twins_right[{name!r}]", right, model_right.shape)
-        for name, right in twins_right.items()
+        raise input_error("controls_right", must, "is empty", "Name a control.")
+    controls = {
+        name: _checked(f"controls_right[{name!r}]", right, model_right.shape)
+        for name, right in controls_right.items()
     }
-    images_won = [_images_won(model_right, right) for right in twins.values()]
+    images_won = [_images_won(model_right, right) for right in controls.values()]
     p_values = [_signed_rank(won) for won in images_won]
     adjusted = holm([1.0 if p is None else p for p in p_values])
     n_seeds, n_test = model_right.shape
     p_floor = 0.5 ** (n_seeds - 1)
     return tuple(
         PairedDifference(
-            twin=name,
+            control=name,
             n_seeds=n_seeds,
-            n_twins=len(twins),
+            n_controls=len(controls),
             differences=tuple(map(float, won / n_test)),
             mean=float(won.mean() / n_test),
             interval=_interval(won, n_test, seed),
@@ -125,7 +125,7 @@ def compare(
             n_wins=int((won > 0).sum()),
         )
         for name, won, p_value, p_adjusted in zip(
-            twins, images_won, p_values, adjusted, strict=True
+            controls, images_won, p_values, adjusted, strict=True
         )
     )
 
@@ -176,11 +176,11 @@ def dead_seeds(accuracy: np.ndarray, chance: float) -> tuple[int, ...]:
     return tuple(map(int, np.flatnonzero(above_chance <= DEAD_BAND + rounding)))
 
 
-def seeds_needed(n_twins: int) -> int:
+def seeds_needed(n_controls: int) -> int:
     """Counts the seeds below which no result can be significant.
 
-    If every seed agrees, the p-value is 2 / 2^n and Holm's at least n_twins times that:
-    the smallest n with n_twins * 2 / 2^n <= 0.05.
+    If every seed agrees, the p-value is 2 / 2^n and Holm's at least n_controls times
+    that: the smallest n with n_controls * 2 / 2^n <= 0.05.
 
     Raises:
         InputError: For no control.
@@ -189,8 +189,8 @@ def seeds_needed(n_twins: int) -> int:
         >>> seeds_needed(1), seeds_needed(5)
         (6, 8)
     """
-    check_at_least("n_twins", n_twins, 1)
-    return math.ceil(math.log2(2 * n_twins / ALPHA))
+    check_at_least("n_controls", n_controls, 1)
+    return math.ceil(math.log2(2 * n_controls / ALPHA))
 
 
 def verdict(difference: PairedDifference, *, margin: float = MARGIN) -> Verdict:
@@ -198,7 +198,7 @@ def verdict(difference: PairedDifference, *, margin: float = MARGIN) -> Verdict:
 
     The rule, in this order:
 
-    1. "cannot tell with this many seeds" if n_twins * p_floor > 0.05: had all seeds
+    1. "cannot tell with this many seeds" if n_controls * p_floor > 0.05: had all seeds
        agreed, the test could not have been significant (see `seeds_needed`).
     2. "helps" if p_adjusted <= 0.05, the signed ranks are in the model's favour and the
        interval lies above 0; "hurts" if p_adjusted <= 0.05, they are in the control's
@@ -265,8 +265,9 @@ def verdict_sentence(
 
     Example:
         >>> right = np.ones((8, 500), bool)
-        >>> twins = {"removed": right & (np.arange(500) > 24)}
-        >>> verdict_sentence("hybrid", compare(right, twins), {"removed": "no circuit"})
+        >>> controls = {"removed": right & (np.arange(500) > 24)}
+        >>> differences = compare(right, controls)
+        >>> verdict_sentence("hybrid", differences, {"removed": "no circuit"})
         'Against removed (no circuit), hybrid is 5.00 points higher (95 % interval 5.00
         to 5.00, 8 seeds, Holm-adjusted p = 0.008): the circuit helps.'
     """
@@ -277,17 +278,17 @@ def verdict_sentence(
     meanings, subjects = meanings or {}, subjects or {}
     sentences = [
         _sentence(
-            *(model, d, meanings.get(d.twin), verdict(d, margin=margin)),
-            subjects.get(d.twin, "the circuit"),
+            *(model, d, meanings.get(d.control), verdict(d, margin=margin)),
+            subjects.get(d.control, "the circuit"),
         )
         for d in differences
     ]
     if _too_few_seeds(differences[0]):
-        n_seeds, n_twins = differences[0].n_seeds, differences[0].n_twins
+        n_seeds, n_controls = differences[0].n_seeds, differences[0].n_controls
         sentences.append(
-            f"With {n_seeds} seeds and {n_twins} control{'s' * (n_twins > 1)} no "
+            f"With {n_seeds} seeds and {n_controls} control{'s' * (n_controls > 1)} no "
             "result could be significant: it takes at least "
-            f"{seeds_needed(n_twins)} seeds."
+            f"{seeds_needed(n_controls)} seeds."
         )
     return " ".join(sentences)
 
@@ -314,9 +315,9 @@ def _checked(
     return right
 
 
-def _images_won(model_right: np.ndarray, twin_right: np.ndarray) -> np.ndarray:
+def _images_won(model_right: np.ndarray, control_right: np.ndarray) -> np.ndarray:
     """Test images by which the model is better, for each seed; whole numbers."""
-    return (model_right.sum(axis=1) - twin_right.sum(axis=1)).astype(np.float64)
+    return (model_right.sum(axis=1) - control_right.sum(axis=1)).astype(np.float64)
 
 
 def _signed_rank(images_won: np.ndarray) -> float | None:
@@ -367,13 +368,13 @@ def _direction(differences: Sequence[float]) -> float:
 
 def _too_few_seeds(difference: PairedDifference) -> bool:
     """Whether no outcome at all could have been significant."""
-    return difference.n_twins * difference.p_floor > ALPHA
+    return difference.n_controls * difference.p_floor > ALPHA
 
 
 def _sentence(
     model: str, d: PairedDifference, meaning: str | None, word: str, subject: str
 ) -> str:
-    twin = f"{d.twin} ({meaning})" if meaning else d.twin
+    name = f"{d.control} ({meaning})" if meaning else d.control
     low, high = (percent(end, 2) for end in d.interval)
     p = "< 0.001" if d.p_adjusted < 0.001 else f"= {d.p_adjusted:.3f}"
     conclusion = {
@@ -382,7 +383,7 @@ def _sentence(
         "cannot tell with this many seeds": "one cannot tell with this many seeds",
     }.get(word, word)
     return (
-        f"Against {twin}, {model} is {_points(d.mean)} (95 % interval {low} to {high}, "
+        f"Against {name}, {model} is {_points(d.mean)} (95 % interval {low} to {high}, "
         f"{d.n_seeds} seeds, Holm-adjusted p {p}): {conclusion}."
     )
 

@@ -26,6 +26,7 @@ from ..runs.config import RunConfig
 from ..runs.execute import load_images
 from .baselines import feature_keeper
 from .records import (
+    CONFIG_FILE,
     UNIT_FORMAT,
     AuditConfig,
     read_tuning,
@@ -99,7 +100,7 @@ def train_elsewhere(
             `failed.json` says why.
         InputError: If a worker does not share the directory.
     """
-    check_shared(connection.client, directory, "audit.toml")
+    check_shared(connection.client, directory, CONFIG_FILE)
     config = dataclasses.replace(config, run=_absolute(config.run))
     of_name = functools.partial(Task, config, directory.resolve(), dataset)
     units: dict[str, Task] = {}

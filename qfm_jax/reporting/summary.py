@@ -89,7 +89,7 @@ def verdict_sentence(audit: Audit) -> str:
     )
 
 
-def classical_twin(run: Run, runs: Iterable[Run]) -> Run | None:
+def classical_control(run: Run, runs: Iterable[Run]) -> Run | None:
     """Finds the run that differs in one thing: a dense layer in the circuit's place.
 
     All of the rest of its configuration is equal, but for its name, its device, and
@@ -172,10 +172,10 @@ def _without_audit(
         if network.block != "circuit" or network in audited:
             continue
         names.append(label)
-        twin = classical_twin(run, runs)
-        if twin is not None:
-            place = next(i for i, other in enumerate(runs) if other is twin)
-            other = _scored(twin, labels[place])
+        control = classical_control(run, runs)
+        if control is not None:
+            place = next(i for i, other in enumerate(runs) if other is control)
+            other = _scored(control, labels[place])
             sentences.append(_compare(_scored(run, label), other))
     if names:
         sentences.append(
@@ -192,12 +192,12 @@ def _scored(run: Run, label: str) -> Scored:
     return Scored(label, scores.accuracy, scores.accuracy_interval, has_circuit)
 
 
-def _compare(model: Scored, twin: Scored) -> str:
+def _compare(model: Scored, control: Scored) -> str:
     return (
-        f"{model.label} reaches {_percent(model)}, and {twin.label}, the same network "
-        f"with a dense layer in the circuit's place, {_percent(twin)}. The 95 % "
-        f"intervals of these two {_overlap(model, twin)}; they cover the choice of "
-        "test images, not of the seed."
+        f"{model.label} reaches {_percent(model)}, and {control.label}, the same "
+        f"network with a dense layer in the circuit's place, {_percent(control)}. "
+        f"The 95 % intervals of these two {_overlap(model, control)}; they cover the "
+        "choice of test images, not of the seed."
     )
 
 

@@ -67,25 +67,40 @@ class RunConfig:
             raise input_error("trunk", must, "is missing")
 
 
-def to_toml(value: Any) -> str:
+def to_toml(value: Any, format_: int = RUN_FORMAT) -> str:
     """The text of `config.toml`, or of any other frozen dataclass of plain values.
+
+    Args:
+        value: The dataclass.
+        format_: Version of the file.
 
     Example:
         >>> text = to_toml(RunConfig("linear", ModelConfig()))
         >>> text.splitlines()[:3]
         ['format = 1', 'model = "linear"', 'seed = 0']
     """
-    table = {"format": RUN_FORMAT, **_without_none(cattrs.unstructure(value))}
+    table = {"format": format_, **_without_none(cattrs.unstructure(value))}
     return tomli_w.dumps(table)
 
 
-def write_toml(path: Path, value: Any) -> None:
+def write_toml(path: Path, value: Any, format_: int = RUN_FORMAT) -> None:
     """Writes what `to_toml` says into a file that is either whole or not there."""
-    write_whole(path, to_toml(value).encode())
+    write_whole(path, to_toml(value, format_).encode())
 
 
-def read_toml(path: Path, kind: type[T]) -> T:
+def read_toml(
+    path: Path,
+    kind: type[T],
+    newest: int = RUN_FORMAT,
+    older: Upgrades | None = None,
+) -> T:
     """Reads what `write_toml` wrote.
+
+    Args:
+        path: Of the file.
+        kind: Of the dataclass that it describes.
+        newest: The format that this version writes.
+        older: How to read earlier ones.
 
     Raises:
         InputError: If the file is damaged, of another version, or describes something
@@ -94,7 +109,7 @@ def read_toml(path: Path, kind: type[T]) -> T:
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        upgrade(path, table)
+        upgrade(path, table, newest, older)
         return converter().structure(table, kind)
     except InputError:
         raise
@@ -137,6 +152,7 @@ def upgrade(
 
     Raises:
         InputError: For a format that is not read.
+        ValueError: For a table that is not of the format that it names.
 
     Example:
         >>> table = {"format": 1, "colour": "red"}
@@ -148,7 +164,10 @@ def upgrade(
     """
     older, found = older or {}, table.pop("format", None)
     while isinstance(found, int) and found in older:
-        older[found](table)
+        try:
+            older[found](table)
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"it is not as format {found}: {error!r}") from error
         found += 1
     check_format(path, found, newest)
 

@@ -14,7 +14,7 @@ from synthetic_runs import RESULTS, read_stored_audit
 
 from qfm_jax._checks import InputError
 from qfm_jax.audit import AuditConfig, read_audit, records, run, run_audit, tasks
-from qfm_jax.audit.records import Tuning, write_audit
+from qfm_jax.audit.records import Tuning, read_audit_config, write_audit
 from qfm_jax.audit.statistics import compare, verdict
 from qfm_jax.cli import main
 from qfm_jax.data import load_dataset
@@ -38,7 +38,7 @@ RUN = RunConfig(
 CONFIG = AuditConfig(
     RUN,
     n_seeds=2,
-    twins=("removed", "frozen"),
+    controls=("removed", "frozen"),
     together=2,
     rate_factors=(1e-3, 10.0),
     baselines=("logistic-regression",),
@@ -92,11 +92,11 @@ def test_the_scores_are_those_of_the_stored_predictions(finished):
             for seed in audit.seeds
         ]
         right[name] = np.array([table["predictions"] for table in tables]) == labels
-    for twin in audit.twins:
-        np.testing.assert_allclose(twin.accuracy, right[twin.name].mean(axis=1))
-    twins = {name: right[name] for name in audit_names()[1:]}
-    differences = compare(right["tiny"], twins)
-    assert tuple(twin.difference for twin in audit.twins[1:]) == differences
+    for result in audit.results:
+        np.testing.assert_allclose(result.accuracy, right[result.name].mean(axis=1))
+    controls = {name: right[name] for name in audit_names()[1:]}
+    differences = compare(right["tiny"], controls)
+    assert tuple(result.difference for result in audit.results[1:]) == differences
     assert audit.control == "removed"  # the only control without a circuit
     assert audit.verdict == verdict(differences[0])
     assert "Against removed" in audit.sentence
@@ -107,29 +107,29 @@ def test_what_was_written_is_what_is_read(finished):
     assert read_audit(directory) == audit
     table = json.loads((directory / "audit.json").read_text())
     assert table["model"] == "tiny"
-    assert list(table["twins"]) == list(audit_names())
-    assert len(table["twins"]["frozen"]["accuracy"]) == 2
-    assert table["twins"]["tiny"]["n_parameters_quantum"] == 6
-    assert table["twins"]["frozen"]["n_parameters_quantum"] == 0
+    assert list(table["results"]) == list(audit_names())
+    assert len(table["results"]["frozen"]["accuracy"]) == 2
+    assert table["results"]["tiny"]["n_parameters_quantum"] == 6
+    assert table["results"]["frozen"]["n_parameters_quantum"] == 0
 
 
-def test_what_a_twin_costs_is_counted_in_its_own_program(finished, tmp_path):
+def test_what_a_control_costs_is_counted_in_its_own_program(finished, tmp_path):
     audit, _ = finished
-    twins = {twin.name: twin for twin in audit.twins}
-    runs = {name: twin.executions_per_image for name, twin in twins.items()}
+    results = {result.name: result for result in audit.results}
+    runs = {name: result.executions_per_image for name, result in results.items()}
     assert runs == {n: int(n != "removed") for n in audit_names()}
-    assert twins["tiny"].flops_per_image == twins["frozen"].flops_per_image
-    removed = twins["removed"].flops_per_image
-    assert twins["tiny"].flops_per_image > removed > 2 * 784 * 2
-    assert all(twin.memory_bytes > 0 for twin in audit.twins)
-    model, *others = audit.twins
+    assert results["tiny"].flops_per_image == results["frozen"].flops_per_image
+    removed = results["removed"].flops_per_image
+    assert results["tiny"].flops_per_image > removed > 2 * 784 * 2
+    assert all(result.memory_bytes > 0 for result in audit.results)
+    model, *others = audit.results
     model = dataclasses.replace(
         model,
         flops_per_image=12_345_678,
         memory_bytes=3 * 2**19,
         executions_per_image=7,
     )
-    costly = dataclasses.replace(audit, twins=(model, *others))
+    costly = dataclasses.replace(audit, results=(model, *others))
     page = write_audit_report(costly, tmp_path / "report.html").read_text()
     n_forward = 7 * 200
     for cell in ("12,346", "1.5", f"{n_forward:,}"):
@@ -161,8 +161,8 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(finished, tmp_path, monke
         again, tmp_path / "audit", resume=True, show=lambda *told: seen.append(told)
     )
     assert all(path.read_bytes() == content for path, content in kept.items())
-    for twin, expected in zip(resumed.twins, audit.twins, strict=True):
-        np.testing.assert_allclose(twin.accuracy, expected.accuracy, atol=0.006)
+    for result, expected in zip(resumed.results, audit.results, strict=True):
+        np.testing.assert_allclose(result.accuracy, expected.accuracy, atol=0.006)
     shares = [told[0] for told in seen]
     assert shares == sorted(shares)
     assert shares[-1] == pytest.approx(1)
@@ -170,11 +170,11 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(finished, tmp_path, monke
 
 def assert_same(audit, expected):
     """But for rounding, which may move a few of the 360 test images."""
-    assert [twin.name for twin in audit.twins] == [t.name for t in expected.twins]
-    for twin, other in zip(audit.twins, expected.twins, strict=True):
-        np.testing.assert_allclose(twin.accuracy, other.accuracy, atol=0.006)
-        assert twin.tuning.learning_rates == other.tuning.learning_rates
-        assert twin.n_parameters == other.n_parameters
+    assert [r.name for r in audit.results] == [r.name for r in expected.results]
+    for result, other in zip(audit.results, expected.results, strict=True):
+        np.testing.assert_allclose(result.accuracy, other.accuracy, atol=0.006)
+        assert result.tuning.learning_rates == other.tuning.learning_rates
+        assert result.n_parameters == other.n_parameters
 
 
 def test_a_scheduler_changes_nothing(finished, tmp_path, dask_scheduler, monkeypatch):
@@ -221,7 +221,7 @@ def test_seeds_spread_over_cores_change_nothing(finished, tmp_path):
     network += ["--layers", NETWORK.layers, "--clip-norm", "1"]
     images = ["--dataset", "digits", "--train-size", "200", "--batch-size", "20"]
     how = ["--epochs", "1", "--seeds", "2", "--seed", "5", "--out", "audit"]
-    how += ["--twins", "removed", "frozen", "--rate-factors", "0.001", "10"]
+    how += ["--controls", "removed", "frozen", "--rate-factors", "0.001", "10"]
     words = ["audit", "hybrid-cnn", *network, *images, *how, "--baselines"]
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run(
@@ -231,11 +231,11 @@ def test_seeds_spread_over_cores_change_nothing(finished, tmp_path):
     assert done.returncode == 0, done.stderr
     found = read_audit(tmp_path / "audit")
     renamed = {"hybrid-cnn": "tiny"}
-    twins = [
-        dataclasses.replace(twin, name=renamed.get(twin.name, twin.name))
-        for twin in found.twins
+    results = [
+        dataclasses.replace(result, name=renamed.get(result.name, result.name))
+        for result in found.results
     ]
-    assert_same(dataclasses.replace(found, twins=tuple(twins)), audit)
+    assert_same(dataclasses.replace(found, results=tuple(results)), audit)
 
 
 @pytest.mark.slow
@@ -271,19 +271,19 @@ def test_what_is_wrong_is_refused_on_a_scheduler_too(tmp_path, dask_scheduler):
 def test_each_learning_rate_is_the_best_of_those_tried(finished):
     audit, directory = finished
     assert CONFIG.seeds_of_tuning == (7,)
-    for twin in audit.twins:
-        tuning = twin.tuning
+    for result in audit.results:
+        tuning = result.tuning
         assert tuning.learning_rates == (4e-6, 4e-2)
         (slow,), (fast,) = tuning.accuracy
         assert tuning.learning_rate == (4e-2 if fast > slow else 4e-6)
-        table = json.loads((directory / f"tuning/{twin.name}.json").read_text())
+        table = json.loads((directory / f"tuning/{result.name}.json").read_text())
         assert table["accuracy"] == [[slow], [fast]]
 
 
 def test_the_rate_that_was_chosen_is_trained_with(tmp_path):
-    config = dataclasses.replace(CONFIG, twins=("removed",), rate_factors=(1e-6,))
+    config = dataclasses.replace(CONFIG, controls=("removed",), rate_factors=(1e-6,))
     slow = run_audit(config, tmp_path / "slow")
-    assert slow.twins[0].tuning.learning_rate == 4e-9
+    assert slow.results[0].tuning.learning_rate == 4e-9
     for seed in config.seeds:  # hardly moved from its start
         own = dataclasses.replace(RUN, seed=seed)
         data = load_images(own)
@@ -402,14 +402,28 @@ def test_audits_of_earlier_formats_are_read(name, number, tmp_path):
     audit = read_audit(path)
     assert (audit.verdict, audit.seconds) == (stored["verdict"], stored["seconds"])
     assert audit.config.n_seeds == len(audit.seeds) == stored["config"]["n_seeds"]
-    for twin in audit.twins:
-        own = stored["twins"][twin.name]
-        assert twin.accuracy == tuple(own["accuracy"])
-        if twin.difference:
-            assert twin.difference.mean == own["difference"]["mean"]
+    for result in audit.results:
+        own = stored["twins"][result.name]
+        assert result.accuracy == tuple(own["accuracy"])
+        if result.difference:
+            assert result.difference.mean == own["difference"]["mean"]
     write_audit(tmp_path, audit)
     assert json.loads((tmp_path / "audit.json").read_text())["format"] == 3
     assert read_audit(tmp_path) == audit
+
+
+def test_configurations_of_both_formats_are_read(finished, tmp_path):
+    _, directory = finished
+    text = (directory / "audit.toml").read_text()
+    assert read_audit_config(directory) == CONFIG
+    older = text.replace("format = 2\n", "format = 1\n")
+    older = older.replace("\ncontrols = [", "\ntwins = [")
+    assert older.count("twins") == 1
+    (tmp_path / "audit.toml").write_text(older)
+    assert read_audit_config(tmp_path) == CONFIG
+    (tmp_path / "audit.toml").write_text(text.replace("format = 2", "format = 3"))
+    with pytest.raises(InputError, match="has format 3, and this version reads 2"):
+        read_audit_config(tmp_path)
 
 
 def test_an_audit_is_read_from_its_file_too(tmp_path):
@@ -442,8 +456,8 @@ def test_an_audit_is_read_from_its_file_too(tmp_path):
             r"`model` must be the name of a folder, .* is '\.\./tiny'",
         ),
         (
-            {"twins": ("frozen", "separable")},
-            r"`twins` must hold a control without a circuit: one of removed, linear",
+            {"controls": ("frozen", "separable")},
+            r"`controls` must hold a control without a circuit: one of removed, linear",
         ),
         (
             {"run": dataclasses.replace(RUN, training=TrainConfig(patience=3))},
@@ -462,14 +476,14 @@ def test_the_report_needs_nothing_but_itself_and_says_it_all(finished, tmp_path)
     assert page.lower().startswith("<!doctype html>")
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
     assert audit.verdict in page
-    for twin in audit.twins:
-        cells = [f"{100 * mean:.2f}" for mean in twin.tuning.means]
-        chosen = cells.pop(twin.tuning.chosen)
+    for result in audit.results:
+        cells = [f"{100 * mean:.2f}" for mean in result.tuning.means]
+        chosen = cells.pop(result.tuning.chosen)
         assert f"<td>{cells[0]}</td>" in page
         assert f"<td><strong>{chosen}</strong></td>" in page
     assert "might do better: tiny, removed, frozen." in page
-    for twin in audit.twins:
-        assert all(f"{100 * accuracy:.2f}" in page for accuracy in twin.accuracy)
+    for result in audit.results:
+        assert all(f"{100 * accuracy:.2f}" in page for accuracy in result.accuracy)
     assert "advantage" not in page.lower()
     names = {path.name for path in (tmp_path / "figures").iterdir()}
     assert names == {
@@ -493,7 +507,14 @@ def test_the_command_line(finished, capsys, tmp_path, monkeypatch):
     for arguments, sentence in (
         (["linear", "--dataset", "digits"], "`network` must have the block 'circuit'"),
         (["hybrid-cnn", "--seeds", "1"], "`seeds` must be .* at least 2, but is 1"),
-        (["hybrid-cnn", "--twins", "frosen"], "`twins` must .* Did you mean 'frozen'"),
+        (
+            ["hybrid-cnn", "--controls", "frosen"],
+            "`controls` must .* Did you mean 'frozen'",
+        ),
+        (
+            ["hybrid-cnn", "--twins", "frosen"],  # the name in version 0.1
+            "`controls` must .* Did you mean 'frozen'",
+        ),
         (
             ["hybrid-cnn", "--workers", "2"],
             "`workers` must stand with --scheduler, but is 2. Add --scheduler local.",

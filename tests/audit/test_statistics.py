@@ -36,24 +36,24 @@ def answers(n_right):
 
 def against(*images_won, seed=0):
     """Controls that the model beats by these numbers of images, seed by seed."""
-    twins = {
-        f"twin{i}": answers(500 - np.array(won)) for i, won in enumerate(images_won)
+    controls = {
+        f"control{i}": answers(500 - np.array(won)) for i, won in enumerate(images_won)
     }
-    return compare(answers([500] * len(images_won[0])), twins, seed=seed)
+    return compare(answers([500] * len(images_won[0])), controls, seed=seed)
 
 
-def paired(interval, p_adjusted, *, n_seeds=10, n_twins=1, sign=1):
+def paired(interval, p_adjusted, *, n_seeds=10, n_controls=1, sign=1):
     """A difference with these numbers; all seeds of one sign."""
     mean = sum(interval) / 2
     return PairedDifference(
-        twin="dense",
+        control="dense",
         n_seeds=n_seeds,
-        n_twins=n_twins,
+        n_controls=n_controls,
         differences=(sign * 0.001,) * n_seeds,
         mean=mean,
         interval=interval,
         effect_size=1.0,
-        p_value=p_adjusted / n_twins,
+        p_value=p_adjusted / n_controls,
         p_floor=2 / 2**n_seeds,
         p_adjusted=p_adjusted,
         n_wins=n_seeds if sign > 0 else 0,
@@ -123,9 +123,9 @@ def test_p_value_by_hand(won, p):
 
 def test_accuracies_that_differ_by_rounding_alone_are_ties():
     won = [100, 100, 100, -100, 200, 200]  # 0.3 - 0.2 is not 0.2 - 0.1
-    twin = answers([200, 100, 700, 900, 100, 600])
+    control = answers([200, 100, 700, 900, 100, 600])
     model = answers([300, 200, 800, 800, 300, 800])
-    (difference,) = compare(model, {"twin": twin})
+    (difference,) = compare(model, {"control": control})
     assert difference.p_value == pytest.approx(signed_rank_p(won), rel=1e-12)
     assert difference.differences == (0.1, 0.1, 0.1, -0.1, 0.2, 0.2)
 
@@ -178,9 +178,9 @@ def test_interval_contains_the_mean_and_ignores_the_order_of_the_seeds(won, seed
 
 @given(st.lists(images, min_size=2, max_size=12), st.floats(0, 0.02))
 @settings(max_examples=40, deadline=None)
-def test_exchanging_model_and_twin_turns_the_signs_round(won, margin):
-    model, twin = answers([500] * len(won)), answers(500 - np.array(won))
-    (there,), (back,) = compare(model, {"x": twin}), compare(twin, {"x": model})
+def test_exchanging_model_and_control_turns_the_signs_round(won, margin):
+    model, control = answers([500] * len(won)), answers(500 - np.array(won))
+    (there,), (back,) = compare(model, {"x": control}), compare(control, {"x": model})
     assert back.differences == tuple(-d for d in there.differences)
     assert back.interval == tuple(-end for end in reversed(there.interval))
     assert back.p_value == pytest.approx(there.p_value)
@@ -230,22 +230,22 @@ def test_holm_is_the_closed_test_of_bonferroni(p_values):
     assert holm(p_values) == pytest.approx(expected)
 
 
-def test_compare_adjusts_over_all_twins_in_their_order():
+def test_compare_adjusts_over_all_controls_in_their_order():
     won = [[0] * 8, [1, 2, 3, 4, 5, 6, 7, 8], [-1, 2, -3, 4, 5, 6, 7, 8]]
     differences = against(*won)
-    assert [d.twin for d in differences] == ["twin0", "twin1", "twin2"]
-    assert {d.n_twins for d in differences} == {3}
+    assert [d.control for d in differences] == ["control0", "control1", "control2"]
+    assert {d.n_controls for d in differences} == {3}
     p = [signed_rank_p(w) for w in won[1:]]  # the first has none and still counts
     expected = [1, 3 * p[0], max(3 * p[0], 2 * p[1])]
     assert [d.p_adjusted for d in differences] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("n_twins", range(1, 9))
-def test_seeds_needed_are_the_fewest_that_can_be_significant(n_twins):
-    n = seeds_needed(n_twins)
-    unanimous = against(*[range(1, n + 1)] * n_twins)
+@pytest.mark.parametrize("n_controls", range(1, 9))
+def test_seeds_needed_are_the_fewest_that_can_be_significant(n_controls):
+    n = seeds_needed(n_controls)
+    unanimous = against(*[range(1, n + 1)] * n_controls)
     assert {verdict(d) for d in unanimous} == {"helps"}
-    unanimous = against(*[range(1, n)] * n_twins)
+    unanimous = against(*[range(1, n)] * n_controls)
     assert {verdict(d) for d in unanimous} == {CANNOT_TELL}
 
 
@@ -263,7 +263,7 @@ def test_seeds_needed_are_the_fewest_that_can_be_significant(n_twins):
         (paired((0.001, 0.003), 0.05, sign=-1), CANNOT_TELL),  # opposite directions
         (paired((0.001, 0.003), 0.05, n_seeds=6), "helps"),
         (paired((0.001, 0.003), 0.05, n_seeds=5), CANNOT_TELL),
-        (paired((0.001, 0.003), 0.05, n_seeds=6, n_twins=2), CANNOT_TELL),
+        (paired((0.001, 0.003), 0.05, n_seeds=6, n_controls=2), CANNOT_TELL),
         (paired((0.0, 0.0), 1.0), "no difference detected"),
         (paired((0.0, 0.003), 0.01), CANNOT_TELL),  # 0 is in the interval
     ],
@@ -309,10 +309,10 @@ numbers |= st.floats(-1, 1)
     st.floats(0, 1),
 )
 @settings(max_examples=150, deadline=None)
-def test_verdict_is_total_and_symmetric(interval, p, n_seeds, n_twins, sign, margin):
-    there = paired(interval, p, n_seeds=n_seeds, n_twins=n_twins, sign=sign)
+def test_verdict_is_total_and_symmetric(interval, p, n_seeds, n_controls, sign, margin):
+    there = paired(interval, p, n_seeds=n_seeds, n_controls=n_controls, sign=sign)
     mirrored = (-interval[1], -interval[0])
-    back = paired(mirrored, p, n_seeds=n_seeds, n_twins=n_twins, sign=-sign)
+    back = paired(mirrored, p, n_seeds=n_seeds, n_controls=n_controls, sign=-sign)
     word = verdict(there, margin=margin)
     assert word in get_args(Verdict)
     assert verdict(back, margin=margin) == SWAPPED.get(word, word)
@@ -344,10 +344,10 @@ def test_sentences_say_the_number_of_seeds_that_it_takes():
     text = verdict_sentence("hybrid", against([40, 50, 60], [0, 0, 0]))
     first, second, third = re.split(r"(?<=\.) (?=[A-Z])", text)
     assert first.startswith(
-        "Against twin0, hybrid is 5.00 points higher (95 % interval"
+        "Against control0, hybrid is 5.00 points higher (95 % interval"
     )
     assert "3 seeds, Holm-adjusted p = 0.500): one cannot tell" in first
-    assert second.startswith("Against twin1, hybrid is equal to within 0.01 points")
+    assert second.startswith("Against control1, hybrid is equal to within 0.01 points")
     assert third == (
         "With 3 seeds and 2 controls no result could be significant: it takes at least "
         "7 seeds."
@@ -377,7 +377,7 @@ RIGHT = np.ones((3, 5), bool)
 
 
 @pytest.mark.parametrize(
-    ("model", "twins", "sentence"),
+    ("model", "controls", "sentence"),
     [
         (
             RIGHT[:1],
@@ -387,22 +387,22 @@ RIGHT = np.ones((3, 5), bool)
         (RIGHT[:, :0], {"a": RIGHT[:, :0]}, "`n_test` must be .* at least 1, but is 0"),
         (RIGHT[0], {"a": RIGHT}, r"`model_right` must have shape \(n_seeds, n_test\)"),
         (1 * RIGHT, {"a": RIGHT}, "`model_right` must be boolean, but has type int64"),
-        (RIGHT, {}, "`twins_right` must hold at least one control, but is empty"),
+        (RIGHT, {}, "`controls_right` must hold at least one control, but is empty"),
         (
             RIGHT,
             {"a": RIGHT, "b": RIGHT[:, :4]},
-            r"`twins_right\['b'\]` must have shape \(3, 5\), but has shape \(3, 4\)",
+            r"`controls_right\['b'\]` must have shape \(3, 5\), but has shape \(3, 4\)",
         ),
         (
             RIGHT,
             {"a": RIGHT.astype(float)},
-            r"`twins_right\['a'\]` must be boolean, but has type float64. Pass `pred",
+            r"`controls_right\['a'\]` must be boolean, but has type float64. Pass `p",
         ),
     ],
 )
-def test_bad_answers(model, twins, sentence):
+def test_bad_answers(model, controls, sentence):
     with pytest.raises(InputError, match=sentence):
-        compare(model, twins)
+        compare(model, controls)
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ def test_bad_answers(model, twins, sentence):
         (lambda: dead_seeds(np.array(0.1), 0.1), r"`accuracy` must have shape \(n_see"),
         (lambda: dead_seeds(np.array([86.0]), 0.1), r"`accuracy` must lie in \[0, 1\]"),
         (lambda: dead_seeds(np.array([np.nan]), 0.1), r"`accuracy` must lie in \[0, 1"),
-        (lambda: seeds_needed(0), "`n_twins` must be a whole number of at least 1"),
+        (lambda: seeds_needed(0), "`n_controls` must be a whole number of at least 1"),
         (
             lambda: verdict(paired((0, 0), 1.0), margin=2),
             r"`margin` must lie in \[0, 1",

@@ -441,7 +441,7 @@ def test_no_results_and_no_such_block_are_refused(writing, tmp_path):
     assert page.read_text() == PAGE.format("audit")
 
 
-def test_a_twin_that_was_not_asked_for_is_no_impossible_one(writing, tmp_path):
+def test_a_control_that_was_not_asked_for_is_no_impossible_one(writing, tmp_path):
     for path in RESULTS.glob("audit_*.json"):
         shutil.copy(path, tmp_path)
     path = tmp_path / "audit_amplitude.json"

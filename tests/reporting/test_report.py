@@ -270,13 +270,13 @@ def test_terminal_table_fits_80_columns(runs):
     assert any("20,480 + 98,000" in line for line in lines)
 
 
-def test_summary_compares_the_circuit_with_its_twin_only(runs):
+def test_summary_compares_the_circuit_with_its_control_only(runs):
     text = said(runs)
     by_name = {run.result.model: run for run in runs}
     hybrid = percent(by_name["hybrid-cnn"].result.scores.accuracy)
-    twin = percent(by_name["cnn"].result.scores.accuracy)
+    control = percent(by_name["cnn"].result.scores.accuracy)
     assert f"hybrid-cnn reaches {hybrid} %, and cnn, the same network" in text
-    assert f"{twin} %. The 95 % intervals of these two overlap;" in text
+    assert f"{control} %. The 95 % intervals of these two overlap;" in text
     assert "same network" not in said([by_name["hybrid-cnn"], by_name["mlp"]])
 
 
@@ -314,7 +314,7 @@ def test_audits_have_a_section_of_their_own(audit, page, tmp_path):
     with_audits = Page(path.read_text("utf-8"))
     assert "Note. Left out: x." in with_audits.text
     assert f"amplitude: {CONCLUSION[:-1]}" in with_audits.text
-    control = next(twin for twin in audit.twins if twin.name == audit.control)
+    control = {result.name: result for result in audit.results}[audit.control]
     mean, (low, high) = control.difference.mean, control.difference.interval
     limits = f"{100 * mean:+.2f} ({100 * low:+.2f} to {100 * high:+.2f})"
     assert limits in with_audits.text
@@ -353,7 +353,7 @@ def test_summary_says_when_intervals_do_not_overlap():
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_twin_has_the_same_seed(seed):
+def test_a_control_has_the_same_seed(seed):
     runs = [make_run("hybrid-cnn"), make_run("cnn", seed=seed)]
     assert ("same network" in said(runs)) == (seed == 0)
 
