@@ -23,7 +23,7 @@ from ..models.block import CIRCUIT_BLOCKS
 from ..parallel import Scheduler, Standing, connect
 from ..runs.config import RunConfig
 from ..runs.directory import check_is_empty, start_directory
-from ..runs.execute import check_same, load_images
+from ..runs.execute import check_same, load_seeds
 from ..training.history import EpochRecord
 from .baselines import feature_keeper, fit_baselines
 from .controls import QUESTIONS, Control, build_controls, possible_controls
@@ -260,17 +260,7 @@ def _check_same(config: AuditConfig, directory: Path) -> None:
 def _load(config: AuditConfig, *, alone: bool) -> dict[int, Dataset]:
     """The images of every seed, split by it; or those of the first one alone."""
     seeds = (*config.seeds, *config.seeds_of_tuning)
-    data = {
-        seed: load_images(dataclasses.replace(config.run, seed=seed))
-        for seed in (seeds[:1] if alone else seeds)
-    }
-    names = {part.name for part in data.values()}
-    if len(names) > 1:  # `auto`, when a mirror answered only now and then
-        raise InputError(
-            f"The seeds got different data sets, {' and '.join(sorted(names))}. Name "
-            "one with --dataset."
-        )
-    return data
+    return load_seeds(config.run, seeds[:1] if alone else seeds)
 
 
 def _check_units(

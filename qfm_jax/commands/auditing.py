@@ -22,7 +22,7 @@ from ..reporting import audit_table, baselines_table, write_audit_report
 from ..runs.config import DataConfig, RunConfig
 from ..runs.execute import load_images
 from ..training import TrainConfig, TrainingInterrupted
-from ..training.loop import few_steps
+from ..training.checks import few_steps
 from ..training.progress import AuditProgress, UnitProgress
 from .options import (
     Classes,

@@ -3,6 +3,7 @@
 from .dataset import DATASETS as DATASETS
 from .dataset import Dataset as Dataset
 from .dataset import load_dataset as load_dataset
+from .dataset import load_splits as load_splits
 from .images import IMAGE_SHAPE as IMAGE_SHAPE
 from .images import Images as Images
 from .images import read_image as read_image

@@ -45,7 +45,7 @@ class Dataset:
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Rows and columns of every image."""
-        return self.train.images.shape[1:]
+        return self.train.image_shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,21 +108,67 @@ def load_dataset(
         >>> digits.n_classes, digits.image_shape
         (10, (28, 28))
     """
+    found = load_splits(
+        name,
+        folder=folder,
+        train_size=train_size,
+        validation_size=validation_size,
+        test_size=test_size,
+        classes=classes,
+        seeds=(seed,),
+    )
+    return found[seed]
+
+
+def load_splits(
+    name: str = "auto",
+    *,
+    folder: str | Path | None = None,
+    train_size: int | None = None,
+    validation_size: int | None = None,
+    test_size: int | None = None,
+    classes: Sequence[str] = (),
+    seeds: Sequence[int],
+) -> dict[int, Dataset]:
+    """What `load_dataset` loads with each seed; all share the images in memory.
+
+    Args:
+        name: as for `load_dataset`, and so are those below.
+        folder: where the files lie.
+        train_size: number of training images to keep.
+        validation_size: number of validation images.
+        test_size: number of test images to keep.
+        classes: the classes to keep.
+        seeds: of the splits, each at least 0.
+
+    Raises:
+        InputError: as `load_dataset` does.
+
+    Example:
+        >>> splits = load_splits("digits", seeds=(3, 4))
+        >>> splits[3].test is splits[4].test
+        True
+    """
     check_one_of("name", name, DATASETS, "Data of your own is named by `folder`.")
-    check_at_least("seed", seed, 0)
+    for seed in seeds:
+        check_at_least("seed", seed, 0)
     source = _read_source(name) if folder is None else _read_given(name, Path(folder))
     if classes:
         source = _of_classes(source, classes)
-    train, validation = _split_training(source.train, validation_size, seed)
-    return Dataset(
-        name=source.name,
-        train=_sample("train_size", train, train_size, seed),
-        validation=validation,
-        test=_sample("test_size", source.test, test_size, TEST_SEED),
-        class_names=source.class_names,
-        source=source.place,
-        warning=source.warning,
-    )
+    test = _sample("test_size", source.test, test_size, TEST_SEED)
+    found = {}
+    for seed in seeds:
+        train, validation = _split_training(source.train, validation_size, seed)
+        found[seed] = Dataset(
+            name=source.name,
+            train=_sample("train_size", train, train_size, seed),
+            validation=validation,
+            test=test,
+            class_names=source.class_names,
+            source=source.place,
+            warning=source.warning,
+        )
+    return found
 
 
 def _of_classes(source: _Source, classes: Sequence[str]) -> _Source:
@@ -180,7 +226,7 @@ def _read_auto() -> _Source:
             "1,797 digits inside scikit-learn instead, a much easier task."
         )
         # The line that calls load_dataset; where it was sought is not for a report.
-        warnings.warn(f"{warning} {error}", stacklevel=4)
+        warnings.warn(f"{warning} {error}", stacklevel=5)
         return _read_embedded(warning)
 
 

@@ -1,8 +1,8 @@
 """Images and their labels, and the reading of one image of a person's own."""
 
+import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,18 @@ PIXELS = "hold whole numbers from 0 to 255 or floats in [0, 1]"
 """What an array of images must do."""
 
 
-@dataclass(frozen=True, eq=False)
 class Images:
     """Grey images and the class of each.
 
+    Images that were taken of others share their arrays, and copy them when they are
+    first asked for: ten splits of 60,000 images are ten lists of numbers.
+
+    Args:
+        images: uint8 (n, 28, 28), from 0, the background, to 255.
+        labels: int32 (n,), from 0 to n_classes - 1.
+
     Raises:
-        InputError: if the shapes or types are others than those below, or no pixel is
+        InputError: if the shapes or types are others than those above, or no pixel is
             above 1.
 
     Example:
@@ -32,31 +38,77 @@ class Images:
         (3, array([2, 0], dtype=int32))
     """
 
-    images: NDArray[np.uint8]
-    """uint8 (n, 28, 28), from 0, the background, to 255."""
-    labels: NDArray[np.int32]
-    """int32 (n,), from 0 to n_classes - 1."""
-
-    def __post_init__(self) -> None:
-        check_pixel_shape("images", self.images, ("n", *IMAGE_SHAPE))
-        check_shape("labels", self.labels.shape, (len(self.images),))
-        for name, kind in (("images", "uint8"), ("labels", "int32")):
-            dtype = getattr(self, name).dtype
-            if dtype != kind:
+    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int32]):
+        check_pixel_shape("images", images, ("n", *IMAGE_SHAPE))
+        check_shape("labels", labels.shape, (len(images),))
+        for name, array, kind in (
+            ("images", images, "uint8"),
+            ("labels", labels, "int32"),
+        ):
+            if array.dtype != kind:
                 cure = f"Convert them with `.astype({kind!r})`."
-                raise input_error(name, f"be {kind}", f"is {dtype}", cure)
-        check_contrast("images", self.images)
+                raise input_error(name, f"be {kind}", f"is {array.dtype}", cure)
+        check_contrast("images", images)
+        self._pool = images, labels
+        self._rows: NDArray[np.integer] | None = None
+
+    @functools.cached_property
+    def images(self) -> NDArray[np.uint8]:
+        """uint8 (n, 28, 28), from 0, the background, to 255."""
+        return self._pool[0] if self._rows is None else self._pool[0][self._rows]
+
+    @functools.cached_property
+    def labels(self) -> NDArray[np.int32]:
+        """int32 (n,), from 0 to n_classes - 1."""
+        return self._pool[1] if self._rows is None else self._pool[1][self._rows]
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Rows and columns of every image."""
+        return self._pool[0].shape[1:]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self._pool[1] if self._rows is None else self._rows)
 
     def take(self, indices: Sequence[int] | NDArray[np.integer]) -> "Images":
-        """The images at `indices` (k,), in that order, as a copy."""
-        return Images(self.images[indices], self.labels[indices])
+        """The images at `indices` (k,), in that order."""
+        taken = object.__new__(Images)
+        taken._pool = self._pool
+        of_all = np.arange(len(self)) if self._rows is None else self._rows
+        taken._rows = of_all[np.asarray(indices, int)]
+        return taken
+
+
+def pooled(
+    parts: Sequence[Images],
+) -> tuple[NDArray[np.uint8], NDArray[np.int32], list[NDArray[np.integer]]]:
+    """Images and labels of several parts, each array once, and the rows of each part.
+
+    Example:
+        >>> blank = Images(np.zeros((3, 28, 28), np.uint8), np.arange(3, dtype="i4"))
+        >>> images, labels, rows = pooled([blank.take([2, 0]), blank.take([1])])
+        >>> len(images), [list(map(int, own)) for own in rows]
+        (3, [[2, 0], [1]])
+    """
+    starts: dict[int, int] = {}
+    pools: list[tuple[Any, Any]] = []
+    rows, end = [], 0
+    for part in parts:
+        images, labels = part._pool
+        if id(images) not in starts:
+            starts[id(images)] = end
+            pools.append((images, labels))
+            end += len(images)
+        own = np.arange(len(part)) if part._rows is None else part._rows
+        rows.append(starts[id(images)] + own)
+    if len(pools) == 1:
+        return *pools[0], rows
+    images, labels = map(np.concatenate, zip(*pools, strict=True))
+    return images, labels, rows
 
 
 def check_pixel_shape(
-    argument: str, pixels: np.ndarray, expected: tuple[int | str, ...]
+    argument: str, pixels: NDArray[Any], expected: tuple[int | str, ...]
 ) -> None:
     """Raises unless `pixels` has the expected shape; the cure is for images."""
     cure = "Every image is grey, without a channel axis: resize it to 28 x 28."

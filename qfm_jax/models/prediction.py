@@ -1,7 +1,7 @@
 """Logits of many images, in padded batches of one fixed size."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -26,6 +26,8 @@ from ..simulator.arrays import on_gpu
 
 M = TypeVar("M", bound=nnx.Module)
 T = TypeVar("T")
+R = TypeVar("R")
+W = TypeVar("W")
 
 PREDICTION_BATCH = 250
 """Images that a prediction takes at once, where nothing else is asked for."""
@@ -80,7 +82,7 @@ def predict_logits(
 def predict_seeds(
     model: nnx.Module,
     states: Any,
-    images: np.ndarray,
+    images: Sequence[np.ndarray],
     *,
     batch_size: int = PREDICTION_BATCH,
     mesh: Mesh | None = None,
@@ -91,7 +93,7 @@ def predict_seeds(
         model: Gives the structure.
         states: States of it (one, or a tuple of parts), leaves with a leading axis of
             length n_seeds.
-        images: uint8 (n_seeds, n, height, width).
+        images: uint8 (n, height, width) of each seed.
         batch_size: Images of each seed at once.
         mesh: Devices over which the seeds are spread, as in `fit_seeds`.
 
@@ -106,8 +108,11 @@ def predict_seeds(
         (3, 7, 10)
     """
     check_at_least("batch_size", batch_size, 1)
-    check_shape("images", images.shape, ("n_seeds", "n", "height", "width"))
-    _check_pixels(images)
+    n = len(images[0])
+    for own in images:
+        check_shape("images", own.shape, (n, "height", "width"))
+    for own in {id(own): own for own in images}.values():
+        _check_pixels(own)
     graphdef = nnx.graphdef(in_evaluation_mode(model))
     parts = states if isinstance(states, tuple) else (states,)
     n_seeds, mesh = len(images), narrowed(mesh, len(images))
@@ -116,8 +121,8 @@ def predict_seeds(
         parts = jax.tree.map(lambda leaf: leaf[rows], parts)
     parts = place_rows(parts, mesh)
     logits = []
-    for start in range(0, images.shape[1], batch_size):
-        batch = images[rows, start : start + batch_size]
+    for start in range(0, n, batch_size):
+        batch = np.stack([images[row][start : start + batch_size] for row in rows])
         missing = batch_size - batch.shape[1]
         batch = np.pad(batch, ((0, 0), (0, missing), (0, 0), (0, 0)), mode="edge")
         batch = place_rows(batch, mesh)
@@ -133,22 +138,29 @@ def _logits_of_seeds(
     parts: tuple[nnx.State, ...],
     images: jax.Array,
 ) -> jax.Array:
-    def one(parts: tuple[nnx.State, ...], images: jax.Array) -> jax.Array:
-        return nnx.merge(graphdef, *parts, copy=True)(to_unit(images))
+    def one(own: tuple[Any, jax.Array], _: None) -> jax.Array:
+        return nnx.merge(graphdef, *own[0], copy=True)(to_unit(own[1]))
 
-    return own_rows(each_seed(one), mesh)(parts, images)
+    return each_seed(one, mesh)((parts, images), None)
 
 
-def each_seed(function: Callable[..., T]) -> Callable[..., T]:
+def each_seed(
+    function: Callable[[R, W], T], mesh: Mesh | None = None
+) -> Callable[[R, W], T]:
     """A function of one seed's arrays, for arrays with a leading axis of seeds.
+
+    Its second argument is what all seeds share. Each device has seeds of its own.
 
     On a GPU by `vmap`, which fills it. On a CPU one seed after another in the same
     program: a seed keeps a core busy, and its arrays fit the caches, as those of all
     seeds at once do not.
     """
-    if on_gpu():
-        return jax.vmap(function)
-    return lambda *arrays: jax.lax.map(lambda own: function(*own), arrays)
+
+    def in_turn(seeds: R, shared: W) -> T:
+        return jax.lax.map(lambda own: function(own, shared), seeds)
+
+    at_once = jax.vmap(function, in_axes=(0, None))
+    return own_rows(at_once if on_gpu() else in_turn, mesh)
 
 
 def _check_pixels(images: np.ndarray) -> None:

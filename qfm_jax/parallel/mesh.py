@@ -21,7 +21,8 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from .._checks import check_at_least, input_error
 
 T = TypeVar("T")
-F = TypeVar("F", bound=Callable[..., Any])
+R = TypeVar("R")
+Q = TypeVar("Q")
 
 BATCH = "batch"
 """Name of the mesh's only axis."""
@@ -197,17 +198,18 @@ def in_shares(
     return mapped(filled, whole)[: len(rows)]
 
 
-def own_rows(function: F, mesh: Mesh | None) -> F:
-    """The function, run by each device on its rows of all arguments and results.
+def own_rows(function: Callable[[R, T], Q], mesh: Mesh | None) -> Callable[[R, T], Q]:
+    """The function, run by each device on its rows of the first argument and results.
 
-    As many rows on each. Without a mesh it is the function itself.
+    As many rows on each; all have the second argument whole. Without a mesh it is the
+    function itself.
     """
     if mesh is None:
         return function
-    rows = PartitionSpec(BATCH)
+    rows, whole = PartitionSpec(BATCH), PartitionSpec()
     # Unchecked: devices exchange nothing, and rules of gradients need not say so.
-    mapped: F = jax.shard_map(
-        function, mesh=mesh, in_specs=rows, out_specs=rows, check_vma=False
+    mapped: Callable[[R, T], Q] = jax.shard_map(
+        function, mesh=mesh, in_specs=(rows, whole), out_specs=rows, check_vma=False
     )
     return mapped
 

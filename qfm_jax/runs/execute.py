@@ -4,6 +4,7 @@ import dataclasses
 import os
 import time
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from jax.sharding import Mesh
 from scipy.special import softmax
 
 from .._checks import InputError, input_error
-from ..data import Dataset, Images, load_dataset
+from ..data import Dataset, Images, load_splits
 from ..devices import DeviceConfig
 from ..evaluation import Scores, score
 from ..files import locked
@@ -27,7 +28,7 @@ from ..parallel.processes import are_several, check_alike
 from ..training import fit
 from ..training.checkpoints import Checkpoints
 from ..training.history import History
-from ..training.loop import DEFAULTS, description_of
+from ..training.store import DEFAULTS, description_of
 from .config import RunConfig
 from .directory import (
     Mistakes,
@@ -63,7 +64,7 @@ def execute(
             this, and the others `assist`. It changes the results by rounding alone.
 
     Returns:
-        The finished run, as it stands in its directory.
+        The finished run, as its directory holds it.
 
     Raises:
         InputError: If the directory holds a run already (or none to resume), or
@@ -106,8 +107,9 @@ def execute(
         )
         scores, logits, seconds = score_model(model, data.test)
         result = _result(config, data, model, history, scores, seconds)
-        write_result(directory, result, _mistakes(data.test, logits))
-    return read_run(directory)
+        mistakes = _mistakes(data.test, logits)
+        write_result(directory, result, mistakes)
+    return Run(directory, config, history, result, mistakes)
 
 
 def assist(config: RunConfig, mesh: Mesh | None) -> None:
@@ -286,13 +288,18 @@ def check_memory_of(config: RunConfig, data: Dataset) -> None:
 
 def load_images(config: RunConfig) -> Dataset:
     """Loads and splits the images that a configuration names."""
-    return load_dataset(
+    return load_seeds(config, (config.seed,))[config.seed]
+
+
+def load_seeds(config: RunConfig, seeds: Sequence[int]) -> dict[int, Dataset]:
+    """Its images with the split of each seed; in memory they are once."""
+    return load_splits(
         config.data.name,
         folder=config.data.folder,
         train_size=config.data.train_size,
         test_size=config.data.test_size,
         classes=config.data.classes,
-        seed=config.seed,
+        seeds=seeds,
     )
 
 

@@ -1,8 +1,14 @@
-"""Training steps: the pure, compiled part of training, for one model or for many."""
+"""Training steps: the pure, compiled part of training, for one model or for many seeds.
+
+Many seeds are one program, compiled once, and an axis in front of the state's arrays.
+On a GPU that is an axis of `vmap`: one seed alone does not fill it. On a CPU each core
+takes a share of the seeds (`make_seed_mesh`), and trains them one after another.
+"""
 
 import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +17,26 @@ import optax
 from flax import nnx
 from jax.sharding import Mesh
 
-from ..models.prediction import to_unit
-from ..parallel.mesh import gather, sharing, spread
+from ..models.prediction import each_seed, to_unit
+from ..parallel.mesh import (
+    filled,
+    gather,
+    place,
+    place_rows,
+    sharing,
+    spread,
+)
 from .augmentation import erase, shift_and_flip
 from .config import TrainConfig, build_optimizer, learning_rate_schedule
 from .history import EpochRecord
 
+T = TypeVar("T")
+R = TypeVar("R")
+W = TypeVar("W")
+
 
 class TrainState(NamedTuple):
-    """All that training changes; what a checkpoint holds."""
+    """All that training changes, and what a checkpoint holds."""
 
     params: nnx.State
     others: nnx.State
@@ -54,7 +71,10 @@ class Steps:
     n_images: int
     """Number of training images."""
     mesh: Mesh | None = None
-    """Devices that share each batch; a single one where left out."""
+    """Devices that share each batch, or among which the seeds are shared out; a single
+    one where left out."""
+    n_seeds: int | None = None
+    """Seeds that train together; None for one model, whose arrays have no such axis."""
 
     @classmethod
     def of(
@@ -63,12 +83,13 @@ class Steps:
         config: TrainConfig,
         n_images: int,
         mesh: Mesh | None = None,
+        n_seeds: int | None = None,
     ) -> "Steps":
         """The steps of a model, which is left in evaluation mode."""
         model.train()
         graphdef = nnx.graphdef(model)
         model.eval()
-        return cls(graphdef, config.settled(n_images), n_images, mesh)
+        return cls(graphdef, config.settled(n_images), n_images, mesh, n_seeds)
 
     @property
     def batch_size(self) -> int:
@@ -95,8 +116,16 @@ class Steps:
         """What makes updates of gradients."""
         return build_optimizer(self.config, self.schedule)
 
-    def initial_state(self, model: nnx.Module, key: jax.Array) -> TrainState:
-        """The state before the first step."""
+    def initial_state(
+        self, models: Sequence[nnx.Module], keys: Sequence[jax.Array]
+    ) -> TrainState:
+        """The state before the first step, of a model or of one for each seed."""
+        states = [self._initial(m, key) for m, key in zip(models, keys, strict=True)]
+        if self.n_seeds is None:
+            return states[0]
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+    def _initial(self, model: nnx.Module, key: jax.Array) -> TrainState:
         params = nnx.state(model, nnx.Param)
         others = nnx.state(model, nnx.Not(nnx.Param))
         return TrainState(
@@ -112,6 +141,35 @@ class Steps:
             best=(params, others),
         )
 
+    def placed(self, tree: Any) -> Any:
+        """Arrays on the devices; of seeds, as many on each, copies of the first one."""
+        if self.n_seeds is None:
+            return place(tree, self.mesh)
+        rows = np.array(filled(range(self.n_seeds), self.mesh))
+        if len(rows) > self.n_seeds:
+            tree = jax.tree.map(lambda leaf: leaf[rows], tree)
+        return place_rows(tree, self.mesh)
+
+    def of_seed(self, tree: T, i: int) -> T:
+        """The arrays of one seed; all of them where there is one model."""
+        if self.n_seeds is None:
+            return tree
+        return jax.tree.map(lambda leaf: leaf[i], tree)
+
+    def _each(self, function: Callable[[R, W], T]) -> Callable[[R, W], T]:
+        """A function of one seed's arrays, and of what all share, for all seeds."""
+        return function if self.n_seeds is None else each_seed(function, self.mesh)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def orders(self, keys: jax.Array, rows: jax.Array, epoch: int) -> jax.Array:
+        """An epoch's order of the rows ([n_seeds,] n_images) that a seed trains on."""
+
+        def of_one(own: tuple[jax.Array, jax.Array], epoch: int) -> jax.Array:
+            key, rows = own
+            return rows[self.order(key, epoch)]
+
+        return self._each(of_one)((keys, rows), epoch)
+
     def order(self, key: jax.Array, epoch: int) -> jax.Array:
         """The shuffled indices of an epoch's images."""
         key = jax.random.fold_in(_purposes(key).order, epoch)
@@ -119,53 +177,95 @@ class Steps:
 
     def record(
         self,
-        state: TrainState,
         epoch: int,
+        sums: tuple[Any, Any, Any],
         logits: np.ndarray,
         labels: np.ndarray,
-        seconds: float,
         rate_factor: float = 1.0,
     ) -> EpochRecord:
-        """The figures of an epoch, given the validation images' logits and labels."""
+        """The figures of an epoch of one seed.
+
+        Args:
+            epoch: Its number, from 1.
+            sums: `loss_sum`, `n_right` and `seconds` of the state.
+            logits: Of the validation images.
+            labels: Of the validation images.
+            rate_factor: What the learning rate was multiplied with.
+        """
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
         n_images, n_steps = self.per_epoch * self.batch_size, epoch * self.per_epoch
+        loss_sum, n_right, seconds = sums
         return EpochRecord(
             epoch=epoch,
             step=n_steps,
-            train_loss=float(state.loss_sum) / self.per_epoch,
-            train_accuracy=int(state.n_right) / n_images,
+            train_loss=float(loss_sum) / self.per_epoch,
+            train_accuracy=int(n_right) / n_images,
             validation_loss=float(losses.mean()),
             validation_accuracy=float((logits.argmax(axis=1) == labels).mean()),
             learning_rate=rate_factor * float(self.schedule(n_steps - 1)),
-            seconds=seconds,
-            images_per_second=n_images / seconds,
+            seconds=float(seconds),
+            images_per_second=n_images / float(seconds),
+        )
+
+    def next_epoch(self, state: TrainState, is_best: Sequence[bool]) -> TrainState:
+        """Sums back at zero; the weights of the seeds for which this epoch was best."""
+        now = state.params, state.others
+        if self.n_seeds is None:
+            best = now if is_best[0] else state.best
+        else:
+            at = np.flatnonzero(is_best)
+            keep = lambda old, new: old.at[at].set(new[at])  # noqa: E731
+            best = jax.tree.map(keep, state.best, now)
+        shape = state.loss_sum.shape
+        put = place if self.n_seeds is None else place_rows
+        zero = put(np.zeros(shape, np.float32), self.mesh)
+        none = put(np.zeros(shape, np.int32), self.mesh)
+        return state._replace(
+            loss_sum=zero, n_right=none, seconds=zero, best=put(best, self.mesh)
         )
 
     @functools.partial(jax.jit, static_argnums=0)
     def advance(
         self,
         state: TrainState,
+        orders: jax.Array,
+        rate_factors: jax.Array,
         images: jax.Array,
         labels: jax.Array,
-        order: jax.Array,
+        first: int,
         stop: int,
     ) -> TrainState:
-        """Steps until step `stop`: one program, whatever the number of steps.
+        """Steps from `first` to `stop`: one program, whatever the number of steps.
 
         Args:
-            state: Where training stands.
-            images: All training images, uint8 (n_images, height, width); rows that
-                `share_out` added at the end are never taken.
-            labels: Their classes, (n_images,).
-            order: The epoch's order of images, (n_images,).
+            state: Where training is.
+            orders: The epoch's order of rows of the images, ([n_seeds,] n_images).
+            rate_factors: What the learning rate is multiplied with, ([n_seeds]).
+            images: uint8 (n, height, width), those of all seeds; rows that `share_out`
+                added at the end are never taken.
+            labels: Their classes, (n,).
+            first: Number of steps that are done.
             stop: Number of steps that are done then, within the same epoch.
         """
 
-        def step(state: TrainState) -> TrainState:
-            state = self.step_at(state.step, state, images, labels, order)
-            return gather(state, self.mesh)
+        def advance_one(own: tuple[Any, ...], shared: tuple[Any, ...]) -> TrainState:
+            state, order, rate_factor = own
+            images, labels, first, stop = shared
 
-        return jax.lax.while_loop(lambda state: state.step < stop, step, state)
+            def step(i: jax.Array, state: TrainState) -> TrainState:
+                state = self.step_at(i, state, images, labels, order, rate_factor)
+                return gather(state, self._batch_mesh)
+
+            advanced: TrainState = jax.lax.fori_loop(first, stop, step, state)
+            return advanced
+
+        shared = images, labels, first, stop
+        return self._each(advance_one)((state, orders, rate_factors), shared)
+
+    @property
+    def _batch_mesh(self) -> Mesh | None:
+        """Devices that share each batch: a seed among others is on one device."""
+        return self.mesh if self.n_seeds is None else None
 
     def step_at(
         self,
@@ -179,8 +279,8 @@ class Steps:
         """Step number `index` of the training, on its batch of all images."""
         start = index % self.per_epoch * self.batch_size
         batch = jax.lax.dynamic_slice(order, (start,), (self.batch_size,))
-        images, labels = spread((images[batch], labels[batch]), self.mesh)
-        with sharing(self.mesh):
+        images, labels = spread((images[batch], labels[batch]), self._batch_mesh)
+        with sharing(self._batch_mesh):
             return self.step(state, images, labels, rate_factor)
 
     def step(

@@ -13,7 +13,7 @@ import pytest
 from synthetic_runs import RESULTS, read_stored_audit
 
 from qfm_jax._checks import InputError
-from qfm_jax.audit import AuditConfig, read_audit, records, run, run_audit, tasks
+from qfm_jax.audit import AuditConfig, read_audit, records, run_audit, tasks
 from qfm_jax.audit.records import Tuning, read_audit_config, write_audit
 from qfm_jax.audit.statistics import compare, verdict
 from qfm_jax.cli import main
@@ -361,16 +361,6 @@ def test_a_unit_of_other_data_is_refused(finished, tmp_path):
     path.write_text(json.dumps(table | {"seed": 7}))
     with pytest.raises(InputError, match=r"seed-6.json is damaged: it is of frozen, s"):
         run_audit(CONFIG, copy, resume=True)
-
-
-def test_seeds_that_got_different_data_are_refused(tmp_path, monkeypatch):
-    def sometimes(config):
-        data = load_images(config)
-        return dataclasses.replace(data, name=f"set {config.seed % 2}")
-
-    monkeypatch.setattr(run, "load_images", sometimes)
-    with pytest.raises(InputError, match=r"different data sets, set 0 and set 1. Name"):
-        run_audit(CONFIG, tmp_path / "audit")
 
 
 def test_what_is_wrong_leaves_no_directory_behind(tmp_path):

@@ -46,7 +46,7 @@ def test_many_weights_see_their_own_images(expected, model):
     np.testing.assert_array_equal(logits[1], 0)
     with pytest.raises(InputError, match="from 0 to 255 as uint8, but has type float"):
         predict_seeds(model, states, images / 255)
-    with pytest.raises(InputError, match=r"`images` must have shape \(n_seeds, n, h"):
+    with pytest.raises(InputError, match=r"`images` must have shape \(6, height, w"):
         predict_seeds(model, states, IMAGES)
 
 

@@ -17,10 +17,10 @@ import dataclasses, os, pathlib, re, tempfile, types, warnings
 import jax, numpy as np
 from flax import nnx
 from qfm_jax.data import load_dataset
-from qfm_jax.parallel.mesh import make_mesh, place, share_out
+from qfm_jax.parallel.mesh import make_mesh, share_out
 from qfm_jax.models import Classifier, ModelConfig
 from qfm_jax.models.prediction import predict_seeds
-from qfm_jax.training import TrainConfig, fit, fit_seeds, loop, seeds
+from qfm_jax.training import TrainConfig, fit, fit_seeds, store
 from qfm_jax.training.steps import Steps
 
 # Every angle matters: Adam makes a step of the rounding of a gradient that is zero.
@@ -78,12 +78,13 @@ WORK = dataclasses.replace(CIRCUIT, hidden=(32,))
 def flops(mesh, size):
     model = Classifier(WORK, rngs=nnx.Rngs(0))
     steps = Steps.of(model, TrainConfig(batch_size=size), 200, mesh)
-    state, order = place(
-        (steps.initial_state(model, jax.random.key(0)), np.arange(len(data.train))),
-        mesh)
+    state, order, rate = steps.placed(
+        (steps.initial_state([model], [jax.random.key(0)]),
+         np.arange(len(data.train)), np.float32(1)))
     images, labels = (
         share_out(rows, mesh) for rows in (data.train.images, data.train.labels))
-    program = steps.advance.lower(steps, state, images, labels, order, 1).compile()
+    given = state, order, rate, images, labels, 0, 1
+    program = steps.advance.lower(steps, *given).compile()
     if mesh:
         n_own = -(-len(data.train) // 8)
         assert {len(s.data) for s in images.addressable_shards} == {n_own}
@@ -96,7 +97,7 @@ def flops(mesh, size):
 more = [flops(part, 112) - flops(part, 56) for part in (mesh, None)]
 assert more[0] < 0.15 * more[1], more
 
-advance = seeds._advance
+advance = Steps.advance
 
 class Caught(Exception): pass
 
@@ -113,7 +114,7 @@ def turns_over_seeds(mesh):
     except Caught as caught:
         return [int(n) for n in re.findall(r"length=(\d+)", caught.args[0])]
 
-seeds._advance = types.SimpleNamespace(lower=lower)
+Steps.advance = types.SimpleNamespace(lower=lower)
 # On a CPU, a device takes its seeds in turn.
 turns = [turns_over_seeds(part) for part in (mesh, None)]
 assert 8 not in turns[0] and 8 in turns[1], turns
@@ -130,17 +131,17 @@ def names(directory):
 
 def stopped(mesh):
     directory = tempfile.mkdtemp()
-    append = loop.append_record
+    append = store.append_record
     def stop(path, record):
         append(path, record)
         if record.epoch == 2:
             raise Stop
-    loop.append_record = stop
+    store.append_record = stop
     try:
         train(CIRCUIT, 40, mesh, epochs=3, directory=directory)
     except Stop:
         pass
-    loop.append_record = append
+    store.append_record = append
     return directory
 
 expected, curve = train(CIRCUIT, 40, None, epochs=3)

@@ -22,7 +22,7 @@ from qfm_jax.runs.config import DataConfig, RunConfig
 from qfm_jax.runs.directory import read_config, read_run
 from qfm_jax.runs.execute import execute
 from qfm_jax.runs.presets import get_preset
-from qfm_jax.training import TrainConfig, fit, loop
+from qfm_jax.training import TrainConfig, fit, store
 from qfm_jax.training.checkpoints import Checkpoints
 
 TIMES = {"seconds", "images_per_second"}
@@ -238,7 +238,7 @@ def stop_at(patch, moment):
         if count == moment:
             raise Stop
 
-    save, append = Checkpoints.save, loop.append_record
+    save, append = Checkpoints.save, store.append_record
 
     def saving(self, name, step, state):
         tick()
@@ -250,7 +250,7 @@ def stop_at(patch, moment):
         tick()
 
     patch.setattr(Checkpoints, "save", saving)
-    patch.setattr(loop, "append_record", appending)
+    patch.setattr(store, "append_record", appending)
 
 
 def test_stopped_around_every_write(digits, noisy, tmp_path, monkeypatch):

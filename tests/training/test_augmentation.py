@@ -125,7 +125,7 @@ def test_what_is_covered_does_not_hang_on_how_it_is_shifted(monkeypatch):
     model = Classifier(ModelConfig(), rngs=nnx.Rngs(0))
     config = TrainConfig(batch_size=5, augment=True, erase=0.5)
     own = steps.Steps.of(model, config, 5)
-    state = own.initial_state(model, jax.random.key(0))
+    state = own.initial_state([model], [jax.random.key(0)])
     own.step(state, jnp.zeros((5, 28, 28), jnp.uint8), jnp.zeros(5, jnp.int32))
     used = [keys["shift_and_flip"], *jax.random.split(keys["shift_and_flip"])]
     assert all(key != keys["erase"] for key in used)

@@ -21,8 +21,8 @@ from qfm_jax.training import (
     fit,
     loop,
 )
+from qfm_jax.training.checks import few_steps
 from qfm_jax.training.config import learning_rate_schedule
-from qfm_jax.training.loop import few_steps
 
 MLP = ModelConfig(hidden=(16,))
 # Few different programs: each takes two seconds to compile.
@@ -360,7 +360,7 @@ def test_validation_loss_that_is_not_finite_stops_too(small):
 
 def interrupt_at(monkeypatch, method, moment):
     """Presses Ctrl-C when the progress bar's `method` is told of step `moment`."""
-    original = getattr(loop.Progress, method)
+    original = getattr(loop.TrainingProgress, method)
 
     def pressed(self, *args, **kwargs):
         step = args[0].step if args else kwargs["step"]
@@ -368,7 +368,7 @@ def interrupt_at(monkeypatch, method, moment):
             signal.raise_signal(signal.SIGINT)
         original(self, *args, **kwargs)
 
-    monkeypatch.setattr(loop.Progress, method, pressed)
+    monkeypatch.setattr(loop.TrainingProgress, method, pressed)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from qfm_jax.data import Images, load_dataset
 from qfm_jax.models import Classifier, ModelConfig, prediction
 from qfm_jax.models.prediction import predict_logits
 from qfm_jax.training import TrainConfig, fit, fit_seeds
-from qfm_jax.training import seeds as training_seeds
+from qfm_jax.training.steps import Steps
 
 SEEDS = (3, 4, 5)
 # A higher rate lets the rounding of one step grow in those that follow.
@@ -44,10 +44,9 @@ def together(models, data, config=CONFIG, **more):
 @contextlib.contextmanager
 def as_on_a_gpu():
     """Seeds are an axis of `vmap`, and no program of another way is used."""
-    programs = training_seeds._advance, prediction._logits_of_seeds
+    programs = Steps.advance, Steps.orders, prediction._logits_of_seeds
     with pytest.MonkeyPatch.context() as patch:
-        for module in (training_seeds, prediction):
-            patch.setattr(module, "on_gpu", lambda: True)
+        patch.setattr(prediction, "on_gpu", lambda: True)
         for program in programs:
             program.clear_cache()
         yield
@@ -162,6 +161,63 @@ def test_bad_input_gets_a_sentence(data):
         fit_seeds(models, short, validation, CONFIG, keys)
     with pytest.raises(InputError, match="`rate_factors` must have an entry for each"):
         fit_seeds(models, train, validation, CONFIG, keys, rate_factors=[1.0])
-    patient = TrainConfig(patience=2)
-    with pytest.raises(InputError, match=r"`patience` must be 0 .* but is 2"):
-        fit_seeds(models, train, validation, patient, keys)
+    with pytest.raises(InputError, match="`directory` must name the run to resume"):
+        fit_seeds(models, train, validation, CONFIG, keys, resume=True)
+
+
+def test_each_seed_ends_where_its_patience_ends(data):
+    config = dataclasses.replace(CONFIG, epochs=12, patience=2, learning_rate=0.05)
+    models, alone = build(ModelConfig()), build(ModelConfig())
+    histories = together(models, data, config)
+    expected = [
+        fit(m, d.train, d.validation, config, jax.random.key(seed), progress=False)
+        for m, d, seed in zip(alone, data, SEEDS, strict=True)
+    ]
+    lengths = [len(history.epochs) for history in histories]
+    assert lengths == [len(history.epochs) for history in expected]
+    assert len(set(lengths)) > 1, lengths
+    assert [h.best_epoch for h in histories] == [h.best_epoch for h in expected]
+    for model, other in zip(models, alone, strict=True):
+        np.testing.assert_allclose(
+            model.readout.kernel[...], other.readout.kernel[...], atol=1e-4
+        )
+
+
+def test_seeds_that_were_stopped_go_on_as_if_they_had_not_been(data, tmp_path):
+    class Stopped(Exception):  # noqa: N818 - an event
+        pass
+
+    def stop(records):
+        if records[0].epoch == 2:
+            raise Stopped
+
+    network = NETWORKS["dropout"]
+    whole, models = build(network), build(network)
+    expected = together(whole, data)
+    with pytest.raises(Stopped):
+        together(models, data, directory=tmp_path, on_epoch=stop)
+    models = build(network)
+    with pytest.raises(InputError, match="already holds a run, and nothing is over"):
+        together(models, data, directory=tmp_path)
+    told = []
+    histories = together(
+        models, data, directory=tmp_path, resume=True, on_epoch=told.append
+    )
+    assert [records[0].epoch for records in told] == [3]
+    for history, other in zip(histories, expected, strict=True):
+        losses = [[r.train_loss for r in h.epochs] for h in (history, other)]
+        assert losses[0] == losses[1]
+    for model, other in zip(models, whole, strict=True):
+        for a, b in zip(
+            *(jax.tree.leaves(nnx.state(m, nnx.Param)) for m in (model, other)),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+    with pytest.raises(InputError, match=r"rate_factors is .* there and"):
+        together(
+            build(network),
+            data,
+            directory=tmp_path,
+            resume=True,
+            rate_factors=[1.0, 2.0, 1.0],
+        )
