@@ -1,47 +1,18 @@
-"""What an audit is made of, and its files.
+"""What an audit is made of: its configuration, its trainings, and what they show."""
 
-audit.toml             AuditConfig: all that repeats the audit
-tuning/NAME.json       Tuning: the learning rates that were tried for it
-units/NAME/seed-N.json Unit: predictions and scores of one training
-features.npz           what the circuit of the first seed's model was given
-baselines/*.json       Baseline: what a classical classifier reached
-audit.json             Audit: everything, with the statistics and the verdict
-"""
-
-import contextlib
 import dataclasses
 import statistics
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import cattrs
-
-from .._checks import (
-    InputError,
-    check_at_least,
-    check_one_of,
-    check_range,
-    input_error,
-)
+from .._checks import check_at_least, check_one_of, check_range, input_error
 from ..evaluation import is_near_chance
-from ..files import read_table, write_json
 from ..models.block import BLOCKS, CIRCUIT_BLOCKS
-from ..runs.config import RunConfig, converter, in_words, read_toml, upgrade
+from ..runs.config import RunConfig
 from .classifiers import BASELINES, BaselineScore
 from .controls import QUESTIONS, SUBJECTS
-from .statistics import PairedDifference, verdict_sentence
-
-CONFIG_FILE = "audit.toml"
-
-CONFIG_FORMAT = 2
-"""Version of `audit.toml`. Format 1 is read, too."""
-
-AUDIT_FORMAT = 3
-"""Version of `audit.json`. Formats 1 and 2 are read, too."""
-
-UNIT_FORMAT = 2
-"""Version of the other JSON files of an audit."""
+from .statistics import PairedDifference
+from .verdicts import verdict_sentence
 
 CLASSICAL = tuple(name for name in QUESTIONS if name not in CIRCUIT_BLOCKS)
 """Controls without a circuit; the strongest of them decides the verdict."""
@@ -254,7 +225,7 @@ class Audit:
     control: str
     """The classical control that decides: the best on the validation images."""
     verdict: str
-    """What the comparison with it says: see `qfm_jax.audit.statistics.verdict`."""
+    """What the comparison with it says: see `qfm_jax.audit.verdicts.verdict`."""
     seconds: float
     """Time of the session that finished it, all in all."""
     versions: Mapping[str, str]
@@ -295,185 +266,3 @@ class Audit:
         if self.model in self.near_chance:
             means = f"{self.model} itself did not learn: this is no verdict."
         return f"{self.sentence} Near chance: {', '.join(self.near_chance)}. {means}"
-
-
-def read_audit_config(directory: Path) -> AuditConfig:
-    """Reads what an audit was started with.
-
-    Raises:
-        InputError: If there is none, or it is damaged or of another version.
-    """
-    try:
-        path = directory / CONFIG_FILE
-        return read_toml(path, AuditConfig, CONFIG_FORMAT, {1: _name_controls})
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise input_error(
-            "--resume",
-            "name a directory that `qfm audit` wrote",
-            f"{directory} holds no audit.toml",
-        ) from error
-
-
-def read_audit(path: Path | str) -> Audit:
-    """Reads a finished audit.
-
-    Args:
-        path: Its directory, or its `audit.json`, wherever that was copied to.
-
-    Raises:
-        InputError: If it is not finished, damaged or of another version.
-
-    Example:
-        >>> audit = read_audit("runs/audit")  # doctest: +SKIP
-        >>> audit.verdict  # doctest: +SKIP
-        'hurts'
-    """
-    directory = Path(path)
-    path = directory if directory.is_file() else directory / "audit.json"
-    try:
-        table = read_table(path)
-        upgrade(path, table, AUDIT_FORMAT, _OLDER)
-        table["results"] = list(table["results"].values())
-        table.pop("sentence", None)
-        return converter().structure(table, Audit)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(
-            f"{directory} holds no finished audit: there is no audit.json. Continue it "
-            f"with --resume {directory}."
-        ) from error
-    except InputError:
-        raise
-    except cattrs.BaseValidationError as error:
-        problems = in_words(error)
-        raise InputError(f"{path} is damaged: {problems}. Restore it.") from error
-    except _DAMAGE as error:
-        raise InputError(f"{path} is damaged: {error}. Restore it.") from error
-
-
-def _from_format_1(table: dict[str, Any]) -> None:
-    """Adds what format 1 took for granted: one rate for all, one circuit an image."""
-    config = table["config"]
-    config |= {"rate_factors": [1.0], "baselines": []}
-    rate = config["run"]["training"]["learning_rate"]
-    for result in table["twins"].values():
-        result["executions_per_image"] = int(result.pop("has_circuit"))
-        untried = {"learning_rates": [rate], "accuracy": [[]]}
-        named = {"name": result["name"], "dataset": table["dataset"]}
-        result["tuning"] = named | untried
-
-
-def _from_format_2(table: dict[str, Any]) -> None:
-    """Says control for twin, and leaves out McNemar's test, which no verdict used."""
-    _name_controls(table["config"])
-    table["results"] = table.pop("twins")
-    for result in table["results"].values():
-        if difference := result["difference"]:
-            del difference["mcnemar"]
-            difference["control"] = difference.pop("twin")
-            difference["n_controls"] = difference.pop("n_twins")
-
-
-def _name_controls(config: dict[str, Any]) -> None:
-    """Names the controls in a configuration of before they were called that."""
-    config["controls"] = config.pop("twins")
-
-
-_OLDER = {1: _from_format_1, 2: _from_format_2}
-
-_DAMAGE = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    cattrs.BaseValidationError,
-)
-
-
-def unit_path(directory: Path, name: str, seed: int) -> Path:
-    """Where a training's file lies."""
-    return directory / "units" / name / f"seed-{seed}.json"
-
-
-def tuning_path(directory: Path, name: str) -> Path:
-    """Where lies what the learning rates of a model or control gave."""
-    return directory / "tuning" / f"{name}.json"
-
-
-def write_tuning(directory: Path, tuning: Tuning) -> None:
-    """Writes what the learning rates gave: the whole file, or none."""
-    path = tuning_path(directory, tuning.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": UNIT_FORMAT, **cattrs.unstructure(tuning)})
-
-
-def read_tuning(directory: Path, name: str) -> Tuning:
-    """Reads what the learning rates gave.
-
-    Raises:
-        InputError: If the file is damaged or of another version.
-    """
-    path = tuning_path(directory, name)
-    with naming_damage(path):
-        tuning = converter().structure(read_own_table(path), Tuning)
-        if tuning.name != name:
-            raise ValueError(f"it is of {tuning.name}")
-        if len(tuning.accuracy) != len(tuning.learning_rates):
-            raise ValueError("it has not a score for each rate")
-    return tuning
-
-
-def write_unit(directory: Path, unit: Unit) -> None:
-    """Writes a finished training: the whole file, or none."""
-    path = unit_path(directory, unit.name, unit.seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": UNIT_FORMAT, **cattrs.unstructure(unit)})
-
-
-def write_audit(directory: Path, audit: Audit) -> None:
-    """Writes `audit.json`, with the results by name."""
-    table = cattrs.unstructure(audit)
-    table["results"] = {result["name"]: result for result in table["results"]}
-    table["sentence"] = audit.sentence  # for people; it is made again when read
-    write_json(directory / "audit.json", {"format": AUDIT_FORMAT, **table})
-
-
-def read_unit(directory: Path, name: str, seed: int) -> Unit:
-    """Reads a finished training.
-
-    Raises:
-        InputError: If the file is damaged or of another version.
-    """
-    path = unit_path(directory, name, seed)
-    with naming_damage(path):
-        unit = converter().structure(read_own_table(path), Unit)
-        if (unit.name, unit.seed) != (name, seed):
-            raise ValueError(f"it is of {unit.name}, seed {unit.seed}")
-    return unit
-
-
-def read_own_table(path: Path) -> dict[str, Any]:
-    """A file of a unit, a tuning or a baseline as plain values, without its version.
-
-    Raises:
-        InputError: If it is of another version.
-    """
-    table = read_table(path)
-    upgrade(path, table, UNIT_FORMAT)
-    return table
-
-
-@contextlib.contextmanager
-def naming_damage(path: Path) -> Iterator[None]:
-    """Within it, what a damaged file raises becomes a sentence that names it.
-
-    Raises:
-        InputError: In place of what was raised.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except _DAMAGE as error:
-        raise InputError(
-            f"{path} is damaged: {error}. Remove it and resume: it is trained again."
-        ) from error

@@ -12,7 +12,7 @@ from rich.text import Text
 from .._checks import InputError
 from ..audit import Audit, ModelResult
 from ..audit.controls import SUBJECTS
-from ..audit.records import CONFIG_FORMAT
+from ..audit.stored import CONFIG_FORMAT
 from ..evaluation import percent
 from ..models.block import BLOCKS
 from ..runs.config import to_toml

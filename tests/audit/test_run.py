@@ -10,12 +10,19 @@ import sys
 import numpy as np
 import psutil
 import pytest
-from synthetic_runs import RESULTS, read_stored_audit
 
 from qfm_jax._checks import InputError
-from qfm_jax.audit import AuditConfig, read_audit, records, run_audit, tasks
-from qfm_jax.audit.records import Tuning, read_audit_config, write_audit
-from qfm_jax.audit.statistics import compare, verdict
+from qfm_jax.audit import (
+    AuditConfig,
+    read_audit,
+    run_audit,
+    stored,
+)
+from qfm_jax.audit import (
+    units as trainings,
+)
+from qfm_jax.audit.statistics import compare
+from qfm_jax.audit.verdicts import verdict
 from qfm_jax.cli import main
 from qfm_jax.data import load_dataset
 from qfm_jax.models import ModelConfig
@@ -138,7 +145,7 @@ def test_what_a_control_costs_is_counted_in_its_own_program(finished, tmp_path):
 
 def test_an_interrupted_audit_goes_on_where_it_stopped(finished, tmp_path, monkeypatch):
     audit, _ = finished
-    original, n_written = records.write_json, 0
+    original, n_written = stored.write_json, 0
 
     def stopping(path, table):
         nonlocal n_written
@@ -148,7 +155,7 @@ def test_an_interrupted_audit_goes_on_where_it_stopped(finished, tmp_path, monke
         original(path, table)
 
     with monkeypatch.context() as patch:
-        patch.setattr(records, "write_json", stopping)
+        patch.setattr(stored, "write_json", stopping)
         with pytest.raises(KeyboardInterrupt):
             run_audit(CONFIG, tmp_path / "audit")
     half = tmp_path / "audit"
@@ -181,7 +188,7 @@ def test_a_scheduler_changes_nothing(finished, tmp_path, dask_scheduler, monkeyp
     audit, _ = finished
     directory, shown = tmp_path / "audit", []
     how = {"scheduler": dask_scheduler, "show_units": shown.append}
-    original = tasks.train_units
+    original = trainings.train_units
 
     def failing(name, run, seeds, data, told, **rest):
         if name == "frozen":
@@ -189,7 +196,7 @@ def test_a_scheduler_changes_nothing(finished, tmp_path, dask_scheduler, monkeyp
         return original(name, run, seeds, data, told, **rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(tasks, "train_units", failing)
+        patch.setattr(trainings, "train_units", failing)
         sentence = (
             r"1 of the units failed, each tried 3 times: frozen, seeds 5 6. The first: "
             r"ArithmeticError: too cold. .*failed.json says why; go on with --resume"
@@ -307,14 +314,6 @@ def test_tuning_files_are_checked(finished, tmp_path):
             run_audit(CONFIG, copy, resume=True)
 
 
-def test_the_lower_of_equal_rates_is_taken_and_an_edge_is_named():
-    tuning = Tuning("tiny", "digits", (0.1, 0.2, 0.4), ((0.5,), (0.7,), (0.7,)))
-    assert tuning.learning_rate == 0.2
-    assert not tuning.is_at_edge
-    falling = dataclasses.replace(tuning, accuracy=((0.9,), (0.7,), (0.7,)))
-    assert (falling.learning_rate, falling.is_at_edge) == (0.1, True)
-
-
 def test_a_directory_of_another_audit_is_refused(finished, tmp_path):
     _, directory = finished
     before = (directory / "audit.toml").read_bytes()
@@ -372,92 +371,6 @@ def test_what_is_wrong_leaves_no_directory_behind(tmp_path):
     with pytest.raises(InputError, match="`train_size` must"):
         run_audit(config, tmp_path / "audit")
     assert not (tmp_path / "audit").exists()
-
-
-def test_an_unfinished_audit_cannot_be_read(tmp_path):
-    with pytest.raises(InputError, match="holds no finished audit"):
-        read_audit(tmp_path)
-    (tmp_path / "audit.json").write_text('{"format": 3}')
-    with pytest.raises(InputError, match=r"audit.json is damaged"):
-        read_audit(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "number"), [("hybrid-cnn", 1), ("hybrid-cnn_short", 2), ("amplitude", 2)]
-)
-def test_audits_of_earlier_formats_are_read(name, number, tmp_path):
-    path = RESULTS / f"audit_{name}.json"
-    stored = json.loads(path.read_text())
-    assert stored["format"] == number
-    audit = read_audit(path)
-    assert (audit.verdict, audit.seconds) == (stored["verdict"], stored["seconds"])
-    assert audit.config.n_seeds == len(audit.seeds) == stored["config"]["n_seeds"]
-    for result in audit.results:
-        own = stored["twins"][result.name]
-        assert result.accuracy == tuple(own["accuracy"])
-        if result.difference:
-            assert result.difference.mean == own["difference"]["mean"]
-    write_audit(tmp_path, audit)
-    assert json.loads((tmp_path / "audit.json").read_text())["format"] == 3
-    assert read_audit(tmp_path) == audit
-
-
-def test_configurations_of_both_formats_are_read(finished, tmp_path):
-    _, directory = finished
-    text = (directory / "audit.toml").read_text()
-    assert read_audit_config(directory) == CONFIG
-    older = text.replace("format = 2\n", "format = 1\n")
-    older = older.replace("\ncontrols = [", "\ntwins = [")
-    assert older.count("twins") == 1
-    (tmp_path / "audit.toml").write_text(older)
-    assert read_audit_config(tmp_path) == CONFIG
-    (tmp_path / "audit.toml").write_text(text.replace("format = 2", "format = 3"))
-    with pytest.raises(InputError, match="has format 3, and this version reads 2"):
-        read_audit_config(tmp_path)
-
-
-def test_an_audit_is_read_from_its_file_too(tmp_path):
-    directory = tmp_path / "audit"
-    audit = read_stored_audit(directory)
-    moved = (directory / "audit.json").rename(tmp_path / "audit_amplitude.json")
-    assert read_audit(moved) == audit
-    with pytest.raises(InputError, match="holds no finished audit"):
-        read_audit(tmp_path / "another.json")
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"n_seeds": 1}, "`seeds` must be .* at least 2, but is 1. One seed cannot"),
-        ({"together": 0}, "`together` must be .* at least 1, but is 0"),
-        ({"tuning_seeds": 0}, "`tuning_seeds` must be .* at least 1, but is 0"),
-        ({"rate_factors": ()}, r"`rate_factors` must hold one number at .* is \[\]"),
-        (
-            {"rate_factors": (1.0, 1.0)},
-            r"`rate_factors` .* none twice, but is \[1.0, 1",
-        ),
-        ({"rate_factors": (0.0,)}, "`rate_factors` must lie in .* but is 0.0"),
-        (
-            {"run": dataclasses.replace(RUN, model="dense")},
-            "`model` must be the name of a folder, and of no control, but is 'dense'",
-        ),
-        (
-            {"run": dataclasses.replace(RUN, model="../tiny")},
-            r"`model` must be the name of a folder, .* is '\.\./tiny'",
-        ),
-        (
-            {"controls": ("frozen", "separable")},
-            r"`controls` must hold a control without a circuit: one of removed, linear",
-        ),
-        (
-            {"run": dataclasses.replace(RUN, training=TrainConfig(patience=3))},
-            "`patience` must be 0 in an audit, where seeds train together, but is 3",
-        ),
-    ],
-)
-def test_a_configuration_is_checked(changes, sentence):
-    with pytest.raises(InputError, match=sentence):
-        dataclasses.replace(CONFIG, **changes)
 
 
 def test_the_report_needs_nothing_but_itself_and_says_it_all(finished, tmp_path):
