@@ -169,7 +169,7 @@ from qfm_jax.models import ModelConfig
 from qfm_jax.runs.presets import get_preset
 
 hybrid = ModelConfig(block="circuit", layers="efficient-su2", n_qubits=6)
-pixels = replace(get_preset("amplitude").network, readout="dense")
+pixels = replace(get_preset("amplitude").network, head="dense")
 pure = replace(pixels, layers="strongly-entangling", n_qubits=6, n_layers=4)
 
 # %% [markdown]

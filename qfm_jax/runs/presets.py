@@ -83,7 +83,7 @@ MODELS = {
         replace(COMPACT, block="circuit", layers="efficient-su2"),
     ),
     "residual-hybrid": Preset(
-        "hybrid-cnn whose read-out takes the circuit's features too",
+        "hybrid-cnn whose head takes the circuit's features too",
         replace(FRONT_END, block="circuit", layers="efficient-su2", residual=True),
     ),
     "parallel-hybrid": Preset(
@@ -114,16 +114,16 @@ MODELS = {
     ),
     "amplitude": Preset(
         "pure quantum: pixels as amplitudes of 10 qubits, then general unitaries",
-        replace(PURE, layers="unitary", readout="scale"),
+        replace(PURE, layers="unitary", head="scale"),
         FAST,
     ),
     "hamiltonian": Preset(
         "pure quantum: pixels as energies of 10 qubits, again in each of 8 layers",
-        replace(PURE, embedding="hamiltonian", layers="unitary", readout="scale"),
+        replace(PURE, embedding="hamiltonian", layers="unitary", head="scale"),
         FAST,
     ),
     "qcnn": Preset(
-        "a quantum convolutional network on 10 qubits, linear read-out of three",
+        "a quantum convolutional network on 10 qubits, linear head on three",
         replace(PURE, layers="convolutional-unshared", n_layers=2),
         replace(FAST, learning_rate=0.03),
     ),
@@ -139,7 +139,7 @@ MODELS = {
         replace(FAST, learning_rate=0.02),
     ),
     "tree": Preset(
-        "trees of two-qubit gates on 10 qubits, linear read-out of one of them",
+        "trees of two-qubit gates on 10 qubits, linear head on one of them",
         replace(PURE, layers="tree", n_layers=4),
         replace(FAST, learning_rate=0.03),
     ),
