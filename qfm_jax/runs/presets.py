@@ -127,7 +127,7 @@ MODELS = {
         replace(PURE, layers="convolutional-unshared", n_layers=2),
         replace(FAST, learning_rate=0.03),
     ),
-    "reuploading": Preset(
+    "pixel-reuploading": Preset(
         "14x14 pixels as angles of 8 qubits, each with a trained scale, twice over",
         replace(
             PURE,
@@ -176,8 +176,12 @@ COMPARISONS = {
 }
 
 
+OLD_NAMES = {"reuploading": "pixel-reuploading"}
+"""Models by their names in version 0.1."""
+
+
 def get_preset(name: str) -> Preset:
-    """Finds a model by name.
+    """Finds a model by name, that of version 0.1 among them.
 
     Raises:
         InputError: For an unknown one, with the nearest names.
@@ -186,6 +190,7 @@ def get_preset(name: str) -> Preset:
         >>> get_preset("hybrid-cnn").network.n_qubits
         8
     """
+    name = OLD_NAMES.get(name, name)
     check_one_of("model", name, MODELS, "`qfm models` lists them.")
     return MODELS[name]
 
