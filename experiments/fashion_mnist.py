@@ -169,7 +169,7 @@ from qfm_jax.models import ModelConfig
 from qfm_jax.runs.presets import get_preset
 
 hybrid = ModelConfig(block="circuit", layers="efficient-su2", n_qubits=6)
-pixels = replace(get_preset("amplitude").network, readout="dense")
+pixels = replace(get_preset("amplitude").network, head="dense")
 pure = replace(pixels, layers="strongly-entangling", n_qubits=6, n_layers=4)
 
 # %% [markdown]
@@ -433,8 +433,8 @@ plot_pareto(records)
 
 # %% [markdown]
 # Circuits that see the pixels themselves do learn: `hamiltonian` reaches 88.8 % and
-# passes the linear classifier, with 24,576 angles on ten qubits; `reuploading` 83 %,
-# with 954 parameters in all. Behind convolutions a small circuit goes further:
+# passes the linear classifier, with 24,576 angles on ten qubits; `pixel-reuploading`
+# reaches 83 %, with 954 parameters in all. Behind convolutions a small circuit goes further:
 # `deep-hybrid` reaches 93.4 %. But `deep-cnn`, the same network with a dense layer in
 # the circuit's place, reaches 93.5 %, and `strong-cnn`, of 298,000 parameters, 94.6 %.
 # One seed each; and `strong-cnn` (three times), `compact-hybrid` and `deep-hybrid`

@@ -43,7 +43,7 @@ from qfm_jax.training.progress import UnitProgress
 
 EXPERIMENT = "scale_data"
 
-AMPLITUDE = dataclasses.replace(get_preset("amplitude").network, readout="dense")
+AMPLITUDE = dataclasses.replace(get_preset("amplitude").network, head="dense")
 """With a trained read-out, as its control has."""
 QUANVOLUTION = get_preset("quanvolution").network
 MODELS: dict[str, ModelConfig] = {

@@ -2,7 +2,7 @@
 
 A model's circuit stands in a block (`qfm_jax.models.block`), and a control has another
 block. All else is equal, and so is its start, bit for bit, where shapes are. On pixels
-alone a read-out depends on the block: what is bounded by 1 gets a gain.
+alone a head depends on the block: what is bounded by 1 gets a gain.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from .._checks import InputError, check_one_of, input_error
 from ..models import Classifier, ModelConfig
 
 QUESTIONS = {
-    "removed": "Is anything needed between the features and the read-out?",
+    "removed": "Is anything needed between the features and the head?",
     "linear": "What do linearly reduced features give, with no squashing either?",
     "dense": "Would a dense layer of the same width do as well?",
     "matched": "Would a classical block with about as many parameters do?",

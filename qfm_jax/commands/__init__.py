@@ -50,10 +50,20 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
     default = _default_of(name, arguments)
     for option in ("--backend", "--device", "--noise") if name in MANY else ():
         arguments = gathered(option, arguments)
+    arguments = [_renamed(argument) for argument in arguments]
     options = tyro.cli(
         COMMANDS[name], args=arguments, prog=f"qfm {name}", default=default
     )
     options.run()
+
+
+OLD_NAMES = {"--readout": "--head"}
+"""Options by their names in version 0.1."""
+
+
+def _renamed(argument: str) -> str:
+    option, sign, value = argument.partition("=")
+    return OLD_NAMES.get(option, option) + sign + value
 
 
 def _default_of(name: str, arguments: Sequence[str]) -> Any:

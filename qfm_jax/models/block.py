@@ -1,4 +1,4 @@
-"""The block before the read-out: a circuit, or what stands in for it in a comparison.
+"""The block before the head: a circuit, or what stands in for it in a comparison.
 
 Every kind takes as many features as the circuit, (batch, n_features), and none looks at
 more. The kinds are the controls of an audit (see `qfm_jax.audit.controls`).

@@ -22,25 +22,25 @@ NOTHING = ("none", "removed", "linear")
 """Blocks that give what they take."""
 
 SMALL_START, LARGE_START, REDUCED_START = 0.1, 5.0, 0.03
-"""How a read-out starts, small or large, and the layer that reduces the features for a
+"""How a head starts, small or large, and the layer that reduces the features for a
 block: multiples of the usual start, whose variance is 1 / fan-in."""
 
 GAIN = 10.0
-"""Factor on the logits of a small read-out of results in [-1, 1]."""
+"""Factor on the logits of a small head of results in [-1, 1]."""
 
 
 class Classifier(nnx.Module):
     """Maps images (batch, height, width) in [0, 1] to logits (batch, n_classes).
 
     `front` makes the features, `block` maps them, `back` stands between block and
-    `readout`. All but the read-out may be empty.
+    `head`. All but the head may be empty.
 
     A trained layer reduces the features to those that the block takes, and a tanh
     squashes them: to angles in (0, pi) for a circuit, where <Z> = cos(angle) is one to
     one, and steepest where training starts, in the middle; to (-1, 1) for a classical
     block, which sees the same centred. That layer starts small, so that every block
-    starts in the middle of its range, and the read-out behind it large (`_readout`).
-    Every other read-out starts small. Either way the first loss is near ln(n_classes),
+    starts in the middle of its range, and the head behind it large (`_head`).
+    Every other head starts small. Either way the first loss is near ln(n_classes),
     that of a guess. Blocks start last: all else starts the same whatever they are.
 
     Args:
@@ -95,7 +95,7 @@ class Classifier(nnx.Module):
                 n_in = n_features if self.is_residual else 0
                 width = block_width(config.block, config.circuit)
                 n_features = config.n_circuits * width + n_in
-        self.readout = _readout(config, n_features, n_classes, rngs)
+        self.head = _head(config, n_features, n_classes, rngs)
         self.front, self.back = nnx.Sequential(*front), nnx.Sequential(*back)
         if config.frozen_front:
             _freeze(self.front)
@@ -130,7 +130,7 @@ class Classifier(nnx.Module):
         if self.is_residual:
             around_zero = features - self.middle
             results = jnp.concatenate([results, around_zero], axis=-1)
-        return self.readout(self.back(results))
+        return self.head(self.back(results))
 
     def set_view(self, deterministic: bool | None = None) -> None:
         """Sets the mode of a view of the model (see `nnx.view`)."""
@@ -177,7 +177,7 @@ def _freeze(part: nnx.Module) -> None:
                 setattr(module, name, FrozenParam(value[...]))
 
 
-class ScaledReadout(nnx.Module):
+class ScaledHead(nnx.Module):
     """Logits that are results themselves, times one factor, plus an offset a class.
 
     Args:
@@ -188,7 +188,7 @@ class ScaledReadout(nnx.Module):
         InputError: If there are fewer results than classes.
 
     Example:
-        >>> ScaledReadout(4, 3)(jnp.array([[1.0, 0.0, -1.0, 0.5]]))
+        >>> ScaledHead(4, 3)(jnp.array([[1.0, 0.0, -1.0, 0.5]]))
         Array([[ 5.,  0., -5.]], dtype=float32)
     """
 
@@ -197,7 +197,7 @@ class ScaledReadout(nnx.Module):
             must = f"be 'dense' where the block has fewer results than {n_classes}"
             was = f"is 'scale', and there are {n_results}"
             cure = "Take more qubits, or a data set of fewer classes."
-            raise input_error("readout", must, was, cure)
+            raise input_error("head", must, was, cure)
         # Expectations lie within [-1, 1]: too near to each other for sure logits.
         self.scale = nnx.Param(jnp.float32(5.0))
         self.offset = nnx.Param(jnp.zeros(n_classes, jnp.float32))
@@ -233,18 +233,18 @@ class Amplified(nnx.Module):
         return self.gain * self.linear(results)
 
 
-def _readout(
+def _head(
     config: ModelConfig, n_features: int, n_classes: int, rngs: nnx.Rngs
 ) -> nnx.Module:
     """The last layer; its start follows from what it takes in, for every block alike.
 
     Results in [-1, 1] are too near to each other for sure logits. Behind a reducing
-    layer the read-out starts large: small, it would have that layer drive the tanh into
+    layer the head starts large: small, it would have that layer drive the tanh into
     saturation first. Where the block takes the pixels, a large start would be a random
     classifier that is sure of itself: there the weights start small and move faster.
     """
-    if config.readout == "scale" and config.block not in NOTHING:
-        return ScaledReadout(n_features, n_classes)
+    if config.head == "scale" and config.block not in NOTHING:
+        return ScaledHead(n_features, n_classes)
     if _has_reduction(config):
         return _linear(n_features, n_classes, LARGE_START, rngs)
     if config.features == "pixels" and config.block in BOUNDED:
@@ -268,7 +268,7 @@ def _has_reduction(config: ModelConfig) -> bool:
 def _front(
     config: ModelConfig, image_shape: tuple[int, int], rngs: nnx.Rngs
 ) -> tuple[list[Any], int]:
-    """What makes the features of a block before the read-out, and how many."""
+    """What makes the features of a block before the head, and how many."""
     if config.block == "none":
         layers, n_features = _trunk(config, (*image_shape, 1), rngs)
         return [_as_channel, *layers], n_features

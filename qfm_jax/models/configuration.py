@@ -18,12 +18,12 @@ from .block import BLOCKS
 class ModelConfig:
     """A classifier as data; two models that differ in one value differ in that alone.
 
-    images -> convolutions -> (dropout, hidden layer) ... -> block -> read-out
+    images -> convolutions -> (dropout, hidden layer) ... -> block -> head
 
     With `features="pixels"` the block takes the image itself. With `patch` it comes
     first and maps every patch of the image, as a convolution would:
 
-    images -> patches -> block -> convolutions -> (dropout, hidden) ... -> read-out
+    images -> patches -> block -> convolutions -> (dropout, hidden) ... -> head
 
     Example:
         >>> hybrid = ModelConfig(channels=(8,), block="circuit", n_qubits=4)
@@ -42,7 +42,7 @@ class ModelConfig:
     convolutions where there is none; in [0, 0.95]."""
 
     block: str = "none"
-    """What stands before the read-out: a circuit or a stand-in of it (see `BLOCKS`),
+    """What is before the head: a circuit or a stand-in of it (see `BLOCKS`),
     after a dense layer that reduces the features to those it takes; or `none`."""
 
     embedding: str = "angle"
@@ -77,7 +77,7 @@ class ModelConfig:
     residual: bool = False
     """Whether what follows the block takes the block's features too, around zero."""
 
-    readout: str = "dense"
+    head: str = "dense"
     """`dense`, a trained layer, or `scale`: one trained factor, and an offset a class,
     for the block's first results."""
 
@@ -104,7 +104,7 @@ class ModelConfig:
         check_one_of("embedding", self.embedding, (*EMBEDDINGS, *REUPLOADINGS))
         check_one_of("layers", self.layers, LAYERS)
         check_one_of("features", self.features, ("dense", "pixels"))
-        check_one_of("readout", self.readout, ("dense", "scale"))
+        check_one_of("head", self.head, ("dense", "scale"))
         check_range("dropout", self.dropout, 0, 0.95)
         check_range("angle_spread", self.angle_spread, 0)
         check_at_least("n_qubits", self.n_qubits, 1)
@@ -132,7 +132,7 @@ class ModelConfig:
             excluded |= {"n_circuits": 1, "patch": 0}
         elif self.patch:
             where = "the block maps patches"
-            excluded = {"n_circuits": 1, "residual": False, "readout": "dense"}
+            excluded = {"n_circuits": 1, "residual": False, "head": "dense"}
         for name, plain in excluded.items():
             if (value := getattr(self, name)) != plain:
                 raise input_error(name, f"be {plain!r} where {where}", f"is {value!r}")

@@ -13,7 +13,7 @@ from ..devices import DeviceConfig
 from ..models import ModelConfig
 from ..runs.config import RunConfig, to_toml
 from ..runs.directory import Run
-from ..runs.presets import MODELS
+from ..runs.presets import MODELS, OLD_NAMES
 from ..training import TrainConfig
 
 
@@ -59,7 +59,8 @@ def audit_command(audit: Audit) -> str:
 
 def _options(config: RunConfig, dataset: str) -> dict[str, Any]:
     """What both commands take, by the names of their options."""
-    data, preset = config.data, MODELS.get(config.model)
+    data = config.data
+    preset = MODELS.get(OLD_NAMES.get(config.model, config.model))
     return {
         "dataset": dataset,
         "data_dir": _last_name(data.folder),

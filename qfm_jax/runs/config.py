@@ -125,6 +125,10 @@ def converter() -> cattrs.Converter:
     converter = cattrs.Converter(forbid_extra_keys=True)
     # Options of a device are plain values of any TOML type.
     converter.register_structure_hook(DeviceConfig, _structure_device)
+    as_it_is = converter.get_structure_hook(ModelConfig)
+    converter.register_structure_hook(
+        ModelConfig, lambda table, kind: as_it_is(_with_head(table), kind)
+    )
     converter.register_structure_hook(int, _structure_whole)
     converter.register_structure_hook(int | Literal["all"] | None, _structure_count)
     converter.register_structure_hook(bool, _structure_switch)
@@ -196,6 +200,11 @@ def _structure_switch(value: Any, _: type) -> bool:
     if not isinstance(value, bool):
         raise InputError(f"must be true or false, but is {value!r}")
     return value
+
+
+def _with_head(table: dict[str, Any]) -> dict[str, Any]:
+    """Version 0.1 called the head of a network its readout."""
+    return {"head" if name == "readout" else name: v for name, v in table.items()}
 
 
 def _structure_device(table: dict[str, Any], _: type) -> DeviceConfig:

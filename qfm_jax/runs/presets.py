@@ -83,7 +83,7 @@ MODELS = {
         replace(COMPACT, block="circuit", layers="efficient-su2"),
     ),
     "residual-hybrid": Preset(
-        "hybrid-cnn whose read-out takes the circuit's features too",
+        "hybrid-cnn whose head takes the circuit's features too",
         replace(FRONT_END, block="circuit", layers="efficient-su2", residual=True),
     ),
     "parallel-hybrid": Preset(
@@ -114,20 +114,20 @@ MODELS = {
     ),
     "amplitude": Preset(
         "pure quantum: pixels as amplitudes of 10 qubits, then general unitaries",
-        replace(PURE, layers="unitary", readout="scale"),
+        replace(PURE, layers="unitary", head="scale"),
         FAST,
     ),
     "hamiltonian": Preset(
         "pure quantum: pixels as energies of 10 qubits, again in each of 8 layers",
-        replace(PURE, embedding="hamiltonian", layers="unitary", readout="scale"),
+        replace(PURE, embedding="hamiltonian", layers="unitary", head="scale"),
         FAST,
     ),
     "qcnn": Preset(
-        "a quantum convolutional network on 10 qubits, linear read-out of three",
+        "a quantum convolutional network on 10 qubits, linear head on three",
         replace(PURE, layers="convolutional-unshared", n_layers=2),
         replace(FAST, learning_rate=0.03),
     ),
-    "reuploading": Preset(
+    "pixel-reuploading": Preset(
         "14x14 pixels as angles of 8 qubits, each with a trained scale, twice over",
         replace(
             PURE,
@@ -139,7 +139,7 @@ MODELS = {
         replace(FAST, learning_rate=0.02),
     ),
     "tree": Preset(
-        "trees of two-qubit gates on 10 qubits, linear read-out of one of them",
+        "trees of two-qubit gates on 10 qubits, linear head on one of them",
         replace(PURE, layers="tree", n_layers=4),
         replace(FAST, learning_rate=0.03),
     ),
@@ -176,8 +176,12 @@ COMPARISONS = {
 }
 
 
+OLD_NAMES = {"reuploading": "pixel-reuploading"}
+"""Models by their names in version 0.1."""
+
+
 def get_preset(name: str) -> Preset:
-    """Finds a model by name.
+    """Finds a model by name, that of version 0.1 among them.
 
     Raises:
         InputError: For an unknown one, with the nearest names.
@@ -186,6 +190,7 @@ def get_preset(name: str) -> Preset:
         >>> get_preset("hybrid-cnn").network.n_qubits
         8
     """
+    name = OLD_NAMES.get(name, name)
     check_one_of("model", name, MODELS, "`qfm models` lists them.")
     return MODELS[name]
 

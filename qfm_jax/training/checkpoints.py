@@ -9,6 +9,7 @@ arrays: a file that was cut or changed is noticed.
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,12 +19,16 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from flax import nnx
 
 from .._checks import InputError, first_line
 from ..parallel.mesh import is_key
 
 DIGEST = "sha256"
 """The entry of a stored description that is of the arrays, not of the run."""
+
+READOUT = "readout"
+"""What the head of a classifier was called in version 0.1."""
 
 CHECKPOINT_FORMAT = 1
 """Version of what a checkpoint holds; another one is refused."""
@@ -120,15 +125,24 @@ class Checkpoints:
                 args = ocp.args.Composite(description=ocp.args.JsonRestore())
                 found = dict(manager.restore(step, args=args).description)
                 digest = found.pop(DIGEST, None)  # the oldest have none
+                weights = found.get("weights", {})
+                is_old = any(path.startswith(f"{READOUT}/") for path in weights)
+                if is_old:
+                    found["weights"] = {
+                        re.sub(f"^{READOUT}/", "head/", path): shape
+                        for path, shape in weights.items()
+                    }
                 self._check_description(name, found)
+                wanted = _renamed(like, "head", READOUT) if is_old else like
                 # As they were written: what types they have here is another matter.
                 as_written = ocp.args.PyTreeRestore(
-                    item=like, restore_args=jax.tree.map(_as_written, like)
+                    item=wanted, restore_args=jax.tree.map(_as_written, wanted)
                 )
                 args = ocp.args.Composite(state=as_written)
                 stored = manager.restore(step, args=args).state
                 if digest not in (None, _digest_of(stored)):
                     raise ValueError("Its arrays are not those that were written.")
+                stored = _renamed(stored, READOUT, "head") if is_old else stored
                 self._check_arrays(self.directory / name / str(step), like, stored)
                 return jax.tree.map(_from_host, like, stored)
             except InputError:
@@ -195,6 +209,19 @@ class Checkpoints:
                     f"{leaf.dtype}{leaf.shape} here. It was written by another model "
                     "or version; start a new run."
                 )
+
+
+def _renamed(tree: Any, old: str, new: str) -> Any:
+    """A tree whose states have a part by another name."""
+
+    def rename(state: Any) -> Any:
+        if not isinstance(state, nnx.State):
+            return state
+        flat = dict(nnx.to_flat_state(state))
+        renamed = {(new if k[0] == old else k[0], *k[1:]): v for k, v in flat.items()}
+        return nnx.from_flat_state(renamed)
+
+    return jax.tree.map(rename, tree, is_leaf=lambda leaf: isinstance(leaf, nnx.State))
 
 
 def _digest_of(state: Any) -> str:

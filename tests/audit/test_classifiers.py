@@ -44,7 +44,7 @@ def test_features_are_those_that_the_circuit_gets():
     assert (features > 0).all()
     assert (features < np.pi).all()
     model.eval()
-    logits = model.readout(model.block(jnp.asarray(features)))
+    logits = model.head(model.block(jnp.asarray(features)))
     np.testing.assert_allclose(logits, model(images / 255), atol=1e-5)
 
 

@@ -34,7 +34,7 @@ def test_a_control_differs_in_its_block_alone():
 def test_all_that_has_the_same_shape_starts_the_same():
     def start(network):
         model = Classifier(network, image_shape=(8, 8), rngs=nnx.Rngs(1))
-        parts = nnx.state((model.front, model.readout))
+        parts = nnx.state((model.front, model.head))
         return [np.asarray(w) for w in jax.tree.leaves(parts)]
 
     model = start(HYBRID)
@@ -53,7 +53,7 @@ def test_on_pixels_each_starts_from_what_it_takes_in(name):
     images = np.random.default_rng(0).uniform(size=(64, 8, 8))
     for network in (pure, control.network):
         model = Classifier(network, image_shape=(8, 8), rngs=nnx.Rngs(1))
-        assert isinstance(model.readout, Amplified) == (network.block != "removed")
+        assert isinstance(model.head, Amplified) == (network.block != "removed")
         assert np.abs(model(jnp.asarray(images))).mean() < 0.3
 
 

@@ -251,6 +251,12 @@ def test_resume_keeps_a_finished_run(capsys, run_directory):
     assert f"Run directory: {run_directory}" in capsys.readouterr().out
 
 
+def test_options_of_version_0_1_go_by_their_new_names(tmp_path):
+    words = ["linear", *DIGITS, "--train-size", "50", "--epochs", "1"]
+    assert qfm("train", *words, "--readout=scale", "--out", tmp_path / "run") == 0
+    assert read_config(tmp_path / "run").network.head == "scale"
+
+
 def test_resume_with_other_options_names_them(capsys, run_directory):
     options = ["--epochs", 9, "--learning-rate", 0.1]
     assert qfm("train", "linear", "--resume", run_directory, *options) == 2

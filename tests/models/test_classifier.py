@@ -149,16 +149,16 @@ def without_circuit(model):
     """The weights of each layer other than the circuit, in order."""
     return [
         nnx.state(layer)
-        for layer in [*model.front.layers, model.block, model.readout]
+        for layer in [*model.front.layers, model.block, model.head]
         if isinstance(layer, nnx.Module) and not is_circuit(layer)
     ]
 
 
 def test_the_dense_control_differs_in_its_block_alone(hybrid):
     control = build(dataclasses.replace(HYBRID, block="dense"))
-    *front, readout = without_circuit(hybrid)
-    *control_front, block, control_readout = without_circuit(control)
-    assert jax.tree.map(jnp.shape, readout) == jax.tree.map(jnp.shape, control_readout)
+    *front, head = without_circuit(hybrid)
+    *control_front, block, control_head = without_circuit(control)
+    assert jax.tree.map(jnp.shape, head) == jax.tree.map(jnp.shape, control_head)
     assert {math.prod(leaf.shape) for leaf in jax.tree.leaves(block)} == {3, 9}
     # With one seed, what stands before the block starts with the same values.
     assert len(front) == len(control_front) == 2

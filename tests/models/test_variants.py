@@ -9,7 +9,7 @@ from flax import nnx
 from qfm_jax._checks import InputError
 from qfm_jax.models import Classifier, ModelConfig
 from qfm_jax.models.block import SideBySide
-from qfm_jax.models.classifier import ScaledReadout
+from qfm_jax.models.classifier import ScaledHead
 from qfm_jax.models.pixels import framed, patches
 
 IMAGES = np.random.default_rng(4).uniform(size=(3, 8, 8)).astype(np.float32)
@@ -23,10 +23,10 @@ def build(n_classes=3, **changes):
 
 
 def test_a_pure_model_is_a_circuit_and_a_scale():
-    model = build(embedding="amplitude", features="pixels", readout="scale", n_qubits=7)
+    model = build(embedding="amplitude", features="pixels", head="scale", n_qubits=7)
     weights = jax.tree.leaves(nnx.state(model, nnx.Param))
     assert sorted(w.size for w in weights) == [1, 3, 2 * 7]
-    model.readout.offset[...] = jnp.array([1.0, 2.0, 3.0])
+    model.head.offset[...] = jnp.array([1.0, 2.0, 3.0])
     expectations = model.block(framed(IMAGES, 2**7))
     expected = 5 * expectations[:, :3] + np.array([1, 2, 3])
     np.testing.assert_allclose(model(IMAGES), expected, atol=1e-5)
@@ -51,9 +51,9 @@ def test_a_residual_model_reads_the_features_too():
     features = model.features(IMAGES)
     around_zero = features - np.pi / 2
     both = jnp.concatenate([model.block(features), around_zero], axis=1)
-    np.testing.assert_allclose(model(IMAGES), model.readout(both), atol=1e-6)
+    np.testing.assert_allclose(model(IMAGES), model.head(both), atol=1e-6)
     without = build(n_qubits=2, residual=True, block="removed")
-    assert without.readout.kernel[...].shape == (2, 3)  # not the same features twice
+    assert without.head.kernel[...].shape == (2, 3)  # not the same features twice
 
 
 def test_a_block_on_patches_maps_each_of_them():
@@ -62,10 +62,10 @@ def test_a_block_on_patches_maps_each_of_them():
     assert found.shape == (3, 4, 4, 4)
     one = model.block(patches(IMAGES, 2)[1, 2, 3][None])[0]
     np.testing.assert_allclose(found[1, 2, 3], one, atol=1e-6)
-    np.testing.assert_allclose(model(IMAGES), model.readout(model.back(found)))
+    np.testing.assert_allclose(model(IMAGES), model.head(model.back(found)))
     control = build(patch=2, n_qubits=4, channels=(5,), hidden=(6,), block="dense")
-    shapes = jax.tree.map(jnp.shape, nnx.state((control.back, control.readout)))
-    assert shapes == jax.tree.map(jnp.shape, nnx.state((model.back, model.readout)))
+    shapes = jax.tree.map(jnp.shape, nnx.state((control.back, control.head)))
+    assert shapes == jax.tree.map(jnp.shape, nnx.state((model.back, model.head)))
 
 
 def test_the_spread_of_the_angles_at_the_start():
@@ -84,7 +84,7 @@ PIXELS = {"embedding": "amplitude", "features": "pixels", "n_qubits": 7}
     ("changes", "message"),
     [
         ({"features": "pixel"}, "`features` must be one of .* Did you mean 'pixels'"),
-        ({"readout": "scaled"}, "`readout` must be one of .* Did you mean 'scale'"),
+        ({"head": "scaled"}, "`head` must be one of .* Did you mean 'scale'"),
         ({"n_circuits": 0}, "`n_circuits` must be .* but is 0"),
         ({"patch": -1}, "`patch` must be .* but is -1"),
         ({"angle_spread": -0.1}, "`angle_spread` must .* but is -0.1"),
@@ -111,8 +111,8 @@ PIXELS = {"embedding": "amplitude", "features": "pixels", "n_qubits": 7}
         (PIXELS | {"n_qubits": 4}, "`n_qubits` must leave a frame around the image"),
         # A tree is read by three words, and there are four classes.
         (
-            PIXELS | {"readout": "scale", "layers": "tree"},
-            "`readout` must be 'dense' where .* fewer results than 4",
+            PIXELS | {"head": "scale", "layers": "tree"},
+            "`head` must be 'dense' where .* fewer results than 4",
         ),
     ],
 )
@@ -121,8 +121,6 @@ def test_what_does_not_go_together_is_refused(changes, message):
         nnx.eval_shape(lambda: build(4, **changes)(jnp.zeros((1, 8, 8))))
 
 
-def test_a_scaled_readout_needs_a_result_a_class():
-    with pytest.raises(
-        InputError, match=r"`readout` must .* and there are 2. Take more"
-    ):
-        ScaledReadout(2, 3)
+def test_a_scaled_head_needs_a_result_a_class():
+    with pytest.raises(InputError, match=r"`head` must .* and there are 2. Take more"):
+        ScaledHead(2, 3)

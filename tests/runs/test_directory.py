@@ -99,6 +99,16 @@ def test_configuration_can_be_read_by_others(tmp_path):
     assert "shots" not in table["device"]
 
 
+def test_the_readout_of_version_0_1_is_the_head(tmp_path):
+    config = RunConfig("pure", ModelConfig(block="removed", head="scale"))
+    write_config(tmp_path / "run", config)
+    path = tmp_path / "run" / "config.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('head = "scale"', 'readout = "scale"'))
+    assert 'readout = "scale"' in path.read_text(encoding="utf-8")
+    assert read_config(tmp_path / "run") == config
+
+
 def test_run_comes_back_equal(finished):
     run = read_run(finished)
     assert run.config == CONFIGS["defaults"]

@@ -9,6 +9,7 @@ import pytest
 from flax import nnx
 
 from qfm_jax._checks import InputError
+from qfm_jax.training import TrainConfig, description_of
 from qfm_jax.training import checkpoints as module
 from qfm_jax.training.checkpoints import Checkpoints
 
@@ -216,3 +217,22 @@ def test_a_full_disk_leaves_the_checkpoint_before(one_array, tmp_path, monkeypat
     assert [path.name for path in (tmp_path / "last").iterdir()] == ["20"]
     found = one_array.restore("last", {"weights": jnp.zeros(1000)})
     assert found["weights"].tolist() == list(range(1000))
+
+
+def test_what_was_the_readout_in_version_0_1_is_the_head(tmp_path):
+    class Model(nnx.Module):
+        def __init__(self, name):
+            self.front = nnx.Linear(2, 3, rngs=nnx.Rngs(0))
+            setattr(self, name, nnx.Linear(3, 4, rngs=nnx.Rngs(1)))
+
+    def described(model):
+        return {"weights": description_of(model, TrainConfig(), 10, 5)["weights"]}
+
+    old, new = Model("readout"), Model("head")
+    Checkpoints(tmp_path, described(old)).save("last", 3, (nnx.state(old),))
+    new.head.kernel[...] *= 0
+    checkpoints = Checkpoints(tmp_path, described(new))
+    (found,) = checkpoints.restore("last", (nnx.state(new),))
+    nnx.update(new, found)
+    np.testing.assert_array_equal(new.head.kernel[...], old.readout.kernel[...])
+    np.testing.assert_array_equal(new.front.bias[...], old.front.bias[...])

@@ -156,7 +156,7 @@ def test_losses_are_those_of_a_reference_loop(small, options):
     # A batch of all images: the order of the shuffle then has no say.
     config = TrainConfig(epochs=6, batch_size=200, warmup_fraction=1 / 3, **options)
     model = build()
-    linear = nnx.to_pure_dict(nnx.state(model, nnx.Param))["readout"]
+    linear = nnx.to_pure_dict(nnx.state(model, nnx.Param))["head"]
     expected = softmax_regression(
         np.asarray(linear["kernel"]),
         np.asarray(linear["bias"]),

@@ -179,7 +179,7 @@ def test_each_seed_ends_where_its_patience_ends(data):
     assert [h.best_epoch for h in histories] == [h.best_epoch for h in expected]
     for model, other in zip(models, alone, strict=True):
         np.testing.assert_allclose(
-            model.readout.kernel[...], other.readout.kernel[...], atol=1e-4
+            model.head.kernel[...], other.head.kernel[...], atol=1e-4
         )
 
 
