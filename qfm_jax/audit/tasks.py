@@ -23,7 +23,7 @@ from ..parallel import (
     run_units,
 )
 from ..runs.config import RunConfig
-from ..runs.execute import load_images
+from ..runs.execute import load_seeds
 from .records import AuditConfig
 from .stored import (
     CONFIG_FILE,
@@ -69,7 +69,7 @@ def check_start_elsewhere(connection: Connection, config: AuditConfig) -> None:
 
 
 def _check(config: AuditConfig) -> None:
-    check_start(config, _images(config.run))
+    check_start(config, _splits(config)[config.run.seed])
 
 
 def train_elsewhere(
@@ -142,20 +142,22 @@ def _unheard(_: Sequence[int]) -> None:
 
 
 def _data(task: Task, seeds: Iterable[int]) -> dict[int, Dataset]:
-    """The images of each seed; what a worker has loaded it keeps."""
-    run = task.config.run  # the same for all controls
-    data = {seed: _images(dataclasses.replace(run, seed=seed)) for seed in seeds}
-    names = {part.name for part in data.values()}
-    if names != {task.dataset}:
+    """The images of each seed."""
+    data = _splits(task.config)
+    found = data[task.config.run.seed].name
+    if found != task.dataset:
         raise InputError(
-            f"A worker finds the images of {' and '.join(sorted(names))}, and the "
-            f"audit has {task.dataset}. Name the data set with --dataset, and the "
-            "folder of its files with --data-dir."
+            f"A worker finds the images of {found}, and the audit has {task.dataset}. "
+            "Name the data set with --dataset, and the folder of its files with "
+            "--data-dir."
         )
-    return data
+    return {seed: data[seed] for seed in seeds}
 
 
-_images = functools.lru_cache(maxsize=16)(load_images)
+@functools.lru_cache(maxsize=1)
+def _splits(config: AuditConfig) -> dict[int, Dataset]:
+    """The images with the split of every seed, which a worker loads once."""
+    return load_seeds(config.run, (*config.seeds, *config.seeds_of_tuning))
 
 
 def _absolute(run: RunConfig) -> RunConfig:
