@@ -10,8 +10,7 @@ from ..models import ModelConfig
 from ..models.block import CIRCUIT_BLOCKS
 from ..runs.config import RunConfig
 from ..runs.directory import Run
-from .style import looks
-from .tables import leaderboard, rank, shortfalls
+from .tables import LeaderboardRow, leaderboard, rank, shortfalls
 
 
 @dataclass(frozen=True)
@@ -44,15 +43,21 @@ def summarize(runs: Sequence[Run], audits: Sequence[Audit] = ()) -> list[Answer]
     Raises:
         InputError: If there are no runs, or they are on different data sets.
     """
-    runs = rank(runs)
-    labels = [look.label for look in looks(runs)]
+    return summary_of(rank(runs), leaderboard(runs), audits)
+
+
+def summary_of(
+    runs: Sequence[Run], rows: Sequence[LeaderboardRow], audits: Sequence[Audit]
+) -> list[Answer]:
+    """The same of runs in the order of their rows in the leaderboard."""
+    labels = [row.label for row in rows]
     confusion = runs[0].result.scores.confusion
     guess = max(map(sum, confusion)) / runs[0].result.scores.n_test
     models = [_scored(run, label) for run, label in zip(runs, labels, strict=True)]
     learn = (
         _setting(runs),
         *learning_sentences(models, guess),
-        *shortfalls(leaderboard(runs)),
+        *shortfalls(rows),
     )
     matter = (
         *map(verdict_sentence, audits),

@@ -10,7 +10,7 @@ from rich.text import Text
 from .._checks import input_error
 from ..evaluation import percent, shortfall
 from ..runs.directory import Run
-from .style import looks
+from .style import Look, check_some, looks
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def rank(runs: Sequence[Run]) -> list[Run]:
     Raises:
         InputError: If there are no runs, or they are on different data sets.
     """
-    looks(runs)  # refuses an empty list
+    check_some(runs)
     datasets = {(run.result.dataset, run.result.class_names) for run in runs}
     if len(datasets) > 1:
         names = sorted({run.result.dataset for run in runs})
@@ -78,7 +78,12 @@ def leaderboard(runs: Sequence[Run]) -> list[LeaderboardRow]:
         InputError: If there are no runs, or they are on different data sets.
     """
     runs = rank(runs)
-    return [_row(look.label, run) for look, run in zip(looks(runs), runs, strict=True)]
+    return rows_of(runs, looks(runs))
+
+
+def rows_of(runs: Sequence[Run], own: Sequence[Look]) -> list[LeaderboardRow]:
+    """The same of runs that are ranked, each with its look."""
+    return [_row(look.label, run) for look, run in zip(own, runs, strict=True)]
 
 
 def leaderboard_table(runs: Sequence[Run]) -> Table:

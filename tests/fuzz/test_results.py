@@ -157,7 +157,7 @@ def test_deployments_in_a_report(finished, damaging):
     template = templates().get_template("sections/hardware.html.j2")
 
     def shown():
-        sections, _ = hardware_section([finished])
+        sections, _ = hardware_section([finished], ["model"])
         template.render(hardware=sections).encode()
         hardware_sentences(sections)
         return sections

@@ -28,6 +28,7 @@ from qfm_jax.reporting import (
     write_report,
 )
 from qfm_jax.reporting.repetition import audit_command, config_toml, repeat_command
+from qfm_jax.reporting.style import looks_of
 
 WARNING = "Fashion-MNIST could not be had; these are the digits of scikit-learn."
 TEMPLATES = files("qfm_jax.reporting").joinpath("templates")
@@ -388,6 +389,18 @@ def test_classes_and_trunk_are_repeated_without_the_machines_folders():
     assert "--classes Dress T-shirt/top" in command
     assert "--trunk cnn" in command
     assert "/home" not in command + config_toml(config)
+
+
+def test_looks_are_made_once_a_page(runs, tmp_path, monkeypatch):
+    asked = []
+
+    def counted(labels):
+        asked.append(labels)
+        return looks_of(labels)
+
+    monkeypatch.setattr("qfm_jax.reporting.style.looks_of", counted)
+    write_report(runs, tmp_path / "report.html")
+    assert len(asked) == 1
 
 
 def test_glossary_defines_every_column(page):
