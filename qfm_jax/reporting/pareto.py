@@ -71,7 +71,6 @@ def _record(row: LeaderboardRow, run: Run) -> CostRecord:
         + row.n_parameters_frozen,
         "training (s)": _seconds_training(run),
         "inference (ms an image)": 1e3 / row.images_per_second,
-        "peak memory (MiB)": row.peak_mebibytes,
     }
     known = {name: cost for name, cost in costs.items() if cost is not None}
     return CostRecord(row.label, row.accuracy, row.accuracy_interval, known)

@@ -45,8 +45,6 @@ class LeaderboardRow:
     """Time of the compilation of the training step."""
     images_per_second: float
     """Test images classified in a second, after compilation."""
-    peak_mebibytes: float
-    """Largest resident memory of the process, in MiB."""
     device: str
     """Where the circuit ran."""
     shortfall: str | None
@@ -101,7 +99,6 @@ def leaderboard_table(runs: Sequence[Run]) -> Table:
         "Parameters\nquantum + other",
         "Training\ns",
         "Test\nimages/s",
-        "Peak\nMiB",
     ):
         table.add_column(name, justify="right", no_wrap=True)
     for row in leaderboard(runs):
@@ -112,7 +109,6 @@ def leaderboard_table(runs: Sequence[Run]) -> Table:
             f"{row.n_parameters_quantum:,} + {row.n_parameters_classical:,}",
             f"{row.seconds_training:,.1f}",
             f"{row.images_per_second:,.0f}",
-            f"{row.peak_mebibytes:,.0f}",
         )
     return table
 
@@ -148,7 +144,6 @@ def _row(label: str, run: Run) -> LeaderboardRow:
         seconds_training=result.seconds_training,
         seconds_compiling=result.seconds_compiling,
         images_per_second=scores.n_test / max(result.seconds_inference, 1e-9),
-        peak_mebibytes=result.peak_memory_bytes / 2**20,
         device=result.device,
         shortfall=shortfall(scores, result.class_names),
     )

@@ -69,7 +69,8 @@ class Result:
     seconds_inference: float
     """Time to classify all test images once, after compilation."""
     peak_memory_bytes: int
-    """Largest resident memory of the process during the run."""
+    """Largest resident memory of the process during the run. It is the model's own
+    only in a process that did nothing else, so that no report shows it."""
     scores: Scores
     """Scores on the test images."""
     versions: dict[str, str]
