@@ -23,7 +23,8 @@ from ..models.block import CIRCUIT_BLOCKS
 from ..parallel import Scheduler, Standing, connect
 from ..runs.config import RunConfig
 from ..runs.directory import check_is_empty, start_directory
-from ..runs.execute import check_same, load_seeds
+from ..runs.execute import check_same
+from ..runs.model import load_seeds
 from ..training.history import EpochRecord
 from .baselines import feature_keeper, fit_baselines
 from .controls import QUESTIONS, Twin, build_twins, possible_twins

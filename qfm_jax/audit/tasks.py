@@ -23,7 +23,7 @@ from ..parallel import (
     run_units,
 )
 from ..runs.config import RunConfig
-from ..runs.execute import load_images
+from ..runs.model import load_images
 from .baselines import feature_keeper
 from .records import (
     AUDIT_FORMAT,

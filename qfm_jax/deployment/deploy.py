@@ -35,7 +35,7 @@ from ..models import QuantumLayer
 from ..models.block import CIRCUIT_BLOCKS
 from ..models.prediction import in_evaluation_mode, to_unit
 from ..runs.directory import Run
-from ..runs.execute import load_data, load_model
+from ..runs.model import load_data, load_model
 from .jobs import Jobs, digest_of
 from .target import Target
 
