@@ -40,6 +40,7 @@ html_math_renderer = "mathml"
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 default_role = "code"  # `x` in a docstring is code
+highlight_language = "text"  # of blocks that name none; `>>>` is Python anyway
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

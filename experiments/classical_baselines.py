@@ -35,7 +35,7 @@ from qfm_jax.audit.classifiers import (
 )
 from qfm_jax.cli import in_sentences
 from qfm_jax.runs.directory import Run, read_run
-from qfm_jax.runs.execute import load_data, load_model
+from qfm_jax.runs.model import load_data, load_model
 from qfm_jax.runs.results import Row, measure_missing
 
 EXPERIMENT = "classical_baselines"

@@ -64,9 +64,9 @@ STEP_MS = {
     **{"linear": 0.2, "mlp": 0.6, "cnn-2k": 5, "cnn-10k": 10, "cnn": 25},
     **{"deep-cnn": 136, "strong-cnn": 260, "hybrid-cnn": 33, "deep-hybrid": 146},
     **{"compact-hybrid": 19, "residual-hybrid": 32, "parallel-hybrid": 31},
-    **{"transfer-hybrid": 18, "pixel-reuploading": 145, "patch-cnn": 9, "quanvolution": 15},
+    **{"transfer-hybrid": 18, "patch-cnn": 9, "quanvolution": 15},
     **{"quanvolution-random": 14, "amplitude": 47, "hamiltonian": 67, "qcnn": 61},
-    **{"tree": 28, "chain": 23},
+    **{"pixel-reuploading": 145, "tree": 28, "chain": 23},
 }
 """Milliseconds of a training step on one core, for what is left to be printed: median
 epochs of the full preset's rows."""

@@ -434,9 +434,10 @@ plot_pareto(records)
 # %% [markdown]
 # Circuits that see the pixels themselves do learn: `hamiltonian` reaches 88.8 % and
 # passes the linear classifier, with 24,576 angles on ten qubits; `pixel-reuploading`
-# reaches 83 %, with 954 parameters in all. Behind convolutions a small circuit goes further:
-# `deep-hybrid` reaches 93.4 %. But `deep-cnn`, the same network with a dense layer in
-# the circuit's place, reaches 93.5 %, and `strong-cnn`, of 298,000 parameters, 94.6 %.
+# reaches 83 %, with 954 parameters in all. Behind convolutions a small circuit goes
+# further: `deep-hybrid` reaches 93.4 %. But `deep-cnn`, the same network with a dense
+# layer in the circuit's place, reaches 93.5 %, and `strong-cnn`, of 298,000 parameters,
+# reaches 94.6 %.
 # One seed each; and `strong-cnn` (three times), `compact-hybrid` and `deep-hybrid`
 # (twice) were changed after a test score, and scored again.
 #

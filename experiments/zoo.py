@@ -38,7 +38,8 @@ from qfm_jax.cli import in_sentences
 from qfm_jax.evaluation import percent
 from qfm_jax.runs.config import DataConfig, RunConfig, converter
 from qfm_jax.runs.directory import Run, read_config, read_run
-from qfm_jax.runs.execute import check_same, execute, load_data
+from qfm_jax.runs.execute import check_same, execute
+from qfm_jax.runs.model import load_data
 from qfm_jax.runs.presets import get_preset
 from qfm_jax.runs.results import Row, measure_missing, read_rows
 

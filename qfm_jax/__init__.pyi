@@ -66,7 +66,7 @@ from .runs.config import DataConfig as DataConfig
 from .runs.config import RunConfig as RunConfig
 from .runs.directory import read_run as read_run
 from .runs.execute import execute as execute
-from .runs.execute import load_model as load_model
+from .runs.model import load_model as load_model
 from .training import TrainConfig as TrainConfig
 from .training import fit as fit
 from .training import fit_seeds as fit_seeds

@@ -77,6 +77,9 @@ def dask_scheduler():
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address="127.0.0.1:0",  # the usual port may be another's
     ) as cluster:
         yield Scheduler(cluster.scheduler_address)

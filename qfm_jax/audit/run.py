@@ -19,7 +19,8 @@ from ..data import Dataset
 from ..files import locked
 from ..parallel import Connection, Scheduler, Standing, connect
 from ..runs.directory import check_is_empty, start_directory
-from ..runs.execute import check_same, load_seeds
+from ..runs.execute import check_same
+from ..runs.model import load_seeds
 from ..training.history import EpochRecord
 from .baselines import fit_baselines
 from .conclusion import conclude

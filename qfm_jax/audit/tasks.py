@@ -23,7 +23,7 @@ from ..parallel import (
     run_units,
 )
 from ..runs.config import RunConfig
-from ..runs.execute import load_seeds
+from ..runs.model import load_seeds
 from .records import AuditConfig
 from .stored import (
     CONFIG_FILE,

@@ -15,7 +15,8 @@ from ..models import Classifier, count_parameters
 from ..models.flops import flops_of_image
 from ..models.prediction import predict_seeds
 from ..runs.config import RunConfig
-from ..runs.execute import check_memory_of, keys_of, start_model
+from ..runs.execute import check_memory_of
+from ..runs.model import keys_of, start_model
 from ..runs.versions import machine_versions
 from ..training import fit_seeds
 from ..training.history import EpochRecord, History

@@ -20,7 +20,7 @@ from ..parallel.loading import loaded_files
 from ..parallel.mesh import cores_as_devices, make_seed_mesh
 from ..reporting import audit_table, baselines_table, write_audit_report
 from ..runs.config import DataConfig, RunConfig
-from ..runs.execute import load_images
+from ..runs.model import load_images
 from ..training import TrainConfig, TrainingInterrupted
 from ..training.checks import few_steps
 from ..training.progress import AuditProgress, UnitProgress

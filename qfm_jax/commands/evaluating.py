@@ -16,7 +16,8 @@ from ..hardware.backends import AER, IBM
 from ..models.block import CIRCUIT_BLOCKS
 from ..reporting import save_figure
 from ..runs.directory import Run, read_run
-from ..runs.execute import load_model, score_model
+from ..runs.execute import score_model
+from ..runs.model import load_model
 from ..training.progress import JobProgress
 from .options import DEVICE_SHOTS, Shots, check_new_file, err, warn_of_shortfall
 

@@ -18,7 +18,7 @@ from ..evaluation import percent
 from ..models.prediction import predict_logits
 from ..reporting import write_report
 from ..runs.directory import Run, read_run
-from ..runs.execute import load_model
+from ..runs.model import load_model
 from .options import check_new_file, err
 
 

@@ -27,7 +27,7 @@ from ..models.block import CIRCUIT_BLOCKS
 from ..models.classifier import circuits_per_image
 from ..models.prediction import to_unit
 from ..runs.directory import Run
-from ..runs.execute import load_data, load_model
+from ..runs.model import load_data, load_model
 
 
 @dataclasses.dataclass(frozen=True)

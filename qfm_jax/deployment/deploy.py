@@ -35,7 +35,7 @@ from ..models import QuantumLayer
 from ..models.block import CIRCUIT_BLOCKS
 from ..models.prediction import in_evaluation_mode, to_unit
 from ..runs.directory import Run
-from ..runs.execute import load_data, load_model
+from ..runs.model import load_data, load_model
 from .jobs import Jobs, digest_of
 from .target import Target
 
@@ -142,16 +142,15 @@ def _deploy(
     weights = [
         np.asarray(layer.weights["weights"][...]) for layer in model.circuit_layers
     ]
-    made_of = [features, *weights]
-    if measure:
+    jobs = None
+    if folder:
         # Elsewhere features may differ in the last bit: what is paid for is known by
         # what they are computed from.
-        trained = jax.tree.leaves(nnx.state(model, nnx.Param))
-        made_of = [images.images, *weights, *map(np.asarray, trained)]
-    description = cattrs.unstructure(target) | {"jobs_of": digest_of(made_of)}
-    if target.mitigation == "none":  # as in folders from before there was any
-        del description["mitigation"]
-    jobs = Jobs(folder, description) if folder else None
+        trained = map(np.asarray, jax.tree.leaves(nnx.state(model, nnx.Param)))
+        made_of = (
+            [images.images, *weights, *trained] if measure else [features, *weights]
+        )
+        jobs = Jobs(folder, _description(target, made_of))
     if target.is_pennylane:
         elsewhere = in_evaluation_mode(load_model(run, device=target.config))
         run_job = functools.partial(_on_pennylane, jax.jit(elsewhere.block))
@@ -168,17 +167,12 @@ def _deploy(
         np.asarray(model.logits(jnp.asarray(features), jnp.asarray(results)))
         for results in (measured, exact)
     )
-    flips = logits.argmax(axis=1) != ideal.argmax(axis=1)
-    first, second = np.sort(softmax(ideal, axis=1), axis=1)[:, :-3:-1].T
-    margins = first - second
     n_circuits = math.prod(features.shape[1:-1]) * len(model.circuit_layers)
-    found = Deployment(
-        target=target,
-        scores=score(logits, images.labels),
-        ideal=score(ideal, images.labels),
-        flipped=float(flips.mean()),
-        margin_flipped=_median(margins[flips]),
-        margin_kept=_median(margins[~flips]),
+    found = _compared(
+        target,
+        images,
+        logits,
+        ideal,
         circuits_per_image=n_circuits * len(parse_mitigation(target.mitigation).scales),
         two_qubit_gates=_two_qubit_gates(model.circuit_layers, target),
         seconds=seconds,
@@ -186,6 +180,32 @@ def _deploy(
     if jobs:
         jobs.write_scores({"model": run.result.model} | found.as_table())
     return found
+
+
+def _description(target: Target, made_of: Sequence[np.ndarray]) -> dict[str, Any]:
+    """What the jobs of a folder have in common."""
+    description = cattrs.unstructure(target) | {"jobs_of": digest_of(made_of)}
+    if target.mitigation == "none":  # as in folders from before there was any
+        del description["mitigation"]
+    return description
+
+
+def _compared(
+    target: Target, images: Images, logits: np.ndarray, ideal: np.ndarray, **costs: Any
+) -> Deployment:
+    """A deployment by the scores of measured and of exact logits."""
+    flips = logits.argmax(axis=1) != ideal.argmax(axis=1)
+    first, second = np.sort(softmax(ideal, axis=1), axis=1)[:, :-3:-1].T
+    margins = first - second
+    return Deployment(
+        target=target,
+        scores=score(logits, images.labels),
+        ideal=score(ideal, images.labels),
+        flipped=float(flips.mean()),
+        margin_flipped=_median(margins[flips]),
+        margin_kept=_median(margins[~flips]),
+        **costs,
+    )
 
 
 def deployment_folder(

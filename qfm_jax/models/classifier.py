@@ -12,21 +12,12 @@ from flax import nnx
 from .._checks import check_at_least, check_shape, input_error
 from ..circuits import ANGLES, PIXELS
 from ..devices import DeviceConfig
-from .block import BOUNDED, CIRCUIT_BLOCKS, SideBySide, block_width, build_blocks
+from .block import CIRCUIT_BLOCKS, SideBySide, block_width, build_blocks
 from .configuration import ModelConfig
 from .convolution import Convolution
+from .head import NOTHING, REDUCED_START, build_head, scaled_linear
 from .pixels import centred, coarse, framed, patches, pooled
 from .quantum_layer import FrozenQuantumParam, QuantumLayer, QuantumParam
-
-NOTHING = ("none", "removed", "linear")
-"""Blocks that give what they take."""
-
-SMALL_START, LARGE_START, REDUCED_START = 0.1, 5.0, 0.03
-"""How a head starts, small or large, and the layer that reduces the features for a
-block: multiples of the usual start, whose variance is 1 / fan-in."""
-
-GAIN = 10.0
-"""Factor on the logits of a small head of results in [-1, 1]."""
 
 
 class Classifier(nnx.Module):
@@ -39,7 +30,7 @@ class Classifier(nnx.Module):
     squashes them: to angles in (0, pi) for a circuit, where <Z> = cos(angle) is one to
     one, and steepest where training starts, in the middle; to (-1, 1) for a classical
     block, which sees the same centred. That layer starts small, so that every block
-    starts in the middle of its range, and the head behind it large (`_head`).
+    starts in the middle of its range, and the head behind it large (`build_head`).
     Every other head starts small. Either way the first loss is near ln(n_classes),
     that of a guess. Blocks start last: all else starts the same whatever they are.
 
@@ -95,7 +86,7 @@ class Classifier(nnx.Module):
                 n_in = n_features if self.is_residual else 0
                 width = block_width(config.block, config.circuit)
                 n_features = config.n_circuits * width + n_in
-        self.head = _head(config, n_features, n_classes, rngs)
+        self.head = build_head(config, n_features, n_classes, rngs)
         self.front, self.back = nnx.Sequential(*front), nnx.Sequential(*back)
         if config.frozen_front:
             _freeze(self.front)
@@ -177,94 +168,6 @@ def _freeze(part: nnx.Module) -> None:
                 setattr(module, name, FrozenParam(value[...]))
 
 
-class ScaledHead(nnx.Module):
-    """Logits that are results themselves, times one factor, plus an offset a class.
-
-    Args:
-        n_results: Numbers that it takes; the first n_classes are used.
-        n_classes: Logits that it gives.
-
-    Raises:
-        InputError: If there are fewer results than classes.
-
-    Example:
-        >>> ScaledHead(4, 3)(jnp.array([[1.0, 0.0, -1.0, 0.5]]))
-        Array([[ 5.,  0., -5.]], dtype=float32)
-    """
-
-    def __init__(self, n_results: int, n_classes: int):
-        if n_results < n_classes:
-            must = f"be 'dense' where the block has fewer results than {n_classes}"
-            was = f"is 'scale', and there are {n_results}"
-            cure = "Take more qubits, or a data set of fewer classes."
-            raise input_error("head", must, was, cure)
-        # Expectations lie within [-1, 1]: too near to each other for sure logits.
-        self.scale = nnx.Param(jnp.float32(5.0))
-        self.offset = nnx.Param(jnp.zeros(n_classes, jnp.float32))
-
-    def __call__(self, results: jax.Array) -> jax.Array:
-        """Maps results (batch, n_results) to logits (batch, n_classes)."""
-        first = results[..., : self.offset[...].shape[0]]
-        return self.scale[...] * first + self.offset[...]
-
-
-class Amplified(nnx.Module):
-    """A dense layer whose results are multiplied by a constant.
-
-    Adam's steps are as long as its rate, whatever the gradient: with a gain g, the
-    weights g W of the results move g times as far in each.
-
-    Args:
-        linear: The layer.
-        gain: The constant.
-
-    Example:
-        >>> layer = Amplified(nnx.Linear(3, 2, rngs=nnx.Rngs(0)), gain=10.0)
-        >>> layer(jnp.zeros((5, 3))).shape
-        (5, 2)
-    """
-
-    def __init__(self, linear: nnx.Linear, gain: float):
-        self.linear = linear
-        self.gain = gain
-
-    def __call__(self, results: jax.Array) -> jax.Array:
-        """Maps results (batch, n_results) to logits (batch, n_classes)."""
-        return self.gain * self.linear(results)
-
-
-def _head(
-    config: ModelConfig, n_features: int, n_classes: int, rngs: nnx.Rngs
-) -> nnx.Module:
-    """The last layer; its start follows from what it takes in, for every block alike.
-
-    Results in [-1, 1] are too near to each other for sure logits. Behind a reducing
-    layer the head starts large: small, it would have that layer drive the tanh into
-    saturation first. Where the block takes the pixels, a large start would be a random
-    classifier that is sure of itself: there the weights start small and move faster.
-    """
-    if config.head == "scale" and config.block not in NOTHING:
-        return ScaledHead(n_features, n_classes)
-    if _has_reduction(config):
-        return _linear(n_features, n_classes, LARGE_START, rngs)
-    if config.features == "pixels" and config.block in BOUNDED:
-        small = _linear(n_features, n_classes, SMALL_START / GAIN, rngs)
-        return Amplified(small, GAIN)
-    return _linear(n_features, n_classes, SMALL_START, rngs)
-
-
-def _linear(n_in: int, n_out: int, start: float, rngs: nnx.Rngs) -> nnx.Linear:
-    """A dense layer whose weights start `start` times as large as usual."""
-    init = nnx.initializers.variance_scaling(start**2, "fan_in", "truncated_normal")
-    return nnx.Linear(n_in, n_out, kernel_init=init, rngs=rngs)
-
-
-def _has_reduction(config: ModelConfig) -> bool:
-    """Whether a trained layer reduces the features to those that the block takes."""
-    takes_features = config.block != "none" and config.features == "dense"
-    return takes_features and not config.patch
-
-
 def _front(
     config: ModelConfig, image_shape: tuple[int, int], rngs: nnx.Rngs
 ) -> tuple[list[Any], int]:
@@ -277,7 +180,7 @@ def _front(
         take = _pooled_to if config.embedding in PIXELS else _framed_to
         return [take(n_features)], n_features
     layers, n_in = _trunk(config, (*image_shape, 1), rngs)
-    reduce = _linear(n_in, n_features, REDUCED_START, rngs)
+    reduce = scaled_linear(n_in, n_features, REDUCED_START, rngs)
     return [_as_channel, *layers, reduce, *_squash(config)], n_features
 
 

@@ -16,7 +16,7 @@ from qfm_jax.audit.classifiers import circuit_features
 from qfm_jax.models import ModelConfig
 from qfm_jax.reporting import baselines_table, write_audit_report
 from qfm_jax.runs.config import DataConfig, RunConfig
-from qfm_jax.runs.execute import keys_of, load_images, start_model
+from qfm_jax.runs.model import keys_of, load_images, start_model
 from qfm_jax.training import TrainConfig, fit
 
 RUN = RunConfig(

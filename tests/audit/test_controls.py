@@ -12,7 +12,7 @@ from qfm_jax._checks import InputError
 from qfm_jax.audit.controls import QUESTIONS, build_controls, possible_controls
 from qfm_jax.models import Classifier, ModelConfig
 from qfm_jax.models.block import BLOCKS
-from qfm_jax.models.classifier import Amplified
+from qfm_jax.models.head import Amplified
 
 HYBRID = ModelConfig(channels=(2,), hidden=(6,), block="circuit", n_qubits=3)
 

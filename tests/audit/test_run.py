@@ -30,7 +30,7 @@ from qfm_jax.models.prediction import predict_logits
 from qfm_jax.parallel import Scheduler, UnitsFailedError
 from qfm_jax.reporting import audit_table, write_audit_report
 from qfm_jax.runs.config import DataConfig, RunConfig
-from qfm_jax.runs.execute import load_images, start_model
+from qfm_jax.runs.model import load_images, start_model
 from qfm_jax.training import TrainConfig
 
 NETWORK = ModelConfig(block="circuit", n_qubits=2, n_layers=1)

@@ -17,7 +17,7 @@ from qfm_jax import __version__
 from qfm_jax.cli import COMMANDS, main
 from qfm_jax.models.prediction import predict_logits
 from qfm_jax.runs.directory import read_config, read_run
-from qfm_jax.runs.execute import load_model
+from qfm_jax.runs.model import load_model
 from qfm_jax.runs.presets import MODELS
 
 DIGITS = ["--dataset", "digits"]

@@ -21,7 +21,8 @@ from qfm_jax.reporting.deployments import deployment_table, plot_deployments
 from qfm_jax.reporting.hardware_records import read_deployments
 from qfm_jax.runs.config import DataConfig, RunConfig
 from qfm_jax.runs.directory import read_run
-from qfm_jax.runs.execute import execute, load_model
+from qfm_jax.runs.execute import execute
+from qfm_jax.runs.model import load_model
 from qfm_jax.training import TrainConfig
 
 module = importlib.import_module("qfm_jax.deployment.deploy")

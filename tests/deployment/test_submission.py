@@ -30,7 +30,7 @@ from qfm_jax.deployment.account import AccountLookup, result_of
 from qfm_jax.deployment.model_circuits import ModelCircuits, images_per_job
 from qfm_jax.hardware import backends
 from qfm_jax.models import ModelConfig, QuantumLayer
-from qfm_jax.runs.execute import load_model
+from qfm_jax.runs.model import load_model
 
 TOKEN = "planted-token-4711"
 SHOTS = 100

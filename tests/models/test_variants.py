@@ -9,7 +9,7 @@ from flax import nnx
 from qfm_jax._checks import InputError
 from qfm_jax.models import Classifier, ModelConfig
 from qfm_jax.models.block import SideBySide
-from qfm_jax.models.classifier import ScaledHead
+from qfm_jax.models.head import ScaledHead
 from qfm_jax.models.pixels import framed, patches
 
 IMAGES = np.random.default_rng(4).uniform(size=(3, 8, 8)).astype(np.float32)

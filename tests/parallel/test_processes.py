@@ -18,7 +18,7 @@ from qfm_jax._checks import InputError
 from qfm_jax.parallel import processes
 from qfm_jax.parallel.processes import Place, check_alike, exchange, find_place
 from qfm_jax.runs.directory import read_run
-from qfm_jax.runs.execute import load_model
+from qfm_jax.runs.model import load_model
 
 OPTIONS = ["linear", "--dataset", "digits", "--batch-size", "50", "--augment"]
 SMALL = [*OPTIONS, "--train-size", "200", "--epochs", "2"]

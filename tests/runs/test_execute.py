@@ -15,7 +15,8 @@ from qfm_jax.models import ModelConfig
 from qfm_jax.models.prediction import predict_logits
 from qfm_jax.runs import execute as experiment
 from qfm_jax.runs.config import DataConfig, RunConfig
-from qfm_jax.runs.execute import execute, load_data, load_model, score_model
+from qfm_jax.runs.execute import execute, score_model
+from qfm_jax.runs.model import load_data, load_model
 from qfm_jax.training import TrainConfig
 
 CONFIG = RunConfig(

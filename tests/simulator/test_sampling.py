@@ -285,3 +285,20 @@ def test_work_wires_that_an_operation_does_not_name_are_no_others():
             qml.QNode(circuit, qml.device("qfm.statevector", wires=wires)), 20
         )
         np.testing.assert_array_equal(node(), np.tile([0, 0, 1], (20, 1)))  # 6 mod 5
+
+
+@pytest.mark.parametrize("copies", [40, (40, 20)])
+def test_a_compiled_program_has_the_shadow_that_the_host_draws(copies):
+    @qml.set_shots(copies)
+    @qml.qnode(qml.device("qfm.statevector", wires=3, seed=4))
+    def node(x):
+        qml.BasisState([1, 0, 1], range(3))
+        qml.RZ(x, 1)
+        return qml.classical_shadow(range(3), seed=3)
+
+    for found in (node(0.4), jax.jit(node)(0.4)):
+        for bits, recipes in found if isinstance(copies, tuple) else [found]:
+            of_z = np.asarray(recipes) == 2
+            wanted = np.broadcast_to([1, 0, 1], of_z.shape)
+            np.testing.assert_array_equal(np.asarray(bits)[of_z], wanted[of_z])
+            assert of_z.any()

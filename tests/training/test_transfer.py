@@ -13,7 +13,8 @@ from qfm_jax.models import ModelConfig, count_frozen, count_parameters
 from qfm_jax.reporting import cost_records
 from qfm_jax.runs.config import DataConfig, RunConfig
 from qfm_jax.runs.directory import read_run
-from qfm_jax.runs.execute import execute, load_model, start_model
+from qfm_jax.runs.execute import execute
+from qfm_jax.runs.model import load_model, start_model
 from qfm_jax.training import TrainConfig
 
 DENSE = ModelConfig(hidden=(6,), block="dense", n_qubits=3)
