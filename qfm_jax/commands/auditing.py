@@ -66,13 +66,8 @@ class AuditCommand:
     seeds: int = 10
     """Paired seeds, at least 2."""
     seed: Annotated[int, arg(help="The first seed; the others follow it.")] = 0
-    controls: Annotated[
-        tuple[str, ...],
-        arg(
-            help="Names of the controls; all that exist for the model where left out.",
-            aliases=("--twins",),  # their name in version 0.1
-        ),
-    ] = ()
+    controls: tuple[str, ...] = ()
+    """Names of the controls; all that exist for the model where left out."""
     together: int = AuditConfig.together
     """Seeds that are trained at the same time; fewer need less memory."""
     rate_factors: tuple[float, ...] = AuditConfig.rate_factors
