@@ -278,17 +278,24 @@ def _power(op: Any) -> list[Any]:
     """PennyLane's rule for the power, if it is not to repeat the operation."""
     is_batch = math.ndim(op.z) > 0  # of exponents
     try:
-        found = [] if is_batch else op.base.pow(op.z)
-        parts = [found] if isinstance(found, Operator) else list(found)
+        found = None if is_batch else op.base.pow(op.z)
     except PowUndefinedError:
-        parts = []
-    if not is_batch and (len(parts) == 1 or op.z == 0):
+        found = None
+    parts = [found] if isinstance(found, Operator) else found
+    if parts is not None and (len(parts) == 1 or op.z == 0):
         return parts
     if op.has_matrix and len(op.wires) <= MAX_DENSE_WIRES:
         return [qml.QubitUnitary(dense_matrix(op), op.wires)]
-    if not parts and not isinstance(op.z, int):
+    if parts is not None:
+        return parts
+    if not isinstance(op.z, int):
         raise unsupported(op, "have a power that is defined", f"has exponent {op.z}")
-    return parts or [op.base] * op.z
+    return [op.base] * op.z or -op.z * _inverse(op.base)
+
+
+def _inverse(op: Any) -> list[Any]:
+    """Inverses of its parts, the last one first: what is not unitary, too."""
+    return [qml.pow(part, -1) for part in reversed(parts_of(op))]
 
 
 def _drops_batch(op: Any) -> bool:
