@@ -35,9 +35,9 @@ from .operations import (
     Single,
     UnsupportedOperationError,
     as_single,
-    concrete,
     is_complex,
     parts_of,
+    unfollowed,
     unsupported,
 )
 from .tape import Leaf, Tape
@@ -256,7 +256,7 @@ class Leaves:
         sample = shape[1:] if batched else shape
         constant = None
         small = self.fold and not batched and np.prod(sample) <= MAX_FOLDED
-        if small and (known := concrete(value)) is not None:
+        if small and (known := unfollowed(value)) is not None:
             dtype = complex if known.dtype.kind == "c" else float
             constant = Constant(known.astype(dtype))
         else:

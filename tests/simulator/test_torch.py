@@ -64,7 +64,18 @@ def whole_state(x, w):
     return qml.state()
 
 
-CIRCUITS = [strong, behind_hadamards, own_gate, amplitudes, whole_state]
+def beside_an_own_gate(x, w):
+    Clipped(w[0, 0, 0], 1, scale=2.0)
+    qml.AngleEmbedding(x, range(N))
+    qml.exp(qml.X(0) @ qml.Z(1), 0.3 * w[0, 0, 1])
+    qml.exp(qml.Y(2), 1j * w[0, 0, 2])
+    return qml.expval(qml.dot(w[1, 0], [qml.Z(0), qml.X(1) @ qml.Y(2), qml.Z(2)]))
+
+
+CIRCUITS = [
+    *(strong, behind_hadamards, own_gate, amplitudes, whole_state),
+    beside_an_own_gate,
+]
 
 
 def loss_of(node):
