@@ -210,10 +210,8 @@ class Reader:
         wires = self._numbers(single.wires)
         if not wires and not isinstance(single.tree, Named):  # it scales the state
             number = single.values[0] if single.values else single.tree.value
-            single, wires = (
-                replace(single, tree=MATRIX, values=(number * np.eye(2),)),
-                (0,),
-            )
+            whole = number * math.convert_like(np.eye(2), number)
+            single, wires = replace(single, tree=MATRIX, values=(whole,)), (0,)
         dims = 0 if isinstance(single.tree, Named) else 1 + (single.tree == MATRIX)
         reads = tuple(
             replace(self.leaves.add(value, dims), scale=single.scale)
