@@ -187,8 +187,9 @@ def _checked(op: Any, tree: str, found: Any) -> Single:
     if known is not None and not np.isfinite(known).all():
         raise unsupported(op, "have a matrix of finite numbers", "has NaN or infinity")
     unitary = _is_unitary(op, known, dims)
-    if unfollowed(found) is not None and not op.data:
-        return Single(Constant(known), tuple(op.wires), unitary=unitary)
+    fixed = None if op.data else unfollowed(found)
+    if fixed is not None:
+        return Single(Constant(fixed), tuple(op.wires), unitary=unitary)
     return Single(tree, tuple(op.wires), (found,), unitary=unitary)
 
 
