@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pennylane as qml
 from pennylane import math
 from pennylane.devices import ExecutionConfig
 from pennylane.devices.modifiers import simulator_tracking, single_tape_support
@@ -26,7 +27,13 @@ from pennylane.measurements import (
     StateMP,
 )
 from pennylane.operation import StatePrepBase
-from pennylane.ops import CompositeOp, Hermitian, SparseHamiltonian, SymbolicOp
+from pennylane.ops import (
+    ChangeOpBasis,
+    CompositeOp,
+    Hermitian,
+    SparseHamiltonian,
+    SymbolicOp,
+)
 from pennylane.tape import QuantumScript
 from pennylane.templates.core import SubroutineOp
 from pennylane.transforms import broadcast_expand, defer_measurements
@@ -39,7 +46,7 @@ from .explain import Explanation, explanation
 from .interfaces import Followed
 from .keys import Keys, is_traced
 from .measurements import read_measurements
-from .operations import CannotBroadcast, parts_of
+from .operations import CannotBroadcast, parts_of, sample_dims
 from .reading import Reader, read_operations
 from .simulation import Execution, simulate, state_wires
 from .tape import STATE, Structure, interned
@@ -364,17 +371,17 @@ class StateVectorDevice(DerivativesDevice):
     ) -> tuple[Any, ...]:
         """A batch whose operations PennyLane can only decompose one by one."""
         values = tape.get_parameters(trainable_only=False)
-        if not any(isinstance(value, jax.Array) for value in values):
-            tapes, _ = broadcast_expand(tape)
-            each = [self._simulate(one, config, raw) for one in tapes]
-            return tuple(math.stack(results) for results in zip(*each, strict=True))
-        dims = [dim for op in tape.operations for dim in op.ndim_params]
+        dims = [dim for op in tape.operations for dim in sample_dims(op)]
         moving = [i for i, dim in enumerate(dims) if math.ndim(values[i]) > dim]
 
         def one(*sample: Any) -> tuple[Any, ...]:
             return self._simulate(tape.bind_new_parameters(sample, moving), config, raw)
 
-        return jax.vmap(one)(*(jax.numpy.asarray(values[i]) for i in moving))
+        batch = [values[i] for i in moving]
+        if any(isinstance(value, jax.Array) for value in values):
+            return jax.vmap(one)(*map(jax.numpy.asarray, batch))
+        each = [one(*sample) for sample in zip(*map(math.unstack, batch), strict=True)]
+        return tuple(math.stack(results) for results in zip(*each, strict=True))
 
     def _wires_of(self, tape: QuantumScript) -> list[Any]:
         """The register, most significant wire first, as `default.qubit` orders it."""
@@ -478,15 +485,29 @@ def _is_observable(process: MeasurementProcess, also: tuple[type, ...] = ()) -> 
 
 @transform
 def _open_subroutines(tape: QuantumScript) -> tuple[Any, Any]:
-    """They may measure, and what came out may be asked for behind them."""
+    """They may measure, and what came out may be asked for behind them.
+
+    PennyLane mixes up the parts of a change of basis that gets other parameters.
+    """
 
     def opened(operations: Sequence[Any]) -> Iterator[Any]:
         for op in operations:
-            inside = isinstance(op, SubroutineOp)
-            yield from opened(op.decomposition()) if inside else [op]
+            if isinstance(op, SubroutineOp):
+                yield from opened(op.decomposition())
+            else:
+                yield from opened(parts_of(op)) if _changes_basis(op) else [op]
 
-    operations = list(opened(tape.operations))
+    with qml.QueuingManager.stop_recording():
+        operations = list(opened(tape.operations))
     return (tape.copy(operations=operations),), lambda results: results[0]
+
+
+def _changes_basis(op: Any) -> bool:
+    if isinstance(op, qml.ops.Prod):
+        return any(map(_changes_basis, op.operands))
+    if isinstance(op, qml.ops.Adjoint | qml.ops.Controlled):
+        return _changes_basis(op.base)
+    return isinstance(op, ChangeOpBasis)
 
 
 @transform

@@ -17,6 +17,7 @@ import pennylane as qml
 from pennylane import math
 from pennylane.exceptions import DeviceError, PowUndefinedError
 from pennylane.operation import Operator
+from pennylane.ops import ChangeOpBasis, CompositeOp, SymbolicOp
 from scipy import sparse
 
 from .._checks import InputError, input_error
@@ -110,6 +111,8 @@ def as_single(op: Any) -> Single | None:
         return None  # PSWAP(0) is SWAP: its parts are gates, it is no exp(-i t G)
     elif kind is qml.DiagonalQubitUnitary:
         return _checked(op, DIAGONAL_MATRIX, op.data[0])
+    elif _is_wide_batch(op):  # PennyLane asks for the sign of its one coefficient
+        raise CannotBroadcast
     elif (word := _exponent(op)) is not None and word[1]:
         return _exponential(op, *word)
     return _as_matrix(op)
@@ -262,7 +265,7 @@ def parts_of(op: Any) -> list[Any]:
     if isinstance(op, qml.ops.Controlled):
         flags = tuple(map(bool, op.control_values))
         return [qml.ctrl(part, op.control_wires, flags) for part in parts_of(op.base)]
-    if isinstance(op, qml.ops.Prod):
+    if isinstance(op, qml.ops.Prod | ChangeOpBasis):
         return list(reversed(op.operands))
     if isinstance(op, qml.ops.Pow):
         return _power(op)
@@ -310,6 +313,25 @@ def _power(op: Any) -> list[Any]:
 def _inverse(op: Any) -> list[Any]:
     """Inverses of its parts, the last one first: what is not unitary, too."""
     return [qml.pow(part, -1) for part in reversed(parts_of(op))]
+
+
+def _is_wide_batch(op: Any) -> bool:
+    """Whether it is an exponential of a batch, and no matrix of few wires."""
+    is_wide = isinstance(op, qml.ops.Exp) and len(op.wires) > MAX_MATRIX_WIRES
+    return is_wide and op.batch_size is not None
+
+
+def sample_dims(op: Any) -> tuple[int, ...]:
+    """The number of axes of one sample of each parameter.
+
+    Operators of operators do not say it in PennyLane, but their parts do.
+    """
+    if isinstance(op, CompositeOp):
+        return tuple(dim for part in op.operands for dim in sample_dims(part))
+    if isinstance(op, SymbolicOp):
+        own = len(op.data) - len(op.base.data)  # a coefficient in front
+        return (0,) * own + sample_dims(op.base)
+    return tuple(op.ndim_params)
 
 
 def _drops_batch(op: Any) -> bool:

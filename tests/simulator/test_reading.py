@@ -285,6 +285,39 @@ def test_a_batch_that_a_decomposition_does_not_carry_runs_sample_by_sample():
                 np.testing.assert_allclose(found, value, atol=1e-10)
 
 
+WIDE = qml.prod(*map(qml.X, range(5)), qml.Y(5))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda x: qml.exp(WIDE, 0.1 - 1j * x),
+        lambda x: qml.ctrl(qml.exp(WIDE, 1j * x), 6),
+        lambda x: qml.prod(qml.RX(x, 0), qml.evolve(WIDE, x)),
+        lambda x: qml.ControlledSequence(qml.RX(x, 6), range(4)),
+        lambda x: qml.ctrl(qml.change_op_basis(qml.S(2), qml.RY(x, 2)), 1),
+    ],
+)
+def test_a_batch_of_operators_of_operators_is_that_of_its_samples(make):
+    def circuit(x):
+        for wire in range(7):
+            qml.RY(0.3 + wire, wire)
+        qml.change_op_basis(qml.RX(x, 1), qml.RZ(2 * x, 1), qml.RY(x, 1))
+        make(x)
+        qml.evolve(WIDE, x)
+        return qml.state()
+
+    ours, theirs = (
+        qml.QNode(circuit, qml.device(name, wires=7))
+        for name in ("qfm.statevector", "default.qubit")
+    )
+    x = np.array([0.4, -1.3, 2.2])
+    want = np.stack(list(map(theirs, x)))
+    np.testing.assert_allclose(ours(x), want, atol=1e-10)
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(ours(jnp.array(x)), want, atol=1e-10)
+
+
 class Filter(qml.operation.Operation):
     """An operation of two parts, the last of them not unitary, and of no matrix."""
 
