@@ -357,7 +357,7 @@ def test_the_device_explains_what_it_does():
         assert part in text
 
 
-def test_a_unitary_that_is_declared_is_undone():
+def test_a_unitary_that_is_declared_is_undone(by_xla):
     def circuit(declared, x):
         op = qml.QubitUnitary(qml.RX.compute_matrix(x), 0)
         if declared:

@@ -63,14 +63,8 @@ class Native:
 
     def parameters(self, *arguments: Array) -> tuple[np.ndarray, Array, Array]:
         """See `NativeProgram.parameters`."""
-        code, shared, samples = self.program.parameters(
-            self.buffers_of(*arguments), self.dtype
-        )
-        if samples is None:
-            samples = jnp.zeros((1, self.batch), self.real)
-            code[6] = 1
-        code[5] = len(shared)
-        return code, jnp.asarray(shared), samples
+        buffers = self.buffers_of(*arguments)
+        return self.program.parameters(buffers, self.dtype, self.batch)
 
     def forward(self, *arguments: Array, keep: bool) -> list[Array]:
         """The words, and the final state (nothing where it is not kept)."""
@@ -146,7 +140,7 @@ def _keeping_jvp(primals: Any, tangents: Any, *, native: Native) -> Any:
     filled = [ad.instantiate_zeros(t) for t in tangents]
     (own,) = tangent_p.bind(state, *primals, *filled, native=native)
     # What is kept is for the first derivative alone; higher ones are XLA's.
-    return [words, state], [own, ad.Zero.from_primal_value(state)]
+    return [words, state], [own, ad.Zero(native.state_shape)]
 
 
 def _by_xla_jvp(function: Any) -> Any:

@@ -229,6 +229,9 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(qfm_forward_f64, (qfm::forward<double, ffi::F64>),
 XLA_FFI_DEFINE_HANDLER_SYMBOL(qfm_backward_f32, (qfm::backward<float, ffi::F32>), BACKWARD(ffi::F32));
 XLA_FFI_DEFINE_HANDLER_SYMBOL(qfm_backward_f64, (qfm::backward<double, ffi::F64>), BACKWARD(ffi::F64));
 
+// Of programs and calls: another one is not understood.
+extern "C" int qfm_format() { return 1; }
+
 // Samples that run side by side.
 extern "C" int qfm_lanes(int bytes_of_a_number) {
   return bytes_of_a_number == 4 ? qfm::kernels<float>().lanes : qfm::kernels<double>().lanes;

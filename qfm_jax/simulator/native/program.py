@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from .. import affine, fusion
@@ -83,7 +84,7 @@ class NativeProgram:
     leaves: tuple[Leaf, ...]
 
     def parameters(
-        self, buffers: dict[str, Array], dtype: np.dtype
+        self, buffers: dict[str, Array], dtype: np.dtype, batch: int
     ) -> tuple[np.ndarray, Array, Array]:
         """The program as integers, and its parameters.
 
@@ -92,7 +93,7 @@ class NativeProgram:
         """
         real = np.finfo(dtype).dtype
         matrices = [source.matrices(buffers, dtype) for source in self.matrices]
-        packed = _Packed(buffers, real)
+        packed = _Packed(real)
         parts = []
         for part in self.beginning.parts(matrices, buffers, dtype):
             wide = part.shape[1] > 1
@@ -107,7 +108,7 @@ class NativeProgram:
             flat = values.reshape(len(values), -1, *tail)
             made.append((packed.add(flat, source.batched), values, flat.shape[1]))
         gates = [self._gate(gate, *made[gate.source]) for gate in self.gates]
-        shared, samples = packed.finished()
+        shared, samples = packed.finished(batch)
         head = (self.n_wires, len(parts), len(gates), len(self.words))
         rows = [row for part in (parts, gates, self.words) for row in part]
         body = [number for row in rows for number in row]
@@ -140,8 +141,8 @@ class NativeProgram:
 class _Packed:
     """Collects parameters: real parts, then imaginary parts, row by row."""
 
-    def __init__(self, buffers: dict[str, Array], real: np.dtype) -> None:
-        self.like, self.real = buffers, real
+    def __init__(self, real: np.dtype) -> None:
+        self.real = real
         self.of: dict[bool, list[Array]] = {False: [], True: []}
         self.sizes = {False: 0, True: 0}
 
@@ -157,17 +158,11 @@ class _Packed:
         self.sizes[batched] += len(flat)
         return start
 
-    def finished(self) -> tuple[Array, Array]:
-        """All of the batch and all of each sample; one row at least."""
-        xp = namespace(*self.like.values())
-        found = []
-        for batched in (False, True):
-            some = self.of[batched]
-            found.append(xp.concatenate(some) if some else None)
-        shared, samples = found
-        if shared is None:
-            shared = xp.zeros(1, self.real)
-        return shared, samples
+    def finished(self, batch: int) -> tuple[Array, Array]:
+        """All of the batch, and all of each sample; one number at least."""
+        shared = self.of[False] or [jnp.zeros(1, self.real)]
+        samples = self.of[True] or [jnp.zeros((1, batch), self.real)]
+        return jnp.concatenate(shared), jnp.concatenate(samples)
 
 
 def compile_native(
