@@ -25,7 +25,7 @@ demo: $(VENV)/core ## the study in minutes: train, audit, deploy; a report (DATA
 	$(BIN)/qfm compare --preset demo --dataset $(DATASET) \
 	  $(if $(wildcard $(OUT)/comparison.toml),--resume,--out) $(OUT)
 	$(BIN)/qfm audit hybrid-cnn --dataset $(DATASET) --epochs 2 --min-steps 120 --rate-factors 1 \
-	  --twins frozen removed linear --baselines logistic-regression \
+	  --controls frozen removed linear --baselines logistic-regression \
 	  $(if $(wildcard $(OUT)/audit/audit.toml),--resume,--out) $(OUT)/audit
 	$(BIN)/qfm evaluate $(OUT)/hybrid-cnn --device aer fake_torino --samples 360
 	$(BIN)/qfm cost $(OUT)/hybrid-cnn --backend fake_torino

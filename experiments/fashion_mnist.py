@@ -236,8 +236,8 @@ plot_mistakes(runs[0], n_images=8)
 from qfm_jax import AuditConfig, run_audit
 
 config = RunConfig("hybrid", hybrid, training, images)
-twins = ("removed", "frozen", "separable")
-asked = AuditConfig(config, N_SEEDS, twins, rate_factors=(1.0,), baselines=())
+controls = ("removed", "frozen", "separable")
+asked = AuditConfig(config, N_SEEDS, controls, rate_factors=(1.0,), baselines=())
 audit = run_audit(asked, WORK / "audit", resume=(WORK / "audit").exists())
 print(f"Verdict: {audit.verdict}.\n{audit.finding}")
 

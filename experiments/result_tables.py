@@ -17,7 +17,7 @@ from scaling_figures import seed_interval, sweep
 from qfm_jax._checks import InputError
 from qfm_jax.evaluation import percent
 
-TWINS = {
+CONTROLS = {
     "frozen": "circuit frozen at its random start",
     "separable": "without its entangling gates",
     "removed": "circuit removed",
@@ -91,11 +91,13 @@ def fronts_block(table: Any) -> str:
 def audit_column(table: Any) -> list[str]:
     """An audit as a column: the model, its accuracy, each control, the verdict."""
     epochs = table["config"]["run"]["training"]["epochs"]
-    accuracy = table["twins"][table["model"]]["accuracy"]
+    # Formats 1 and 2 call every model a twin.
+    results = table["results"] if table["format"] > 2 else table["twins"]
+    accuracy = results[table["model"]]["accuracy"]
     mean, sd = statistics.mean(accuracy), statistics.stdev(accuracy)
     cells = []
-    for name in TWINS:
-        found = table["twins"].get(name)
+    for name in CONTROLS:
+        found = results.get(name)
         missing = "cannot exist" if name in table["impossible"] else "not asked for"
         cells.append(difference_of(found) if found else missing)
     return [
@@ -119,16 +121,16 @@ def best_baseline(table: Any, sees: str) -> str:
 def audits_block(*columns: list[str]) -> str:
     """The audits side by side, differences in points with their 95 % intervals."""
     first = "trained: test accuracy, mean ± sd"
-    names = [first, *TWINS.values(), *BASELINES_SEE.values(), "verdict"]
+    names = [first, *CONTROLS.values(), *BASELINES_SEE.values(), "verdict"]
     head, *rows = zip(["the circuit is", *names], *columns, strict=True)
     return markdown(head, rows)
 
 
-def difference_of(twin: Mapping[str, Any]) -> str:
+def difference_of(control: Mapping[str, Any]) -> str:
     """The model minus a control; of one that learns nothing, that alone."""
-    if len(twin["dead_seeds"]) == len(twin["accuracy"]):
+    if len(control["dead_seeds"]) == len(control["accuracy"]):
         return "at chance with every seed"
-    difference = twin["difference"]
+    difference = control["difference"]
     low, high = (percent(limit, 2, "+") for limit in difference["interval"])
     return f"{percent(difference['mean'], 2, '+')} ({low} to {high})"
 

@@ -126,7 +126,7 @@ def read(path: Path, part_of: Callable[[Any], Any]) -> Any:
     Raises:
         InputError: Naming the file, if it is missing, damaged or of another version.
     """
-    formats = (1, 2) if path.stem.startswith("audit_") else FORMATS[path.stem]
+    formats = (1, 2, 3) if path.stem.startswith("audit_") else FORMATS[path.stem]
     try:
         table = read_table(path)
         if (found := table.get("format")) not in formats:

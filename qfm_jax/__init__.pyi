@@ -5,7 +5,7 @@ from .audit import Audit as Audit
 from .audit import AuditConfig as AuditConfig
 from .audit import read_audit as read_audit
 from .audit import run_audit as run_audit
-from .audit.controls import build_twins as build_twins
+from .audit.controls import build_controls as build_controls
 from .circuits import AmplitudeEmbedding as AmplitudeEmbedding
 from .circuits import AngleEmbedding as AngleEmbedding
 from .circuits import ChainLayers as ChainLayers

@@ -10,15 +10,14 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import cattrs
 import numpy as np
 
 from ..data import Dataset
-from ..files import write_json, write_whole
+from ..files import write_whole
 from ..models import Classifier
-from ..runs.config import converter
 from .classifiers import circuit_features, pixel_features, score_baseline
-from .records import AUDIT_FORMAT, AuditConfig, Baseline, naming_damage, read_own_table
+from .records import AuditConfig, Baseline
+from .stored import naming_damage, read_record, write_record
 
 FEATURES = "features.npz"
 """Holds the features of the first seed's model, of training and of test images."""
@@ -88,11 +87,8 @@ def _fitted(
                 features = features or [pixel_features(part.images) for part in parts]
                 train, test = zip(features, labels, strict=True)
                 score = score_baseline(name, train, test, seed=config.run.seed)
-                path.parent.mkdir(exist_ok=True)
-                found = cattrs.unstructure(Baseline(sees, score))
-                write_json(path, {"format": AUDIT_FORMAT, **found})
-            with naming_damage(path):
-                yield converter().structure(read_own_table(path), Baseline)
+                write_record(path, Baseline(sees, score))
+            yield read_record(path, Baseline)
 
 
 def _has_features(config: AuditConfig) -> bool:

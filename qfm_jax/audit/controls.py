@@ -32,7 +32,7 @@ SUBJECTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class Twin:
+class Control:
     """A model that differs from the audited one in its block alone."""
 
     name: str
@@ -43,9 +43,9 @@ class Twin:
     """The control as data."""
 
 
-def build_twins(
+def build_controls(
     network: ModelConfig, names: tuple[str, ...] = tuple(QUESTIONS)
-) -> tuple[Twin, ...]:
+) -> tuple[Control, ...]:
     """Builds the controls of a model with a circuit; each is traced once.
 
     Args:
@@ -58,33 +58,35 @@ def build_twins(
 
     Example:
         >>> hybrid = ModelConfig(channels=(4,), block="circuit", n_qubits=3)
-        >>> for twin in build_twins(hybrid, ("frozen", "dense")):
-        ...     print(twin.name, twin.network.block, twin.question)
+        >>> for control in build_controls(hybrid, ("frozen", "dense")):
+        ...     print(control.name, control.network.block, control.question)
         frozen frozen Does it matter that the circuit is trained?
         dense dense Would a dense layer of the same width do as well?
     """
     _check_has_circuit(network)
     for name in names:
-        check_one_of("twins", name, QUESTIONS)
-    return tuple(_twin(network, name) for name in dict.fromkeys(names))
+        check_one_of("controls", name, QUESTIONS)
+    return tuple(_control(network, name) for name in dict.fromkeys(names))
 
 
-def possible_twins(network: ModelConfig) -> tuple[tuple[Twin, ...], dict[str, str]]:
+def possible_controls(
+    network: ModelConfig,
+) -> tuple[tuple[Control, ...], dict[str, str]]:
     """All controls that exist for a model, and why each of the others cannot.
 
     Example:
         >>> network = ModelConfig(
         ...     block="circuit", embedding="amplitude", n_qubits=3, n_layers=1)
-        >>> twins, impossible = possible_twins(network)
-        >>> len(twins), list(impossible)
+        >>> controls, impossible = possible_controls(network)
+        >>> len(controls), list(impossible)
         (5, ['matched', 'fourier'])
     """
     _check_has_circuit(network)
-    found: list[Twin] = []
+    found: list[Control] = []
     impossible: dict[str, str] = {}
     for name in QUESTIONS:
         try:
-            found += build_twins(network, (name,))
+            found += build_controls(network, (name,))
         except InputError as error:
             impossible[name] = str(error)
     return tuple(found), impossible
@@ -97,10 +99,10 @@ def _check_has_circuit(network: ModelConfig) -> None:
         raise input_error("network", must, f"has {network.block!r}", cure)
 
 
-def _twin(network: ModelConfig, name: str) -> Twin:
+def _control(network: ModelConfig, name: str) -> Control:
     if name == "linear" and (network.features == "pixels" or network.patch):
         must = "be another one: pixels are not squashed, so that it is 'removed' again"
-        raise input_error("twins", must, "is 'linear'")
-    twin = Twin(name, QUESTIONS[name], dataclasses.replace(network, block=name))
-    nnx.eval_shape(lambda: Classifier(twin.network, rngs=nnx.Rngs(0)))
-    return twin
+        raise input_error("controls", must, "is 'linear'")
+    control = Control(name, QUESTIONS[name], dataclasses.replace(network, block=name))
+    nnx.eval_shape(lambda: Classifier(control.network, rngs=nnx.Rngs(0)))
+    return control

@@ -1,39 +1,18 @@
-"""What an audit is made of, and its files.
+"""What an audit is made of: its configuration, its trainings, and what they show."""
 
-audit.toml             AuditConfig: all that repeats the audit
-tuning/TWIN.json       Tuning: the learning rates that were tried for it
-units/TWIN/seed-N.json Unit: predictions and scores of one training
-features.npz           what the circuit of the first seed's model was given
-baselines/*.json       Baseline: what a classical classifier reached
-audit.json             Audit: everything, with the statistics and the verdict
-"""
-
-import contextlib
 import dataclasses
 import statistics
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import cattrs
-
-from .._checks import (
-    InputError,
-    check_at_least,
-    check_one_of,
-    check_range,
-    input_error,
-)
+from .._checks import check_at_least, check_one_of, check_range, input_error
 from ..evaluation import is_near_chance
-from ..files import read_table, write_json
 from ..models.block import BLOCKS, CIRCUIT_BLOCKS
-from ..runs.config import RunConfig, converter, in_words, read_toml
+from ..runs.config import RunConfig
 from .classifiers import BASELINES, BaselineScore
 from .controls import QUESTIONS, SUBJECTS
-from .statistics import PairedDifference, verdict_sentence
-
-AUDIT_FORMAT = 2
-"""Version of the files of an audit. A finished audit of format 1 is read, too."""
+from .statistics import PairedDifference
+from .verdicts import verdict_sentence
 
 CLASSICAL = tuple(name for name in QUESTIONS if name not in CIRCUIT_BLOCKS)
 """Controls without a circuit; the strongest of them decides the verdict."""
@@ -47,7 +26,7 @@ class AuditConfig:
     """The audited model; its seed is the first one."""
     n_seeds: int = 10
     """Paired seeds, at least 2: of each, split, batches and start are the same."""
-    twins: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
     """Names of the controls; all that exist for the model where left out."""
     together: int = 10
     """Seeds that are trained at the same time; changes results by rounding alone."""
@@ -72,12 +51,12 @@ class AuditConfig:
         if has_circuit and (name in QUESTIONS or Path(name).name != name):
             must = "be the name of a folder, and of no control"
             raise input_error("model", must, f"is {name!r}", "Rename it.")
-        if self.twins and not set(self.twins) & set(CLASSICAL):
-            for twin in self.twins:
-                check_one_of("twins", twin, QUESTIONS)
+        if self.controls and not set(self.controls) & set(CLASSICAL):
+            for control in self.controls:
+                check_one_of("controls", control, QUESTIONS)
             must = f"hold a control without a circuit: one of {', '.join(CLASSICAL)}"
             cure = "The verdict is that against the strongest of those."
-            raise input_error("twins", must, f"is {list(self.twins)}", cure)
+            raise input_error("controls", must, f"is {list(self.controls)}", cure)
         if self.run.training.patience:
             must = "be 0 in an audit, where seeds train together"
             raise input_error("patience", must, f"is {self.run.training.patience}")
@@ -175,7 +154,7 @@ class Tuning:
 
 
 @dataclasses.dataclass(frozen=True)
-class TwinResult:
+class ModelResult:
     """A model or control over all seeds."""
 
     name: str
@@ -239,14 +218,14 @@ class Audit:
     """Classes of the data set."""
     seeds: tuple[int, ...]
     """All seeds."""
-    twins: tuple[TwinResult, ...]
-    """The model itself, then its controls."""
+    results: tuple[ModelResult, ...]
+    """Those of the model itself, then of its controls."""
     impossible: Mapping[str, str]
     """Controls that cannot exist for the model, with the reason."""
     control: str
     """The classical control that decides: the best on the validation images."""
     verdict: str
-    """What the comparison with it says: see `qfm_jax.audit.statistics.verdict`."""
+    """What the comparison with it says: see `qfm_jax.audit.verdicts.verdict`."""
     seconds: float
     """Time of the session that finished it, all in all."""
     versions: Mapping[str, str]
@@ -264,18 +243,18 @@ class Audit:
         it decides, what `removed` says, which lacks the circuit alone, stands beside.
         """
         names = [self.control, *(["removed"] if self.control == "linear" else [])]
-        own = {twin.name: twin.difference for twin in self.twins}
+        own = {result.name: result.difference for result in self.results}
         differences = [d for name in names if (d := own.get(name)) is not None]
         return verdict_sentence(self.model, differences, BLOCKS, SUBJECTS)
 
     @property
     def near_chance(self) -> tuple[str, ...]:
-        """Names of those of `twins` that did not learn, by their mean accuracy."""
+        """Names of the models that did not learn, by their mean accuracy."""
         guess = 1 / self.n_classes
         return tuple(
-            twin.name
-            for twin in self.twins
-            if is_near_chance(statistics.mean(twin.accuracy), guess)
+            result.name
+            for result in self.results
+            if is_near_chance(statistics.mean(result.accuracy), guess)
         )
 
     @property
@@ -287,177 +266,3 @@ class Audit:
         if self.model in self.near_chance:
             means = f"{self.model} itself did not learn: this is no verdict."
         return f"{self.sentence} Near chance: {', '.join(self.near_chance)}. {means}"
-
-
-def read_audit_config(directory: Path) -> AuditConfig:
-    """Reads what an audit was started with.
-
-    Raises:
-        InputError: If there is none, or it is damaged or of another version.
-    """
-    try:
-        return read_toml(directory / "audit.toml", AuditConfig)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise input_error(
-            "--resume",
-            "name a directory that `qfm audit` wrote",
-            f"{directory} holds no audit.toml",
-        ) from error
-
-
-def read_audit(path: Path | str) -> Audit:
-    """Reads a finished audit.
-
-    Args:
-        path: Its directory, or its `audit.json`, wherever that was copied to.
-
-    Raises:
-        InputError: If it is not finished, damaged or of another version.
-
-    Example:
-        >>> audit = read_audit("runs/audit")  # doctest: +SKIP
-        >>> audit.verdict  # doctest: +SKIP
-        'hurts'
-    """
-    directory = Path(path)
-    path = directory if directory.is_file() else directory / "audit.json"
-    try:
-        table = read_own_table(path, _from_format_1)
-        table["twins"] = list(table["twins"].values())
-        table.pop("sentence", None)
-        return converter().structure(table, Audit)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise InputError(
-            f"{directory} holds no finished audit: there is no audit.json. Continue it "
-            f"with --resume {directory}."
-        ) from error
-    except InputError:
-        raise
-    except cattrs.BaseValidationError as error:
-        problems = in_words(error)
-        raise InputError(f"{path} is damaged: {problems}. Restore it.") from error
-    except _DAMAGE as error:
-        raise InputError(f"{path} is damaged: {error}. Restore it.") from error
-
-
-def _from_format_1(table: dict[str, Any]) -> None:
-    """Adds what format 1 took for granted: one rate for all, one circuit an image."""
-    config = table["config"]
-    config |= {"rate_factors": [1.0], "baselines": []}
-    rate = config["run"]["training"]["learning_rate"]
-    for twin in table["twins"].values():
-        twin["executions_per_image"] = int(twin.pop("has_circuit"))
-        untried = {"learning_rates": [rate], "accuracy": [[]]}
-        twin["tuning"] = {"name": twin["name"], "dataset": table["dataset"], **untried}
-
-
-_DAMAGE = (
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    cattrs.BaseValidationError,
-)
-
-
-def unit_path(directory: Path, name: str, seed: int) -> Path:
-    """Where a training's file lies."""
-    return directory / "units" / name / f"seed-{seed}.json"
-
-
-def tuning_path(directory: Path, name: str) -> Path:
-    """Where lies what the learning rates of a model or control gave."""
-    return directory / "tuning" / f"{name}.json"
-
-
-def write_tuning(directory: Path, tuning: Tuning) -> None:
-    """Writes what the learning rates gave: the whole file, or none."""
-    path = tuning_path(directory, tuning.name)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": AUDIT_FORMAT, **cattrs.unstructure(tuning)})
-
-
-def read_tuning(directory: Path, name: str) -> Tuning:
-    """Reads what the learning rates gave.
-
-    Raises:
-        InputError: If the file is damaged or of another version.
-    """
-    path = tuning_path(directory, name)
-    with naming_damage(path):
-        tuning = converter().structure(read_own_table(path), Tuning)
-        if tuning.name != name:
-            raise ValueError(f"it is of {tuning.name}")
-        if len(tuning.accuracy) != len(tuning.learning_rates):
-            raise ValueError("it has not a score for each rate")
-    return tuning
-
-
-def write_unit(directory: Path, unit: Unit) -> None:
-    """Writes a finished training: the whole file, or none."""
-    path = unit_path(directory, unit.name, unit.seed)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"format": AUDIT_FORMAT, **cattrs.unstructure(unit)})
-
-
-def write_audit(directory: Path, audit: Audit) -> None:
-    """Writes `audit.json`, with the controls by name."""
-    table = cattrs.unstructure(audit)
-    table["twins"] = {twin["name"]: twin for twin in table["twins"]}
-    table["sentence"] = audit.sentence  # for people; it is made again when read
-    write_json(directory / "audit.json", {"format": AUDIT_FORMAT, **table})
-
-
-def read_unit(directory: Path, name: str, seed: int) -> Unit:
-    """Reads a finished training.
-
-    Raises:
-        InputError: If the file is damaged or of another version.
-    """
-    path = unit_path(directory, name, seed)
-    with naming_damage(path):
-        unit = converter().structure(read_own_table(path), Unit)
-        if (unit.name, unit.seed) != (name, seed):
-            raise ValueError(f"it is of {unit.name}, seed {unit.seed}")
-    return unit
-
-
-def read_own_table(
-    path: Path, from_format_1: Callable[[dict[str, Any]], None] | None = None
-) -> dict[str, Any]:
-    """A file of an audit as plain values, without its version.
-
-    Args:
-        path: Of the file.
-        from_format_1: What makes a table of today of one of format 1.
-
-    Raises:
-        InputError: If it is of another version.
-    """
-    table = read_table(path)
-    found = table.pop("format")
-    if found == 1 and from_format_1:
-        from_format_1(table)
-    elif found != AUDIT_FORMAT:
-        raise InputError(
-            f"{path} has format {found!r}, and this version reads {AUDIT_FORMAT}. "
-            "Read it with the version that wrote it, or start a new audit."
-        )
-    return table
-
-
-@contextlib.contextmanager
-def naming_damage(path: Path) -> Iterator[None]:
-    """Within it, what a damaged file raises becomes a sentence that names it.
-
-    Raises:
-        InputError: In place of what was raised.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except _DAMAGE as error:
-        raise InputError(
-            f"{path} is damaged: {error}. Remove it and resume: it is trained again."
-        ) from error

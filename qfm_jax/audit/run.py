@@ -12,29 +12,23 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from jax.sharding import Mesh
 
 from .._checks import InputError
 from ..data import Dataset
 from ..files import locked
-from ..models import circuits_per_image
-from ..models.block import CIRCUIT_BLOCKS
-from ..parallel import Scheduler, Standing, connect
-from ..runs.config import RunConfig
+from ..parallel import Connection, Scheduler, Standing, connect
 from ..runs.directory import check_is_empty, start_directory
 from ..runs.execute import check_same
 from ..runs.model import load_seeds
 from ..training.history import EpochRecord
-from .baselines import feature_keeper, fit_baselines
-from .controls import QUESTIONS, Twin, build_twins, possible_twins
-from .records import (
-    CLASSICAL,
-    Audit,
-    AuditConfig,
-    Tuning,
-    TwinResult,
-    Unit,
+from .baselines import fit_baselines
+from .conclusion import conclude
+from .records import Audit, AuditConfig, Tuning, Unit
+from .stored import (
+    AUDIT_FILE,
+    CONFIG_FILE,
+    CONFIG_FORMAT,
     read_audit,
     read_audit_config,
     read_tuning,
@@ -43,16 +37,16 @@ from .records import (
     unit_path,
     write_audit,
     write_tuning,
-    write_unit,
-)
-from .statistics import (
-    PairedDifference,
-    compare,
-    dead_seeds,
-    verdict,
 )
 from .tasks import check_start_elsewhere, train_elsewhere
-from .units import Told, check_start, train_units, tune
+from .units import (
+    Told,
+    Trainings,
+    check_start,
+    find_trainings,
+    train_group,
+    tune,
+)
 
 HELD = "Wait until it has ended; --resume then trains what is missing."
 
@@ -98,103 +92,116 @@ def run_audit(
     Example:
         >>> import tempfile
         >>> from qfm_jax.models import ModelConfig
-        >>> from qfm_jax.runs.config import DataConfig
+        >>> from qfm_jax.runs.config import DataConfig, RunConfig
         >>> from qfm_jax.training import TrainConfig
         >>> network = ModelConfig(block="circuit", n_qubits=2, n_layers=1)
         >>> run = RunConfig("tiny", network, TrainConfig(epochs=1),
         ...                 DataConfig("digits", train_size=300))
-        >>> config = AuditConfig(run, n_seeds=2, twins=("dense",), rate_factors=(1.0,))
+        >>> config = AuditConfig(
+        ...     run, n_seeds=2, controls=("dense",), rate_factors=(1.0,))
         >>> audit = run_audit(config, Path(tempfile.mkdtemp()) / "audit")
-        >>> audit.verdict, [twin.name for twin in audit.twins]
+        >>> audit.verdict, [result.name for result in audit.results]
         ('cannot tell with this many seeds', ['tiny', 'dense'])
     """
-    with contextlib.ExitStack() as held:
-        how = (show, mesh, scheduler, show_units)
-        return _run(config, Path(directory), resume, *how, held)
-
-
-def _run(
-    config: AuditConfig,
-    directory: Path,
-    resume: bool,
-    show: Show | None,
-    mesh: Mesh | None,
-    scheduler: Scheduler | None,
-    show_units: Callable[[Standing], None] | None,
-    held: contextlib.ExitStack,
-) -> Audit:
-    """`run_audit`, with the lock of the directory in `held`."""
     start = time.monotonic()
-    twins, impossible = _twins_of(config)
+    trainings = find_trainings(config, Path(directory))
     if resume:
-        _check_same(config, directory)
+        _check_same(config, trainings.directory)
+        if not trainings.n_missing and (trainings.directory / AUDIT_FILE).exists():
+            return read_audit(trainings.directory)
     else:
-        check_is_empty(directory)
-    runs = {config.run.model: config.run}
-    for twin in twins:
-        runs[twin.name] = dataclasses.replace(config.run, network=twin.network)
-    groups = {name: list(_pending(config, directory, name)) for name in runs}
-    if resume and not any(groups.values()) and (directory / "audit.json").exists():
-        return read_audit(directory)
-    n_units = len(runs) + sum(map(len, groups.values()))
-    with connect(scheduler, n_units=n_units) as connection:
-        data = _load(config, alone=connection is not None)
-        # Only then is there a directory: what is wrong with the input leaves none.
-        if not resume:
+        check_is_empty(trainings.directory)
+    n_units = len(trainings.runs) + trainings.n_missing
+    with contextlib.ExitStack() as stack:
+        connection = stack.enter_context(connect(scheduler, n_units=n_units))
+        with _begun(trainings, connection, resume=resume) as data:
             if connection is None:
-                check_start(config, data[config.seeds[0]])
+                _train_here(trainings, data, show, mesh)
             else:
-                check_start_elsewhere(connection, config)
-        held.enter_context(locked(directory, HELD))
+                train_elsewhere(connection, trainings, _first(data).name, show_units)
+                stack.close()  # its processes have nothing left to do
+            audit = _concluded(trainings, _first(data), show, start)
+            write_audit(trainings.directory, audit)
+    return audit
+
+
+@contextlib.contextmanager
+def _begun(
+    trainings: Trainings, connection: Connection | None, *, resume: bool
+) -> Iterator[dict[int, Dataset]]:
+    """The images of each seed, while no other process works on the directory.
+
+    On a scheduler, those of the first seed alone. What is wrong with the input leaves
+    no directory behind.
+    """
+    config, directory = trainings.config, trainings.directory
+    seeds = (*config.seeds, *config.seeds_of_tuning)
+    data = load_seeds(config.run, seeds[:1] if connection else seeds)
+    if connection is None and not resume:
+        check_start(config, _first(data))
+    elif connection is not None and not resume:
+        check_start_elsewhere(connection, config)
+    with locked(directory, HELD):
         if not resume:
             check_is_empty(directory)  # again, since now nobody else can fill it
-            start_directory(directory, "audit.toml", config)
-        if connection is not None:
-            dataset = data[config.seeds[0]].name
-            train_elsewhere(
-                connection, config, directory, dataset, runs, groups, show_units
-            )
-            groups = {name: [] for name in runs}
-    n_train = len(data[config.seeds[0]].train)
-    n_epochs = config.run.training.settled(n_train).epochs
-    share = _Share(config, show, len(runs), n_epochs)
-    tunings: dict[str, Tuning] = {}
-    for name, run in runs.items():
-        tunings[name] = _tuning_of(name, run, config, data, directory, share, mesh)
-        factor = config.rate_factors[tunings[name].chosen]
-        share.n_done += config.n_seeds - sum(map(len, groups[name]))
-        for seeds in groups[name]:
-            told = share.told(name, seeds)
-            keep = feature_keeper(config, directory, name, seeds, data)
-            for unit in train_units(
-                name, run, seeds, data, told, rate_factor=factor, mesh=mesh, keep=keep
-            ):
-                if not unit_path(directory, name, unit.seed).exists():
-                    write_unit(directory, unit)
+            start_directory(directory, CONFIG_FILE, config, CONFIG_FORMAT)
+        yield data
+
+
+def _train_here(
+    trainings: Trainings,
+    data: Mapping[int, Dataset],
+    show: Show | None,
+    mesh: Mesh | None,
+) -> None:
+    """Trains in this process what the directory does not hold."""
+    config, directory = trainings.config, trainings.directory
+    share = _Share(trainings, len(_first(data).train), show)
+    for name, run in trainings.runs.items():
+        if not tuning_path(directory, name).exists():
+            told = functools.partial(share.told, f"{name}, tuning")
+            write_tuning(directory, tune(name, run, config, data, told, mesh))
+        _tuning_of(directory, name, _first(data))  # of the same data
+        for seeds in trainings.missing[name]:
+            told_of_seeds = share.told(name, seeds)
+            train_group(config, directory, name, run, seeds, data, told_of_seeds, mesh)
+
+
+def _concluded(
+    trainings: Trainings, data: Dataset, show: Show | None, start: float
+) -> Audit:
+    """What the files of all trainings say, with the baselines beside them."""
+    config, directory = trainings.config, trainings.directory
     units = {
-        name: [read_unit(directory, name, seed) for seed in config.seeds]
-        for name in runs
+        name: [_unit_of(directory, name, seed, data) for seed in config.seeds]
+        for name in trainings.runs
     }
-    _check_units(directory, units, data)
-    baselines = fit_baselines(config, directory, data[config.seeds[0]], share.tell)
-    audit = _conclude(config, twins, impossible, data, units, tunings)
-    seconds = time.monotonic() - start
-    audit = dataclasses.replace(audit, baselines=baselines, seconds=seconds)
-    write_audit(directory, audit)
-    return audit
+    tunings = {name: _tuning_of(directory, name, data) for name in trainings.runs}
+
+    def tell(what: str) -> None:
+        if show is not None:
+            show(1.0, what, (), ())
+
+    baselines = fit_baselines(config, directory, data, tell)
+    impossible, seconds = trainings.impossible, time.monotonic() - start
+    of_all = config, data, units, tunings, baselines
+    return conclude(*of_all, impossible=impossible, seconds=seconds)
 
 
 class _Share:
     """Hands epochs' records on, with the share of all trainings that is done."""
 
-    def __init__(
-        self, config: AuditConfig, show: Show | None, n_models: int, n_epochs: int
-    ):
+    def __init__(self, trainings: Trainings, n_train: int, show: Show | None):
+        config, names = trainings.config, trainings.runs
         self.show = show
-        self.epochs = n_epochs
-        self.n_tuning = len(config.rate_factors) * len(config.seeds_of_tuning)
-        self.n_trainings = n_models * (self.n_tuning + config.n_seeds)
-        self.n_done = 0
+        self.n_epochs = config.run.training.settled(n_train).epochs
+        n_tuning = len(config.rate_factors) * len(config.seeds_of_tuning)
+        paths = [tuning_path(trainings.directory, name) for name in names]
+        n_missing = n_tuning * sum(not path.exists() for path in paths)
+        for groups in trainings.missing.values():
+            n_missing += sum(map(len, groups))
+        self.n_trainings = len(names) * (n_tuning + config.n_seeds)
+        self.n_done = self.n_trainings - n_missing
 
     def told(self, name: str, seeds: Sequence[int]) -> Told | None:
         """What is told of the epochs of a group of trainings; they count when done."""
@@ -204,47 +211,15 @@ class _Share:
         self.n_done += len(seeds)
 
         def tell(records: tuple[EpochRecord, ...]) -> None:
-            n_done = n_before + records[0].epoch / self.epochs * len(seeds)
+            n_done = n_before + records[0].epoch / self.n_epochs * len(seeds)
             show(n_done / self.n_trainings, name, seeds, records)
 
         return tell
 
-    def tell(self, what: str) -> None:
-        """Tells what else is done now."""
-        if self.show is not None:
-            self.show(self.n_done / self.n_trainings, what, (), ())
 
-
-def _tuning_of(
-    name: str,
-    run: RunConfig,
-    config: AuditConfig,
-    data: Mapping[int, Dataset],
-    directory: Path,
-    share: _Share,
-    mesh: Mesh | None,
-) -> Tuning:
-    """How the learning rate is chosen, from its file if there is one."""
-    path = tuning_path(directory, name)
-    if path.exists():
-        share.n_done += share.n_tuning
-    else:
-        tell = functools.partial(share.told, f"{name}, tuning")
-        write_tuning(directory, tune(name, run, config, data, tell, mesh))
-    tuning = read_tuning(directory, name)
-    dataset = next(iter(data.values())).name
-    if tuning.dataset != dataset:
-        raise InputError(
-            f"{path} was found with {tuning.dataset}, and now there is {dataset}. Use "
-            "the same data, or start a new audit."
-        )
-    return tuning
-
-
-def _twins_of(config: AuditConfig) -> tuple[tuple[Twin, ...], dict[str, str]]:
-    if config.twins:
-        return build_twins(config.run.network, config.twins), {}
-    return possible_twins(config.run.network)
+def _first(data: Mapping[int, Dataset]) -> Dataset:
+    """The images of the first seed; name, size and test images are those of all."""
+    return next(iter(data.values()))
 
 
 def _check_same(config: AuditConfig, directory: Path) -> None:
@@ -255,126 +230,24 @@ def _check_same(config: AuditConfig, directory: Path) -> None:
     check_same(config, stored, directory, what="an audit")
 
 
-def _load(config: AuditConfig, *, alone: bool) -> dict[int, Dataset]:
-    """The images of every seed, split by it; or those of the first one alone."""
-    seeds = (*config.seeds, *config.seeds_of_tuning)
-    return load_seeds(config.run, seeds[:1] if alone else seeds)
+def _tuning_of(directory: Path, name: str, data: Dataset) -> Tuning:
+    """How a learning rate was chosen; raises where it was with other images."""
+    tuning = read_tuning(directory, name)
+    if tuning.dataset != data.name:
+        raise InputError(
+            f"{tuning_path(directory, name)} was found with {tuning.dataset}, and now "
+            f"there is {data.name}. Use the same data, or start a new audit."
+        )
+    return tuning
 
 
-def _check_units(
-    directory: Path, units: Mapping[str, Sequence[Unit]], data: Mapping[int, Dataset]
-) -> None:
-    """Raises where a unit of an earlier session saw other images."""
-    first = next(iter(data.values()))
-    for unit in (unit for own in units.values() for unit in own):
-        if unit.dataset != first.name or len(unit.predictions) != len(first.test):
-            path = unit_path(directory, unit.name, unit.seed)
-            raise InputError(
-                f"{path} was trained on {unit.dataset} and scored on "
-                f"{len(unit.predictions):,} images, and now there are "
-                f"{len(first.test):,} of {first.name}. Use the same data, or start a "
-                "new audit."
-            )
-
-
-def _pending(
-    config: AuditConfig, directory: Path, name: str
-) -> Iterator[tuple[int, ...]]:
-    """The groups that train together in which a unit is missing.
-
-    Whole groups: seeds that train with fewer others differ in the last bit.
-    """
-    for first in range(0, config.n_seeds, config.together):
-        group = config.seeds[first : first + config.together]
-        if not all(unit_path(directory, name, seed).exists() for seed in group):
-            yield group
-
-
-def _conclude(
-    config: AuditConfig,
-    twins: Sequence[Twin],
-    impossible: Mapping[str, str],
-    data: Mapping[int, Dataset],
-    units: Mapping[str, Sequence[Unit]],
-    tunings: Mapping[str, Tuning],
-) -> Audit:
-    """Compares the model with every control; the strongest classical one decides."""
-    model, first = config.run.model, data[config.seeds[0]]
-    right = {
-        name: np.array([u.predictions for u in own]) == first.test.labels
-        for name, own in units.items()
-    }
-    names = [twin.name for twin in twins]
-    differences = compare(right[model], {name: right[name] for name in names})
-    chance = np.bincount(first.test.labels).max() / len(first.test)
-    executions = circuits_per_image(config.run.network, first.image_shape)
-    of_names = zip([model, *names], [None, *differences], strict=True)
-    results = [
-        _result(name, units[name], chance, executions, difference, tunings[name])
-        for name, difference in of_names
-    ]
-    control = _strongest(names, units)
-    decisive = differences[names.index(control)]
-    return Audit(
-        config=config,
-        model=model,
-        dataset=first.name,
-        n_train=len(first.train),
-        n_test=len(first.test),
-        n_classes=first.n_classes,
-        seeds=config.seeds,
-        twins=tuple(results),
-        impossible=dict(impossible),
-        control=control,
-        verdict=verdict(decisive),
-        seconds=0.0,
-        versions=_versions([unit for own in units.values() for unit in own]),
-        warning=first.warning,
-    )
-
-
-def _versions(units: Sequence[Unit]) -> dict[str, str]:
-    """Versions of all units; where they differ, each of them."""
-    names = dict.fromkeys(name for unit in units for name in unit.versions)
-    return {
-        name: ", ".join(sorted({unit.versions.get(name, "?") for unit in units}))
-        for name in names
-    }
-
-
-def _strongest(names: Sequence[str], units: Mapping[str, Sequence[Unit]]) -> str:
-    """The classical control of the best mean validation accuracy."""
-    return max(
-        (name for name in names if name in CLASSICAL),
-        key=lambda name: np.mean([unit.validation_accuracy for unit in units[name]]),
-    )
-
-
-def _result(
-    name: str,
-    units: Sequence[Unit],
-    chance: float,
-    executions: int,
-    difference: PairedDifference | None,
-    tuning: Tuning,
-) -> TwinResult:
-    accuracy = tuple(unit.accuracy for unit in units)
-    dead = dead_seeds(np.array(accuracy), chance)
-    runs_circuit = difference is None or name in CIRCUIT_BLOCKS
-    return TwinResult(
-        name=name,
-        question=QUESTIONS.get(name, ""),
-        accuracy=accuracy,
-        validation_accuracy=tuple(unit.validation_accuracy for unit in units),
-        dead_seeds=tuple(units[i].seed for i in dead),
-        n_parameters=units[0].n_parameters,
-        n_parameters_quantum=units[0].n_parameters_quantum,
-        diverged_seeds=tuple(unit.seed for unit in units if unit.diverged),
-        executions_per_image=executions if runs_circuit else 0,
-        seconds=tuple(unit.seconds for unit in units),
-        flops_per_image=units[0].flops_per_image,
-        memory_bytes=units[0].memory_bytes,
-        tuning=tuning,
-        difference=difference,
-        verdict=verdict(difference) if difference else None,
-    )
+def _unit_of(directory: Path, name: str, seed: int, data: Dataset) -> Unit:
+    """A training; raises where one of an earlier session saw other images."""
+    unit, n_test = read_unit(directory, name, seed), len(data.test)
+    if unit.dataset != data.name or len(unit.predictions) != n_test:
+        raise InputError(
+            f"{unit_path(directory, name, seed)} was trained on {unit.dataset} and "
+            f"scored on {len(unit.predictions):,} images, and now there are "
+            f"{n_test:,} of {data.name}. Use the same data, or start a new audit."
+        )
+    return unit

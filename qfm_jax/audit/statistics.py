@@ -1,4 +1,4 @@
-"""Right answers of a model and its controls, seed by seed -> what the circuit did.
+"""Right answers of a model and its controls, seed by seed -> their differences.
 
 A control is the same model with its circuit removed, replaced or frozen; seed i of
 every control has the split and the batches of seed i of the model, so differences are
@@ -6,45 +6,17 @@ paired.
 """
 
 import dataclasses
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap, rankdata, wilcoxon
+from scipy.stats import bootstrap, rankdata, wilcoxon
 
 from .._checks import check_at_least, check_range, check_shape, input_error
-from ..evaluation import percent
 
-ALPHA = 0.05
-"""An adjusted p-value up to this one is significant."""
-MARGIN = 0.01
-"""A difference in accuracy up to this one, 1 point, is too small to matter."""
 MOST_EXACT = 50
 """Differences up to which the signed-rank test counts every pattern of signs."""
 DEAD_BAND = 0.02
 """A seed that stays within this accuracy of guessing has learned nothing."""
-
-Verdict = Literal[
-    "helps", "hurts", "no difference detected", "cannot tell with this many seeds"
-]
-
-
-@dataclasses.dataclass(frozen=True)
-class McNemar:
-    """Test images on which exactly one of model and control is right, over all seeds.
-
-    The p-value treats all of them as independent, but every seed answers the same test
-    images. It therefore says nothing about new training runs, which is the question
-    of `PairedDifference.p_value`; it is here for comparison with papers that report it.
-    """
-
-    n_only_model: int
-    """Pairs (seed, image) that the model alone classifies rightly."""
-    n_only_twin: int
-    """Pairs (seed, image) that the control alone classifies rightly."""
-    p_value: float
-    """Two-sided exact binomial p-value of this split against halves; 1 without any."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,11 +27,11 @@ class PairedDifference:
     new test images.
     """
 
-    twin: str
+    control: str
     """Name of the control."""
     n_seeds: int
     """Number of paired seeds; those that learned nothing count too."""
-    n_twins: int
+    n_controls: int
     """Controls of the audit: the comparisons that `p_adjusted` corrects for."""
     differences: tuple[float, ...]
     """Accuracy of the model minus that of the control, each in [-1, 1], by seed."""
@@ -78,12 +50,10 @@ class PairedDifference:
     `p_value`."""
     n_wins: int
     """Seeds in which the model is better."""
-    mcnemar: McNemar
-    """The same comparison by single test images."""
 
 
 def compare(
-    model_right: np.ndarray, twins_right: Mapping[str, np.ndarray], *, seed: int = 0
+    model_right: np.ndarray, controls_right: Mapping[str, np.ndarray], *, seed: int = 0
 ) -> tuple[PairedDifference, ...]:
     """Compares a model with all of its controls, seed by seed.
 
@@ -98,8 +68,8 @@ def compare(
     Args:
         model_right: Which test images the model classifies rightly; bool (n_seeds,
             n_test), at least two seeds and one image.
-        twins_right: The same for each control, by name: the whole family that Holm's
-            correction is for.
+        controls_right: The same for each control, by name: the whole family that
+            Holm's correction is for.
         seed: Seed of the bootstrap, at least 0.
 
     Returns:
@@ -112,28 +82,28 @@ def compare(
     Example:
         >>> right = np.random.default_rng(0).random((8, 500)) < 0.8
         >>> (d,) = compare(right, {"removed": right & (np.arange(500) > 24)})
-        >>> d.twin, d.n_wins, round(d.mean, 2), d.p_value == d.p_floor == 2 / 2**8
+        >>> d.control, d.n_wins, round(d.mean, 2), d.p_value == d.p_floor == 2 / 2**8
         ('removed', 8, 0.04, True)
     """
     model_right = _checked_model(model_right)
     check_at_least("seed", seed, 0)
-    if not twins_right:
+    if not controls_right:
         must = "hold at least one control"
-        raise input_error("twins_right", must, "is empty", "Name a control.")
-    twins = {
-        name: _checked(f"twins_right[{name!r}]", right, model_right.shape)
-        for name, right in twins_right.items()
+        raise input_error("controls_right", must, "is empty", "Name a control.")
+    controls = {
+        name: _checked(f"controls_right[{name!r}]", right, model_right.shape)
+        for name, right in controls_right.items()
     }
-    images_won = [_images_won(model_right, right) for right in twins.values()]
+    images_won = [_images_won(model_right, right) for right in controls.values()]
     p_values = [_signed_rank(won) for won in images_won]
     adjusted = holm([1.0 if p is None else p for p in p_values])
     n_seeds, n_test = model_right.shape
     p_floor = 0.5 ** (n_seeds - 1)
     return tuple(
         PairedDifference(
-            twin=name,
+            control=name,
             n_seeds=n_seeds,
-            n_twins=len(twins),
+            n_controls=len(controls),
             differences=tuple(map(float, won / n_test)),
             mean=float(won.mean() / n_test),
             interval=_interval(won, n_test, seed),
@@ -142,10 +112,9 @@ def compare(
             p_floor=p_floor,
             p_adjusted=p_adjusted,
             n_wins=int((won > 0).sum()),
-            mcnemar=_mcnemar(model_right, twins[name]),
         )
         for name, won, p_value, p_adjusted in zip(
-            twins, images_won, p_values, adjusted, strict=True
+            controls, images_won, p_values, adjusted, strict=True
         )
     )
 
@@ -196,122 +165,6 @@ def dead_seeds(accuracy: np.ndarray, chance: float) -> tuple[int, ...]:
     return tuple(map(int, np.flatnonzero(above_chance <= DEAD_BAND + rounding)))
 
 
-def seeds_needed(n_twins: int) -> int:
-    """Counts the seeds below which no result can be significant.
-
-    If every seed agrees, the p-value is 2 / 2^n and Holm's at least n_twins times that:
-    the smallest n with n_twins * 2 / 2^n <= 0.05.
-
-    Raises:
-        InputError: For no control.
-
-    Example:
-        >>> seeds_needed(1), seeds_needed(5)
-        (6, 8)
-    """
-    check_at_least("n_twins", n_twins, 1)
-    return math.ceil(math.log2(2 * n_twins / ALPHA))
-
-
-def verdict(difference: PairedDifference, *, margin: float = MARGIN) -> Verdict:
-    """Says what the numbers allow to say about the circuit.
-
-    The rule, in this order:
-
-    1. "cannot tell with this many seeds" if n_twins * p_floor > 0.05: had all seeds
-       agreed, the test could not have been significant (see `seeds_needed`).
-    2. "helps" if p_adjusted <= 0.05, the signed ranks are in the model's favour and the
-       interval lies above 0; "hurts" if p_adjusted <= 0.05, they are in the control's
-       and it lies below 0. Test and interval must agree, in their direction too.
-    3. "no difference detected" if neither sees one (p_adjusted > 0.05, and the interval
-       contains 0) and the interval lies within [-margin, margin]: a difference that
-       may remain is too small to matter.
-    4. "cannot tell with this many seeds" otherwise: the interval leaves room for a
-       difference that matters, or test and interval disagree.
-
-    Exchanging model and control exchanges "helps" and "hurts".
-
-    Args:
-        difference: From `compare`.
-        margin: The largest accuracy difference that does not matter, in [0, 1].
-
-    Raises:
-        InputError: For a margin out of range.
-
-    Example:
-        >>> right = np.ones((8, 500), bool)
-        >>> (d,) = compare(right, {"removed": right & (np.arange(500) > 24)})
-        >>> verdict(d)
-        'helps'
-    """
-    check_range("margin", margin, 0, 1)
-    low, high = difference.interval
-    significant = difference.p_adjusted <= ALPHA
-    direction = _direction(difference.differences)
-    if _too_few_seeds(difference):
-        return "cannot tell with this many seeds"
-    if significant and low > 0 and direction > 0:
-        return "helps"
-    if significant and high < 0 and direction < 0:
-        return "hurts"
-    if not significant and -margin <= low <= 0 <= high <= margin:
-        return "no difference detected"
-    return "cannot tell with this many seeds"
-
-
-def verdict_sentence(
-    model: str,
-    differences: Iterable[PairedDifference],
-    meanings: Mapping[str, str] | None = None,
-    subjects: Mapping[str, str] | None = None,
-    *,
-    margin: float = MARGIN,
-) -> str:
-    """Writes the verdict with its numbers: a sentence for each control.
-
-    Pass the one or two controls that matter; a table has room for all. Where the seeds
-    are too few for any result, a last sentence says how many there should be.
-
-    Args:
-        model: Name of the model.
-        differences: From one call of `compare`, at least one.
-        meanings: What a control is, by its name; stands in parentheses after the name.
-        subjects: What it is that helps or hurts, by the control's name; of all others,
-            the circuit.
-        margin: See `verdict`.
-
-    Raises:
-        InputError: Without a difference, or for a margin out of range.
-
-    Example:
-        >>> right = np.ones((8, 500), bool)
-        >>> twins = {"removed": right & (np.arange(500) > 24)}
-        >>> verdict_sentence("hybrid", compare(right, twins), {"removed": "no circuit"})
-        'Against removed (no circuit), hybrid is 5.00 points higher (95 % interval 5.00
-        to 5.00, 8 seeds, Holm-adjusted p = 0.008): the circuit helps.'
-    """
-    differences = tuple(differences)
-    if not differences:
-        must = "hold at least one comparison"
-        raise input_error("differences", must, "is empty", "Pass those of `compare`.")
-    meanings, subjects = meanings or {}, subjects or {}
-    sentences = [
-        _sentence(
-            *(model, d, meanings.get(d.twin), verdict(d, margin=margin)),
-            subjects.get(d.twin, "the circuit"),
-        )
-        for d in differences
-    ]
-    if _too_few_seeds(differences[0]):
-        n_seeds, n_twins = differences[0].n_seeds, differences[0].n_twins
-        sentences.append(
-            f"With {n_seeds} seeds and {n_twins} control{'s' * (n_twins > 1)} no "
-            "result could be significant: it takes at least "
-            f"{seeds_needed(n_twins)} seeds."
-        )
-    return " ".join(sentences)
-
-
 def _checked_model(right: np.ndarray) -> np.ndarray:
     """Returns the model's answers as an array that holds enough of them."""
     right = _checked("model_right", right, ("n_seeds", "n_test"))
@@ -334,9 +187,9 @@ def _checked(
     return right
 
 
-def _images_won(model_right: np.ndarray, twin_right: np.ndarray) -> np.ndarray:
+def _images_won(model_right: np.ndarray, control_right: np.ndarray) -> np.ndarray:
     """Test images by which the model is better, for each seed; whole numbers."""
-    return (model_right.sum(axis=1) - twin_right.sum(axis=1)).astype(np.float64)
+    return (model_right.sum(axis=1) - control_right.sum(axis=1)).astype(np.float64)
 
 
 def _signed_rank(images_won: np.ndarray) -> float | None:
@@ -376,48 +229,3 @@ def _interval(images_won: np.ndarray, n_test: int, seed: int) -> tuple[float, fl
     result = bootstrap((sample,), np.mean, method="BCa", rng=seed)
     low, high = (float(end / n_test) for end in result.confidence_interval)
     return (-high, -low) if turned else (low, high)
-
-
-def _mcnemar(model_right: np.ndarray, twin_right: np.ndarray) -> McNemar:
-    n_only_model = int((model_right & ~twin_right).sum())
-    n_only_twin = int((twin_right & ~model_right).sum())
-    n = n_only_model + n_only_twin
-    p_value = float(binomtest(n_only_model, n).pvalue) if n else 1.0
-    return McNemar(n_only_model, n_only_twin, p_value)
-
-
-def _direction(differences: Sequence[float]) -> float:
-    """Wilcoxon's sum of signed ranks: above 0 where it favours the model."""
-    d = np.asarray(differences)
-    d = d[d != 0]
-    return float((np.sign(d) * rankdata(abs(d))).sum())
-
-
-def _too_few_seeds(difference: PairedDifference) -> bool:
-    """Whether no outcome at all could have been significant."""
-    return difference.n_twins * difference.p_floor > ALPHA
-
-
-def _sentence(
-    model: str, d: PairedDifference, meaning: str | None, word: str, subject: str
-) -> str:
-    twin = f"{d.twin} ({meaning})" if meaning else d.twin
-    low, high = (percent(end, 2) for end in d.interval)
-    p = "< 0.001" if d.p_adjusted < 0.001 else f"= {d.p_adjusted:.3f}"
-    conclusion = {
-        "helps": f"{subject} helps",
-        "hurts": f"{subject} hurts",
-        "cannot tell with this many seeds": "one cannot tell with this many seeds",
-    }.get(word, word)
-    return (
-        f"Against {twin}, {model} is {_points(d.mean)} (95 % interval {low} to {high}, "
-        f"{d.n_seeds} seeds, Holm-adjusted p {p}): {conclusion}."
-    )
-
-
-def _points(mean: float) -> str:
-    """A difference in words: "0.31 points lower"."""
-    points = percent(abs(mean), 2)
-    if points == "0.00":
-        return "equal to within 0.01 points"
-    return f"{points} points {'higher' if mean > 0 else 'lower'}"

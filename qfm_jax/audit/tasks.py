@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from .._checks import InputError
@@ -23,18 +23,16 @@ from ..parallel import (
     run_units,
 )
 from ..runs.config import RunConfig
-from ..runs.model import load_images
-from .baselines import feature_keeper
-from .records import (
-    AUDIT_FORMAT,
-    AuditConfig,
-    read_tuning,
+from ..runs.model import load_seeds
+from .records import AuditConfig
+from .stored import (
+    CONFIG_FILE,
+    RECORD_FORMAT,
     tuning_path,
     unit_path,
     write_tuning,
-    write_unit,
 )
-from .units import check_start, train_units, tune
+from .units import Trainings, check_start, train_group, tune
 
 FAILED = "failed.json"
 """Holds why units failed, while some are missing for it."""
@@ -71,27 +69,21 @@ def check_start_elsewhere(connection: Connection, config: AuditConfig) -> None:
 
 
 def _check(config: AuditConfig) -> None:
-    check_start(config, _images(config.run))
+    check_start(config, _splits(config)[config.run.seed])
 
 
 def train_elsewhere(
     connection: Connection,
-    config: AuditConfig,
-    directory: Path,
+    trainings: Trainings,
     dataset: str,
-    runs: Mapping[str, RunConfig],
-    groups: Mapping[str, Sequence[tuple[int, ...]]],
     show: Callable[[Standing], None] | None = None,
 ) -> None:
     """Trains on a scheduler's workers what the directory does not hold.
 
     Args:
         connection: To the scheduler.
-        config: Of the audit.
-        directory: Of the audit; every worker sees it.
+        trainings: Of the audit, whose directory every worker sees.
         dataset: Name of the data set, as it was resolved.
-        runs: The model and its controls by name.
-        groups: Of each, the seeds that are missing and train together.
         show: Told how far they are.
 
     Raises:
@@ -99,18 +91,19 @@ def train_elsewhere(
             `failed.json` says why.
         InputError: If a worker does not share the directory.
     """
-    check_shared(connection.client, directory, "audit.toml")
+    config, directory = trainings.config, trainings.directory
+    check_shared(connection.client, directory, CONFIG_FILE)
     config = dataclasses.replace(config, run=_absolute(config.run))
     of_name = functools.partial(Task, config, directory.resolve(), dataset)
     units: dict[str, Task] = {}
     after: dict[str, str] = {}
     expected: list[Path] = []
-    for name, run in runs.items():
+    for name, run in trainings.runs.items():
         tuning, run = f"{name}, tuning", _absolute(run)
         if not tuning_path(directory, name).exists():
             units[tuning] = of_name(name, run)
             expected.append(tuning_path(directory, name))
-        for seeds in groups[name]:
+        for seeds in trainings.missing[name]:
             unit = f"{name}, seed{'s' * (len(seeds) > 1)} {' '.join(map(str, seeds))}"
             units[unit] = of_name(name, run, seeds)
             expected += [unit_path(directory, name, seed) for seed in seeds]
@@ -122,7 +115,7 @@ def train_elsewhere(
             pass
     except UnitsFailedError as error:
         failures = {n: dataclasses.asdict(f) for n, f in error.failures.items()}
-        write_json(failed, {"format": AUDIT_FORMAT, "units": failures})
+        write_json(failed, {"format": RECORD_FORMAT, "units": failures})
         what_next = f"{failed} says why; go on with --resume {directory}."
         raise UnitsFailedError(error.failures, what_next) from None
     failed.unlink(missing_ok=True)
@@ -141,14 +134,7 @@ def work_on(task: Task) -> None:
     seeds = task.seeds  # all of them: with fewer others, one differs in the last bit
     if all(unit_path(directory, name, seed).exists() for seed in seeds):
         return
-    factor = task.config.rate_factors[read_tuning(directory, name).chosen]
-    data = _data(task, seeds)
-    keep = feature_keeper(task.config, directory, name, seeds, data)
-    for unit in train_units(
-        name, task.run, seeds, data, None, rate_factor=factor, keep=keep
-    ):
-        if not unit_path(directory, name, unit.seed).exists():
-            write_unit(directory, unit)
+    train_group(task.config, directory, name, task.run, seeds, _data(task, seeds))
 
 
 def _unheard(_: Sequence[int]) -> None:
@@ -156,20 +142,22 @@ def _unheard(_: Sequence[int]) -> None:
 
 
 def _data(task: Task, seeds: Iterable[int]) -> dict[int, Dataset]:
-    """The images of each seed; what a worker has loaded it keeps."""
-    run = task.config.run  # the same for all controls
-    data = {seed: _images(dataclasses.replace(run, seed=seed)) for seed in seeds}
-    names = {part.name for part in data.values()}
-    if names != {task.dataset}:
+    """The images of each seed."""
+    data = _splits(task.config)
+    found = data[task.config.run.seed].name
+    if found != task.dataset:
         raise InputError(
-            f"A worker finds the images of {' and '.join(sorted(names))}, and the "
-            f"audit has {task.dataset}. Name the data set with --dataset, and the "
-            "folder of its files with --data-dir."
+            f"A worker finds the images of {found}, and the audit has {task.dataset}. "
+            "Name the data set with --dataset, and the folder of its files with "
+            "--data-dir."
         )
-    return data
+    return {seed: data[seed] for seed in seeds}
 
 
-_images = functools.lru_cache(maxsize=16)(load_images)
+@functools.lru_cache(maxsize=1)
+def _splits(config: AuditConfig) -> dict[int, Dataset]:
+    """The images with the split of every seed, which a worker loads once."""
+    return load_seeds(config.run, (*config.seeds, *config.seeds_of_tuning))
 
 
 def _absolute(run: RunConfig) -> RunConfig:

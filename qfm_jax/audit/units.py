@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -19,9 +20,68 @@ from ..runs.model import keys_of, start_model
 from ..runs.versions import machine_versions
 from ..training import fit_seeds
 from ..training.history import EpochRecord, History
+from .baselines import feature_keeper
+from .controls import build_controls, possible_controls
 from .records import AuditConfig, Tuning, Unit
+from .stored import read_tuning, unit_path, write_unit
 
 Told = Callable[[tuple[EpochRecord, ...]], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Trainings:
+    """What an audit trains, and what of it was missing when that was looked for."""
+
+    config: AuditConfig
+    """Of the audit."""
+    directory: Path
+    """Of the audit."""
+    runs: Mapping[str, RunConfig]
+    """The model and its controls by name, the model first."""
+    impossible: Mapping[str, str]
+    """Controls that cannot exist for the model, with the reason."""
+    missing: Mapping[str, tuple[tuple[int, ...], ...]]
+    """Of each model, the seeds that train together of which one or more is missing.
+    Whole groups: seeds that train with fewer others differ in the last bit."""
+
+    @property
+    def n_missing(self) -> int:
+        """Groups of seeds that are missing."""
+        return sum(map(len, self.missing.values()))
+
+
+def find_trainings(config: AuditConfig, directory: Path) -> Trainings:
+    """Finds what an audit trains and what is missing.
+
+    Raises:
+        InputError: For a model without a circuit, or a control that cannot exist and
+            was asked for by name.
+
+    Example:
+        >>> from qfm_jax.models import ModelConfig
+        >>> run = RunConfig("tiny", ModelConfig(block="circuit", n_qubits=2))
+        >>> config = AuditConfig(run, n_seeds=3, controls=("dense",), together=2)
+        >>> find_trainings(config, Path("runs/new")).missing
+        {'tiny': ((0, 1), (2,)), 'dense': ((0, 1), (2,))}
+    """
+    run, impossible = config.run, dict[str, str]()
+    if config.controls:
+        controls = build_controls(run.network, config.controls)
+    else:
+        controls, impossible = possible_controls(run.network)
+    own = {c.name: dataclasses.replace(run, network=c.network) for c in controls}
+    runs = {run.model: run, **own}
+    firsts = range(0, config.n_seeds, config.together)
+    groups = [config.seeds[first : first + config.together] for first in firsts]
+    missing = {
+        name: tuple(g for g in groups if not _are_there(directory, name, g))
+        for name in runs
+    }
+    return Trainings(config, directory, runs, impossible, missing)
+
+
+def _are_there(directory: Path, name: str, seeds: Sequence[int]) -> bool:
+    return all(unit_path(directory, name, seed).exists() for seed in seeds)
 
 
 def check_start(config: AuditConfig, data: Dataset) -> None:
@@ -64,6 +124,36 @@ def tune(
     of_each = np.reshape(best, (len(rates), -1))
     accuracy = tuple(tuple(map(float, own)) for own in of_each)
     return Tuning(name, data[config.run.seed].name, rates, accuracy)
+
+
+def train_group(
+    config: AuditConfig,
+    directory: Path,
+    name: str,
+    run: RunConfig,
+    seeds: Sequence[int],
+    data: Mapping[int, Dataset],
+    told: Told | None = None,
+    mesh: Mesh | None = None,
+) -> None:
+    """Trains a group of seeds with the rate that was chosen, and writes their files.
+
+    Args:
+        config: Of the audit.
+        directory: Of the audit; holds the tuning.
+        name: Name of the model or control.
+        run: It as data.
+        seeds: Those that train together.
+        data: The images of each seed.
+        told: Told of each epoch.
+        mesh: Devices over which the seeds are spread.
+    """
+    factor = config.rate_factors[read_tuning(directory, name).chosen]
+    keep = feature_keeper(config, directory, name, seeds, data)
+    for unit in train_units(
+        name, run, seeds, data, told, rate_factor=factor, mesh=mesh, keep=keep
+    ):
+        write_unit(directory, unit)
 
 
 def train_units(

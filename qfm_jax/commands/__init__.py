@@ -57,7 +57,7 @@ def run_command(name: str, arguments: Sequence[str]) -> None:
     options.run()
 
 
-OLD_NAMES = {"--readout": "--head"}
+OLD_NAMES = {"--readout": "--head", "--twins": "--controls"}
 """Options by their names in version 0.1."""
 
 

@@ -12,7 +12,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg
 
 from .._checks import input_error
 from ..audit import AuditConfig, read_audit_config, run_audit
-from ..audit.controls import build_twins
+from ..audit.controls import build_controls
 from ..devices import DeviceConfig
 from ..models import ModelConfig
 from ..parallel import Scheduler
@@ -66,7 +66,7 @@ class AuditCommand:
     seeds: int = 10
     """Paired seeds, at least 2."""
     seed: Annotated[int, arg(help="The first seed; the others follow it.")] = 0
-    twins: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
     """Names of the controls; all that exist for the model where left out."""
     together: int = AuditConfig.together
     """Seeds that are trained at the same time; fewer need less memory."""
@@ -133,7 +133,7 @@ class AuditCommand:
             seeds=config.n_seeds,
             seed=run.seed,
             trunk=run.trunk,
-            twins=config.twins,
+            controls=config.controls,
             together=config.together,
             rate_factors=config.rate_factors,
             tuning_seeds=config.tuning_seeds,
@@ -163,7 +163,7 @@ class AuditCommand:
         return AuditConfig(
             run,
             self.seeds,
-            self.twins,
+            self.controls,
             self.together,
             self.rate_factors,
             self.tuning_seeds,
@@ -179,7 +179,8 @@ class AuditCommand:
             if given == as_stored:  # what no option says is as stored
                 return dataclasses.replace(stored, together=self.together)
             return given
-        build_twins(self.network, self.twins)  # refused before the data are fetched
+        # What cannot be is refused before the data are fetched.
+        build_controls(self.network, self.controls)
         config = self.config
         if self.train_size is None:
             size = min(AUDIT_TRAIN_SIZE, len(load_images(config.run).train))

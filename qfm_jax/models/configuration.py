@@ -27,7 +27,7 @@ class ModelConfig:
 
     Example:
         >>> hybrid = ModelConfig(channels=(8,), block="circuit", n_qubits=4)
-        >>> twin = dataclasses.replace(hybrid, block="dense")
+        >>> control = dataclasses.replace(hybrid, block="dense")
     """
 
     channels: tuple[int, ...] = ()

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from .._checks import InputError
-from ..audit import Audit, TwinResult
+from ..audit import Audit, ModelResult
 from ..audit.controls import SUBJECTS
+from ..audit.stored import CONFIG_FORMAT
 from ..evaluation import percent
 from ..models.block import BLOCKS
 from ..runs.config import to_toml
@@ -110,12 +111,14 @@ def audit_content(audit: Audit) -> dict[str, Any]:
         "n_epochs": audit.config.run.training.settled(audit.n_train).epochs,
         "rates": _rates_tried(audit),
         "n_tuning_seeds": audit.config.tuning_seeds,
-        "at_edge": [twin.name for twin in audit.twins if twin.tuning.is_at_edge],
+        "at_edge": [
+            result.name for result in audit.results if result.tuning.is_at_edge
+        ],
         "n_seeds": len(audit.seeds),
         "baselines": _baselines(audit),
         "verdict": verdict_of(audit),
         "command": audit_command(audit),
-        "config": to_toml(dataclasses.replace(audit.config, run=run)),
+        "config": to_toml(dataclasses.replace(audit.config, run=run), CONFIG_FORMAT),
         "accuracies": picture(
             audit_figures.plot_accuracies(audit),
             f"Test accuracy of {audit.model} and of each control, every seed; the "
@@ -130,7 +133,7 @@ def audit_content(audit: Audit) -> dict[str, Any]:
 
 
 def _baselines(audit: Audit) -> list[dict[str, Any]]:
-    mean = statistics.mean(audit.twins[0].accuracy)
+    mean = statistics.mean(audit.results[0].accuracy)
     return [
         {
             "name": baseline.score.baseline,
@@ -149,52 +152,49 @@ def _baselines(audit: Audit) -> list[dict[str, Any]]:
 
 def _rates_tried(audit: Audit) -> list[float]:
     """The learning rates that were chosen from; none where there was no choice."""
-    rates = audit.twins[0].tuning.learning_rates
+    rates = audit.results[0].tuning.learning_rates
     return sorted(rates) if len(rates) > 1 else []
 
 
 def _rows(audit: Audit) -> list[dict[str, Any]]:
-    return [_row(audit, twin) for twin in audit.twins]
+    return [_row(audit, result) for result in audit.results]
 
 
-def _row(audit: Audit, twin: TwinResult) -> dict[str, Any]:
-    d = twin.difference
+def _row(audit: Audit, result: ModelResult) -> dict[str, Any]:
+    d = result.difference
     training = audit.config.run.training.settled(audit.n_train)
     n_forward = training.n_steps(audit.n_train) * training.batch_size
     return {
-        "name": twin.name,
-        "what": BLOCKS["circuit"] if d is None else BLOCKS[twin.name],
-        "question": twin.question,
-        "verdict": AT_CHANCE if _learns_nothing(twin) else _says(twin),
-        "mean": percent(statistics.mean(twin.accuracy), 2),
-        "sd": percent(statistics.stdev(twin.accuracy), 2),
-        "raw": ", ".join(percent(accuracy, 2) for accuracy in twin.accuracy),
-        "validation": percent(statistics.mean(twin.validation_accuracy), 2),
-        "dead": ", ".join(map(str, twin.dead_seeds)) or "none",
-        "diverged": ", ".join(map(str, twin.diverged_seeds)) or "none",
+        "name": result.name,
+        "what": BLOCKS["circuit"] if d is None else BLOCKS[result.name],
+        "question": result.question,
+        "verdict": AT_CHANCE if _learns_nothing(result) else _says(result),
+        "mean": percent(statistics.mean(result.accuracy), 2),
+        "sd": percent(statistics.stdev(result.accuracy), 2),
+        "raw": ", ".join(percent(accuracy, 2) for accuracy in result.accuracy),
+        "validation": percent(statistics.mean(result.validation_accuracy), 2),
+        "dead": ", ".join(map(str, result.dead_seeds)) or "none",
+        "diverged": ", ".join(map(str, result.diverged_seeds)) or "none",
         "difference": "" if d is None else _interval(d.mean, d.interval),
         "effect": "" if d is None or d.effect_size is None else f"{d.effect_size:+.2f}",
         "wins": "" if d is None else f"{d.n_wins} of {d.n_seeds}",
         "p": "" if d is None else _p(d.p_adjusted),
         "p_raw": "" if d is None or d.p_value is None else _p(d.p_value),
-        "mcnemar": ""
-        if d is None
-        else f"{d.mcnemar.n_only_model:,} : {d.mcnemar.n_only_twin:,}",
-        "learning_rate": twin.tuning.learning_rate,
-        "tried": _tried(twin),
-        "n_parameters": twin.n_parameters,
-        "n_parameters_quantum": twin.n_parameters_quantum,
-        "executions": n_forward * twin.executions_per_image,
-        "flops": _count(twin.flops_per_image / 1e3),
-        "memory": _count(twin.memory_bytes / 2**20),
-        "seconds": statistics.mean(twin.seconds),
+        "learning_rate": result.tuning.learning_rate,
+        "tried": _tried(result),
+        "n_parameters": result.n_parameters,
+        "n_parameters_quantum": result.n_parameters_quantum,
+        "executions": n_forward * result.executions_per_image,
+        "flops": _count(result.flops_per_image / 1e3),
+        "memory": _count(result.memory_bytes / 2**20),
+        "seconds": statistics.mean(result.seconds),
     }
 
 
-def _tried(twin: TwinResult) -> list[tuple[float, float]]:
+def _tried(result: ModelResult) -> list[tuple[float, float]]:
     """Each learning rate with its mean validation accuracy in per cent, in order."""
-    means = [100 * mean for mean in twin.tuning.means]
-    return sorted(zip(twin.tuning.learning_rates, means, strict=True))
+    means = [100 * mean for mean in result.tuning.means]
+    return sorted(zip(result.tuning.learning_rates, means, strict=True))
 
 
 def _count(value: float) -> str:
@@ -202,20 +202,21 @@ def _count(value: float) -> str:
     return "" if not value else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _learns_nothing(twin: TwinResult) -> bool:
-    return len(twin.dead_seeds) == len(twin.accuracy)
+def _learns_nothing(result: ModelResult) -> bool:
+    return len(result.dead_seeds) == len(result.accuracy)
 
 
 def verdict_of(audit: Audit) -> str:
     """The verdict, with what it is about: `the circuit helps`."""
-    return _says(next(twin for twin in audit.twins if twin.name == audit.control))
+    results = {result.name: result for result in audit.results}
+    return _says(results[audit.control])
 
 
-def _says(twin: TwinResult) -> str:
+def _says(result: ModelResult) -> str:
     """The verdict, with what it is about: the whole circuit, or one thing about it."""
-    about = SUBJECTS.get(twin.name, "the circuit")
-    is_effect = twin.verdict in ("helps", "hurts")
-    return f"{about} {twin.verdict}" if is_effect else twin.verdict or ""
+    about = SUBJECTS.get(result.name, "the circuit")
+    is_effect = result.verdict in ("helps", "hurts")
+    return f"{about} {result.verdict}" if is_effect else result.verdict or ""
 
 
 def _interval(mean: float, interval: tuple[float, float]) -> str:

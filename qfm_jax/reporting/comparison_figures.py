@@ -18,17 +18,21 @@ from ..runs.directory import Run
 from .style import INK, MUTED, WIDE, Look, house_style, lay_out, looks, short
 
 
-def plot_leaderboard(runs: Sequence[Run]) -> Figure:
+def plot_leaderboard(runs: Sequence[Run], own: Sequence[Look] | None = None) -> Figure:
     """Draws the test accuracy of each run with its 95 % Wilson interval, in per cent.
+
+    Args:
+        runs: Finished runs.
+        own: The look of each; made where left out.
 
     Raises:
         InputError: If there are no runs.
     """
+    own = own or looks(runs)
     with house_style():
-        labels = [_name(look) for look in looks(runs)]
         figure = Figure(figsize=(5.6, 0.8 + 0.4 * len(runs)), layout="constrained")
         axes = figure.subplots()
-        for y, (look, run) in enumerate(zip(looks(runs), runs, strict=True)):
+        for y, (look, run) in enumerate(zip(own, runs, strict=True)):
             accuracy = 100 * run.result.scores.accuracy
             low, high = (100 * limit for limit in run.result.scores.accuracy_interval)
             axes.errorbar(
@@ -44,7 +48,7 @@ def plot_leaderboard(runs: Sequence[Run]) -> Figure:
             axes.annotate(
                 text, (high, y), (8, 0), textcoords="offset points", va="center"
             )
-        axes.set_yticks(range(len(runs)), labels)
+        axes.set_yticks(range(len(runs)), map(_name, own))
         axes.set_ylim(len(runs) - 0.4, -0.6)
         axes.margins(x=0.12)
         axes.grid(visible=False, axis="y")
@@ -52,38 +56,50 @@ def plot_leaderboard(runs: Sequence[Run]) -> Figure:
         return lay_out(figure)
 
 
-def plot_training_curves(runs: Sequence[Run]) -> Figure:
+def plot_training_curves(
+    runs: Sequence[Run], own: Sequence[Look] | None = None
+) -> Figure:
     """Draws loss (nats) and accuracy (per cent) over the epochs.
 
     A ring marks the epoch whose weights were scored.
 
+    Args:
+        runs: Finished runs.
+        own: The look of each; made where left out.
+
     Raises:
         InputError: If there are no runs.
     """
+    own = own or looks(runs)
     with house_style():
         figure = Figure(figsize=(WIDE, 3.9), layout="constrained")
         left, right = figure.subplots(1, 2)
-        for look, run in zip(looks(runs), runs, strict=True):
+        for look, run in zip(own, runs, strict=True):
             _draw_curve(left, look, run, "loss", unit=1)
             _draw_curve(right, look, run, "accuracy", unit=100)
         left.set(title="Loss", xlabel="epoch", ylabel="cross-entropy (nats)")
         right.set(title="Accuracy", xlabel="epoch", ylabel="accuracy (%)")
-        handles = _curve_handles(looks(runs))
+        handles = _curve_handles(own)
         columns = min(len(handles), 4 if len(runs) > 4 else 7)
         figure.legend(handles=handles, loc="outside upper left", ncols=columns)
         return lay_out(figure)
 
 
-def plot_class_scores(runs: Sequence[Run]) -> Figure:
+def plot_class_scores(runs: Sequence[Run], own: Sequence[Look] | None = None) -> Figure:
     """Draws the recall of each class with its 95 % Wilson interval, in per cent.
+
+    Args:
+        runs: Finished runs.
+        own: The look of each; made where left out.
 
     Raises:
         InputError: If there are no runs.
     """
+    own = own or looks(runs)
     with house_style():
         figure = Figure(figsize=(WIDE, 3.9), layout="constrained")
         axes = figure.subplots()
-        for i, (look, run) in enumerate(zip(looks(runs), runs, strict=True)):
+        for i, (look, run) in enumerate(zip(own, runs, strict=True)):
             width = 0.84 / len(runs)
             shift = (i - (len(runs) - 1) / 2) * width
             recall = 100 * np.array(run.result.scores.recall)
@@ -109,18 +125,21 @@ def plot_class_scores(runs: Sequence[Run]) -> Figure:
         return lay_out(figure)
 
 
-def plot_calibration(runs: Sequence[Run]) -> Figure:
+def plot_calibration(runs: Sequence[Run], own: Sequence[Look] | None = None) -> Figure:
     """Draws a reliability diagram of each run, and how many images each bin holds.
 
     On the dashed line a model is right as often as it expects to be. Error bars are
     95 % Wilson intervals; the lower axes count images on a logarithmic scale.
 
+    Args:
+        runs: Finished runs.
+        own: The look of each; made where left out.
+
     Raises:
         InputError: If there are no runs.
     """
-    n_columns = min(len(runs), 4)
+    own, n_columns = own or looks(runs), min(len(runs), 4)
     with house_style():
-        pairs = zip(looks(runs), runs, strict=True)
         n_rows = -(-len(runs) // n_columns)
         size = (WIDE * max(n_columns, 2) / 4, 3.9 * n_rows)
         figure = Figure(figsize=size, layout="constrained")
@@ -133,7 +152,7 @@ def plot_calibration(runs: Sequence[Run]) -> Figure:
             sharey="row",
             height_ratios=[3, 1] * n_rows,
         )
-        for i, (look, run) in enumerate(pairs):
+        for i, (look, run) in enumerate(zip(own, runs, strict=True)):
             top, bottom = grid[2 * (i // n_columns) :, i % n_columns][:2]
             _draw_reliability(top, look, run)
             _draw_counts(bottom, look, run)

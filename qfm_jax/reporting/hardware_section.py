@@ -11,7 +11,6 @@ from .deployments import Record, plot_deployments
 from .hardware_figures import hardware_figures, with_several_shots
 from .hardware_records import BudgetTable, read_cost, read_deployments
 from .page import Picture, picture
-from .style import looks
 
 CAPTIONS = {
     "accuracy_against_noise": "Accuracy on Qiskit Aer against the strength of noise.",
@@ -22,22 +21,26 @@ CAPTIONS = {
 
 
 def hardware_section(
-    runs: Sequence[Run],
+    runs: Sequence[Run], labels: Sequence[str]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """What `sections/hardware.html.j2` shows: the runs that were on devices.
 
     Scores lie in the folders of `deployments/`, the cost in `cost.json`, both in the
     run directory; runs without either are left out.
 
+    Args:
+        runs: Finished runs.
+        labels: The name of each.
+
     Returns:
         Their sections, and a sentence about each run whose files could not be read.
     """
     sections, sentences = [], []
-    for run, look in zip(runs, looks(runs), strict=True):
+    for run, label in zip(runs, labels, strict=True):
         try:
-            section = _section(run, look.label)
+            section = _section(run, label)
         except InputError as error:
-            sentences.append(f"What devices did to {look.label} is left out: {error}")
+            sentences.append(f"What devices did to {label} is left out: {error}")
             continue
         if section["rows"] or section["backends"]:
             sections.append(section)

@@ -56,7 +56,12 @@ def cost_records(runs: Sequence[Run]) -> list[CostRecord]:
         >>> from qfm_jax.runs.directory import read_run
         >>> cost_records([read_run("runs/cnn")])  # doctest: +SKIP
     """
-    return [_record(*both) for both in zip(leaderboard(runs), rank(runs), strict=True)]
+    return records_of(rank(runs), leaderboard(runs))
+
+
+def records_of(runs: Sequence[Run], rows: Sequence[LeaderboardRow]) -> list[CostRecord]:
+    """The same of runs in the order of their rows in the leaderboard."""
+    return [_record(row, run) for row, run in zip(rows, runs, strict=True)]
 
 
 def _record(row: LeaderboardRow, run: Run) -> CostRecord:
@@ -66,7 +71,6 @@ def _record(row: LeaderboardRow, run: Run) -> CostRecord:
         + row.n_parameters_frozen,
         "training (s)": _seconds_training(run),
         "inference (ms an image)": 1e3 / row.images_per_second,
-        "peak memory (MiB)": row.peak_mebibytes,
     }
     known = {name: cost for name, cost in costs.items() if cost is not None}
     return CostRecord(row.label, row.accuracy, row.accuracy_interval, known)

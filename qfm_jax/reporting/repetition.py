@@ -48,7 +48,7 @@ def audit_command(audit: Audit) -> str:
     """The command that audits the same model again, with the same seeds and rates."""
     config = audit.config
     options = _options(config.run, audit.dataset)
-    names = ("twins", "rate_factors", "tuning_seeds")
+    names = ("controls", "rate_factors", "tuning_seeds")
     options |= {"train_size": audit.n_train, "seeds": config.n_seeds}
     options |= {"device": config.run.device.name}
     options |= {name: getattr(config, name) or None for name in names}

@@ -17,11 +17,11 @@ from . import comparison_figures, run_figures
 from .audit_report import audit_content
 from .hardware_section import hardware_section, hardware_sentences
 from .page import Picture, picture, write_page
-from .pareto import cost_records, pareto_front, plot_pareto
+from .pareto import pareto_front, plot_pareto, records_of
 from .repetition import config_toml, repeat_command
 from .style import looks, save_figure
-from .summary import Answer, summarize
-from .tables import leaderboard, rank
+from .summary import Answer, summary_of
+from .tables import LeaderboardRow, rank, rows_of
 
 SECTIONS = {
     "leaderboard": "Leaderboard",
@@ -103,15 +103,16 @@ def _content(
     runs: Sequence[Run], audits: Sequence[Audit], left_out: Sequence[str]
 ) -> dict[str, Any]:
     """All that the templates show; `runs` are ranked."""
-    first = runs[0].result
-    rows = leaderboard(runs)
-    names = ", ".join(row.label for row in rows)
-    hardware, unreadable = hardware_section(runs)
-    summary = summarize(runs, audits)
+    first, own = runs[0].result, looks(runs)
+    rows = rows_of(runs, own)
+    labels = [row.label for row in rows]
+    names = ", ".join(labels)
+    hardware, unreadable = hardware_section(runs, labels)
+    summary = summary_of(runs, rows, audits)
     if sentences := hardware_sentences(hardware):
         summary.append(Answer("What would hardware do to it?", tuple(sentences)))
     content: dict[str, Any] = {
-        "title": _title(runs),
+        "title": _title(first.dataset, labels),
         "class_names": first.class_names,
         "guess_loss": math.log(len(first.class_names)),
         "summary": summary,
@@ -120,50 +121,47 @@ def _content(
         "machines": {run.result.versions.get("machine") for run in runs},
         "version": first.versions.get("qfm_jax", ""),
         "accuracy": picture(
-            comparison_figures.plot_leaderboard(runs),
+            comparison_figures.plot_leaderboard(runs, own),
             "Test accuracy with 95 % interval: "
             + "; ".join(f"{row.label} {percent(row.accuracy)} %" for row in rows),
         ),
-        "fronts": _fronts(runs),
+        "fronts": _fronts(runs, rows),
         "audits": [audit_content(audit) for audit in audits],
         "curves": picture(
-            comparison_figures.plot_training_curves(runs),
+            comparison_figures.plot_training_curves(runs, own),
             "Loss and accuracy over the epochs, on training and validation images, of "
             + names,
         ),
         "class_scores": picture(
-            comparison_figures.plot_class_scores(runs),
+            comparison_figures.plot_class_scores(runs, own),
             f"Recall of each class with 95 % interval, of {names}; the numbers stand "
             "in the tables of the models",
         ),
         "calibration": picture(
-            comparison_figures.plot_calibration(runs),
+            comparison_figures.plot_calibration(runs, own),
             "Reliability diagrams. Expected calibration error: "
             + "; ".join(
                 f"{row.label} {percent(row.calibration_error)} %" for row in rows
             ),
         ),
         "hardware": hardware,
-        "models": [
-            _model(run, look.label) for run, look in zip(runs, looks(runs), strict=True)
-        ],
+        "models": list(map(_model, runs, labels)),
     }
     is_empty = {name for name in SECTIONS if not content.get(name, True)}
     sections = {k: v for k, v in SECTIONS.items() if k not in is_empty}
     return content | {"sections": sections}
 
 
-def _title(runs: Sequence[Run]) -> str:
-    dataset = runs[0].result.dataset
-    what = looks(runs)[0].label if len(runs) == 1 else f"{len(runs)} models"
+def _title(dataset: str, labels: Sequence[str]) -> str:
+    what = labels[0] if len(labels) == 1 else f"{len(labels)} models"
     return f"{what} on {dataset}"
 
 
-def _fronts(runs: Sequence[Run]) -> Picture | None:
+def _fronts(runs: Sequence[Run], rows: Sequence[LeaderboardRow]) -> Picture | None:
     """Accuracy against each cost; a single model is compared with nothing."""
     if len(runs) == 1:
         return None
-    records = cost_records(runs)
+    records = records_of(runs, rows)
     fronts = {
         cost: ", ".join(record.label for record in pareto_front(records, cost))
         for cost in records[0].costs

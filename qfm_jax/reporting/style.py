@@ -97,10 +97,19 @@ def looks(runs: Sequence[Run]) -> list[Look]:
     Raises:
         InputError: If there are no runs.
     """
+    check_some(runs)
+    return looks_of(_labels(runs))
+
+
+def check_some(runs: Sequence[Run]) -> None:
+    """Raises if there are no runs.
+
+    Raises:
+        InputError: With what to do.
+    """
     if not runs:
         cure = "Name a directory that `qfm train` or `qfm compare` wrote."
         raise input_error("runs", "hold at least one run", "is empty", cure)
-    return looks_of(_labels(runs))
 
 
 def looks_of(labels: Sequence[str]) -> list[Look]:

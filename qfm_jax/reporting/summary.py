@@ -10,8 +10,7 @@ from ..models import ModelConfig
 from ..models.block import CIRCUIT_BLOCKS
 from ..runs.config import RunConfig
 from ..runs.directory import Run
-from .style import looks
-from .tables import leaderboard, rank, shortfalls
+from .tables import LeaderboardRow, leaderboard, rank, shortfalls
 
 
 @dataclass(frozen=True)
@@ -44,15 +43,21 @@ def summarize(runs: Sequence[Run], audits: Sequence[Audit] = ()) -> list[Answer]
     Raises:
         InputError: If there are no runs, or they are on different data sets.
     """
-    runs = rank(runs)
-    labels = [look.label for look in looks(runs)]
+    return summary_of(rank(runs), leaderboard(runs), audits)
+
+
+def summary_of(
+    runs: Sequence[Run], rows: Sequence[LeaderboardRow], audits: Sequence[Audit]
+) -> list[Answer]:
+    """The same of runs in the order of their rows in the leaderboard."""
+    labels = [row.label for row in rows]
     confusion = runs[0].result.scores.confusion
     guess = max(map(sum, confusion)) / runs[0].result.scores.n_test
     models = [_scored(run, label) for run, label in zip(runs, labels, strict=True)]
     learn = (
         _setting(runs),
         *learning_sentences(models, guess),
-        *shortfalls(leaderboard(runs)),
+        *shortfalls(rows),
     )
     matter = (
         *map(verdict_sentence, audits),
@@ -89,7 +94,7 @@ def verdict_sentence(audit: Audit) -> str:
     )
 
 
-def classical_twin(run: Run, runs: Iterable[Run]) -> Run | None:
+def classical_control(run: Run, runs: Iterable[Run]) -> Run | None:
     """Finds the run that differs in one thing: a dense layer in the circuit's place.
 
     All of the rest of its configuration is equal, but for its name, its device, and
@@ -172,10 +177,10 @@ def _without_audit(
         if network.block != "circuit" or network in audited:
             continue
         names.append(label)
-        twin = classical_twin(run, runs)
-        if twin is not None:
-            place = next(i for i, other in enumerate(runs) if other is twin)
-            other = _scored(twin, labels[place])
+        control = classical_control(run, runs)
+        if control is not None:
+            place = next(i for i, other in enumerate(runs) if other is control)
+            other = _scored(control, labels[place])
             sentences.append(_compare(_scored(run, label), other))
     if names:
         sentences.append(
@@ -192,12 +197,12 @@ def _scored(run: Run, label: str) -> Scored:
     return Scored(label, scores.accuracy, scores.accuracy_interval, has_circuit)
 
 
-def _compare(model: Scored, twin: Scored) -> str:
+def _compare(model: Scored, control: Scored) -> str:
     return (
-        f"{model.label} reaches {_percent(model)}, and {twin.label}, the same network "
-        f"with a dense layer in the circuit's place, {_percent(twin)}. The 95 % "
-        f"intervals of these two {_overlap(model, twin)}; they cover the choice of "
-        "test images, not of the seed."
+        f"{model.label} reaches {_percent(model)}, and {control.label}, the same "
+        f"network with a dense layer in the circuit's place, {_percent(control)}. "
+        f"The 95 % intervals of these two {_overlap(model, control)}; they cover the "
+        "choice of test images, not of the seed."
     )
 
 

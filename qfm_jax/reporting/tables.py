@@ -10,7 +10,7 @@ from rich.text import Text
 from .._checks import input_error
 from ..evaluation import percent, shortfall
 from ..runs.directory import Run
-from .style import looks
+from .style import Look, check_some, looks
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,6 @@ class LeaderboardRow:
     """Time of the compilation of the training step."""
     images_per_second: float
     """Test images classified in a second, after compilation."""
-    peak_mebibytes: float
-    """Largest resident memory of the process, in MiB."""
     device: str
     """Where the circuit ran."""
     shortfall: str | None
@@ -59,7 +57,7 @@ def rank(runs: Sequence[Run]) -> list[Run]:
     Raises:
         InputError: If there are no runs, or they are on different data sets.
     """
-    looks(runs)  # refuses an empty list
+    check_some(runs)
     datasets = {(run.result.dataset, run.result.class_names) for run in runs}
     if len(datasets) > 1:
         names = sorted({run.result.dataset for run in runs})
@@ -78,7 +76,12 @@ def leaderboard(runs: Sequence[Run]) -> list[LeaderboardRow]:
         InputError: If there are no runs, or they are on different data sets.
     """
     runs = rank(runs)
-    return [_row(look.label, run) for look, run in zip(looks(runs), runs, strict=True)]
+    return rows_of(runs, looks(runs))
+
+
+def rows_of(runs: Sequence[Run], own: Sequence[Look]) -> list[LeaderboardRow]:
+    """The same of runs that are ranked, each with its look."""
+    return [_row(look.label, run) for look, run in zip(own, runs, strict=True)]
 
 
 def leaderboard_table(runs: Sequence[Run]) -> Table:
@@ -96,7 +99,6 @@ def leaderboard_table(runs: Sequence[Run]) -> Table:
         "Parameters\nquantum + other",
         "Training\ns",
         "Test\nimages/s",
-        "Peak\nMiB",
     ):
         table.add_column(name, justify="right", no_wrap=True)
     for row in leaderboard(runs):
@@ -107,7 +109,6 @@ def leaderboard_table(runs: Sequence[Run]) -> Table:
             f"{row.n_parameters_quantum:,} + {row.n_parameters_classical:,}",
             f"{row.seconds_training:,.1f}",
             f"{row.images_per_second:,.0f}",
-            f"{row.peak_mebibytes:,.0f}",
         )
     return table
 
@@ -143,7 +144,6 @@ def _row(label: str, run: Run) -> LeaderboardRow:
         seconds_training=result.seconds_training,
         seconds_compiling=result.seconds_compiling,
         images_per_second=scores.n_test / max(result.seconds_inference, 1e-9),
-        peak_mebibytes=result.peak_memory_bytes / 2**20,
         device=result.device,
         shortfall=shortfall(scores, result.class_names),
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 RUN_FORMAT = 1
 """Version of the files of a run directory."""
+
+Upgrades = Mapping[int, Callable[[dict[str, Any]], None]]
+"""By the number of an older format: what makes a table one of the next format."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,25 +67,40 @@ class RunConfig:
             raise input_error("trunk", must, "is missing")
 
 
-def to_toml(value: Any) -> str:
+def to_toml(value: Any, format_: int = RUN_FORMAT) -> str:
     """The text of `config.toml`, or of any other frozen dataclass of plain values.
+
+    Args:
+        value: The dataclass.
+        format_: Version of the file.
 
     Example:
         >>> text = to_toml(RunConfig("linear", ModelConfig()))
         >>> text.splitlines()[:3]
         ['format = 1', 'model = "linear"', 'seed = 0']
     """
-    table = {"format": RUN_FORMAT, **_without_none(cattrs.unstructure(value))}
+    table = {"format": format_, **_without_none(cattrs.unstructure(value))}
     return tomli_w.dumps(table)
 
 
-def write_toml(path: Path, value: Any) -> None:
+def write_toml(path: Path, value: Any, format_: int = RUN_FORMAT) -> None:
     """Writes what `to_toml` says into a file that is either whole or not there."""
-    write_whole(path, to_toml(value).encode())
+    write_whole(path, to_toml(value, format_).encode())
 
 
-def read_toml(path: Path, kind: type[T]) -> T:
+def read_toml(
+    path: Path,
+    kind: type[T],
+    newest: int = RUN_FORMAT,
+    older: Upgrades | None = None,
+) -> T:
     """Reads what `write_toml` wrote.
+
+    Args:
+        path: Of the file.
+        kind: Of the dataclass that it describes.
+        newest: The format that this version writes.
+        older: How to read earlier ones.
 
     Raises:
         InputError: If the file is damaged, of another version, or describes something
@@ -90,7 +109,7 @@ def read_toml(path: Path, kind: type[T]) -> T:
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        check_format(path, table.pop("format", None))
+        upgrade(path, table, newest, older)
         return converter().structure(table, kind)
     except InputError:
         raise
@@ -121,12 +140,48 @@ def in_words(error: cattrs.BaseValidationError) -> str:
     return "; ".join(cattrs.transform_error(error, format_exception=_explain))
 
 
-def check_format(path: Path, found: Any) -> None:
+def upgrade(
+    path: Path,
+    table: dict[str, Any],
+    newest: int = RUN_FORMAT,
+    older: Upgrades | None = None,
+) -> None:
+    """Takes the format off a table, and makes it one of the newest format.
+
+    Args:
+        path: Of the file that holds the table.
+        table: Changed in place.
+        newest: The format that this version writes.
+        older: How to read earlier ones.
+
+    Raises:
+        InputError: For a format that is not read.
+        ValueError: For a table that is not of the format that it names.
+
+    Example:
+        >>> table = {"format": 1, "colour": "red"}
+        >>> def rename(table):
+        ...     table["color"] = table.pop("colour")
+        >>> upgrade(Path("paint.json"), table, newest=2, older={1: rename})
+        >>> table
+        {'color': 'red'}
+    """
+    older, found = older or {}, table.pop("format", None)
+    while isinstance(found, int) and found in older:
+        try:
+            older[found](table)
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"it is not as format {found}: {error!r}") from error
+        found += 1
+    check_format(path, found, newest)
+
+
+def check_format(path: Path, found: Any, newest: int = RUN_FORMAT) -> None:
     """Raises for a file of a format that this version does not read."""
-    if found != RUN_FORMAT:
+    if found != newest:
         raise InputError(
-            f"{path} has format {found!r}, and this version reads {RUN_FORMAT}. "
-            "Read it with the version that wrote it, or run again."
+            f"{path} has format {found!r}, and this version reads {newest}. "
+            "Read it with the version that wrote it, or start again."
         )
 
 

@@ -69,7 +69,8 @@ class Result:
     seconds_inference: float
     """Time to classify all test images once, after compilation."""
     peak_memory_bytes: int
-    """Largest resident memory of the process during the run."""
+    """Largest resident memory of the process during the run. It is the model's own
+    only in a process that did nothing else, so that no report shows it."""
     scores: Scores
     """Scores on the test images."""
     versions: dict[str, str]
@@ -145,15 +146,23 @@ def check_is_empty(directory: Path) -> None:
         )
 
 
-def start_directory(directory: Path, name: str, options: Any) -> None:
+def start_directory(
+    directory: Path, name: str, options: Any, format_: int = RUN_FORMAT
+) -> None:
     """Makes a directory; the options that repeat what it will hold come first.
+
+    Args:
+        directory: To be made.
+        name: Of the file of the options.
+        options: A frozen dataclass of plain values.
+        format_: Version of that file.
 
     Raises:
         InputError: If the directory cannot be written.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        write_toml(directory / name, options)
+        write_toml(directory / name, options, format_)
     except OSError as error:
         raise InputError(
             f"The run directory {directory} cannot be written: {error.strerror}. "

@@ -276,6 +276,9 @@ class StateVectorDevice(DerivativesDevice):
         if tape.shots:
             return self._sample(tape, config, key)
         results = self._simulate(tape, config)
+        whole = config.gradient_method in {None, "backprop"}
+        if whole and config.interface == math.Interface.TORCH:
+            results = interfaces.as_tensors(results)
         return results[0] if len(tape.measurements) == 1 else results
 
     def _simulate(

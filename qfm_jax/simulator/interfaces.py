@@ -149,6 +149,15 @@ def _call_torch(make: Make, values: Sequence[Any]) -> tuple[Any, ...]:
     return _torch_function().apply(lifted, {}, given[0].device, *tensors)
 
 
+def as_tensors(results: Sequence[Any]) -> tuple[Any, ...]:
+    """Tensors, where PyTorch is asked for by its name and no parameter is a tensor."""
+    import torch
+
+    return tuple(
+        r if torch.is_tensor(r) else torch.as_tensor(np.array(r)) for r in results
+    )
+
+
 @cache
 def _torch_function() -> Any:
     import torch

@@ -20,7 +20,13 @@ from pennylane.measurements import (
     VarianceMP,
 )
 
-from .operations import MAX_DENSE_WIRES, concrete, dense_matrix, is_complex
+from .operations import (
+    MAX_DENSE_WIRES,
+    concrete,
+    dense_matrix,
+    is_complex,
+    unfollowed,
+)
 from .reading import Leaves
 from .tape import OPERATOR, PROBABILITIES, STATE, WORDS, Reading, Word
 
@@ -92,7 +98,7 @@ def _word(word: Any, number: dict[Any, int]) -> Word:
 def _coefficients(values: list[Any], leaves: Leaves, wide: bool = False) -> Any:
     """One leaf of all coefficients, complex where `wide`; None where all are 1."""
     values = [value * (1 + 0j) for value in values] if wide else values
-    known = [concrete(value) for value in values]
+    known = [unfollowed(value) for value in values]
     if all(value is not None for value in known):
         array = np.array(known)
         if wide:

@@ -67,7 +67,17 @@ def concrete(value: Any) -> np.ndarray | None:
         value = value._value  # what autograd follows, a box for each order
     if isinstance(value, jax.core.Tracer):
         return None
-    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().resolve_conj().resolve_neg()
+    return np.asarray(value)
+
+
+def unfollowed(value: Any) -> np.ndarray | None:
+    """The numbers, where they are known now and nothing is differentiated in them."""
+    is_box = hasattr(value, "_trace")
+    if is_box or (hasattr(value, "detach") and value.requires_grad):
+        return None
+    return concrete(value)
 
 
 def is_complex(value: Any) -> bool:
@@ -126,7 +136,9 @@ def _exponential(op: Any, factor: Any, word: dict[Any, str]) -> Single | None:
         angle = 2 * op.param * weight
         return Single(Named(qml.PauliRot, (letters,)), wires, (angle,))
     pauli = qml.matrix(qml.pauli.PauliWord(word), wire_order=wires)
-    matrix = math.cosh(factor) * np.eye(len(pauli)) + math.sinh(factor) * pauli
+    one = math.convert_like(np.eye(len(pauli)), factor)
+    pauli = math.convert_like(pauli, factor)
+    matrix = math.cosh(factor) * one + math.sinh(factor) * pauli
     unitary = _is_unitary(op, concrete(matrix), 2)
     return Single(MATRIX, wires, (matrix,), unitary=unitary)
 
@@ -175,8 +187,9 @@ def _checked(op: Any, tree: str, found: Any) -> Single:
     if known is not None and not np.isfinite(known).all():
         raise unsupported(op, "have a matrix of finite numbers", "has NaN or infinity")
     unitary = _is_unitary(op, known, dims)
-    if known is not None and not op.data:
-        return Single(Constant(known), tuple(op.wires), unitary=unitary)
+    fixed = None if op.data else unfollowed(found)
+    if fixed is not None:
+        return Single(Constant(fixed), tuple(op.wires), unitary=unitary)
     return Single(tree, tuple(op.wires), (found,), unitary=unitary)
 
 
@@ -270,6 +283,7 @@ def _wide_exponential(factor: Any, word: dict[Any, str]) -> list[Any]:
         there += [qml.adjoint(qml.S(wire))] if letter == "Y" else []
         there += [qml.Hadamard(wire)] if letter in "XY" else []
     signs = 1 - 2.0 * (np.bitwise_count(np.arange(1 << len(word))) & 1)
+    signs = math.convert_like(signs, factor)
     middle = qml.DiagonalQubitUnitary(math.exp(factor * signs), list(word))
     return [*there, middle, *map(qml.adjoint, reversed(there))]
 
@@ -278,17 +292,24 @@ def _power(op: Any) -> list[Any]:
     """PennyLane's rule for the power, if it is not to repeat the operation."""
     is_batch = math.ndim(op.z) > 0  # of exponents
     try:
-        found = [] if is_batch else op.base.pow(op.z)
-        parts = [found] if isinstance(found, Operator) else list(found)
+        found = None if is_batch else op.base.pow(op.z)
     except PowUndefinedError:
-        parts = []
-    if not is_batch and (len(parts) == 1 or op.z == 0):
+        found = None
+    parts = [found] if isinstance(found, Operator) else found
+    if parts is not None and (len(parts) == 1 or op.z == 0):
         return parts
     if op.has_matrix and len(op.wires) <= MAX_DENSE_WIRES:
         return [qml.QubitUnitary(dense_matrix(op), op.wires)]
-    if not parts and not isinstance(op.z, int):
+    if parts is not None:
+        return parts
+    if not isinstance(op.z, int):
         raise unsupported(op, "have a power that is defined", f"has exponent {op.z}")
-    return parts or [op.base] * op.z
+    return [op.base] * op.z or -op.z * _inverse(op.base)
+
+
+def _inverse(op: Any) -> list[Any]:
+    """Inverses of its parts, the last one first: what is not unitary, too."""
+    return [qml.pow(part, -1) for part in reversed(parts_of(op))]
 
 
 def _drops_batch(op: Any) -> bool:

@@ -35,9 +35,9 @@ from .operations import (
     Single,
     UnsupportedOperationError,
     as_single,
-    concrete,
     is_complex,
     parts_of,
+    unfollowed,
     unsupported,
 )
 from .tape import Leaf, Tape
@@ -210,10 +210,8 @@ class Reader:
         wires = self._numbers(single.wires)
         if not wires and not isinstance(single.tree, Named):  # it scales the state
             number = single.values[0] if single.values else single.tree.value
-            single, wires = (
-                replace(single, tree=MATRIX, values=(number * np.eye(2),)),
-                (0,),
-            )
+            whole = number * math.convert_like(np.eye(2), number)
+            single, wires = replace(single, tree=MATRIX, values=(whole,)), (0,)
         dims = 0 if isinstance(single.tree, Named) else 1 + (single.tree == MATRIX)
         reads = tuple(
             replace(self.leaves.add(value, dims), scale=single.scale)
@@ -256,7 +254,7 @@ class Leaves:
         sample = shape[1:] if batched else shape
         constant = None
         small = self.fold and not batched and np.prod(sample) <= MAX_FOLDED
-        if small and (known := concrete(value)) is not None:
+        if small and (known := unfollowed(value)) is not None:
             dtype = complex if known.dtype.kind == "c" else float
             constant = Constant(known.astype(dtype))
         else:

@@ -73,7 +73,7 @@ def test_they_are_kept_told_of_and_shown(finished, tmp_path):
     names = [name for _, name, seeds, _ in told if not seeds]
     assert names == ["logistic-regression on pixels", "logistic-regression on features"]
     page = write_audit_report(audit, tmp_path / "report.html").read_text()
-    accuracy = audit.twins[0].accuracy
+    accuracy = audit.results[0].accuracy
     for baseline in audit.baselines:
         share = baseline.score.accuracy
         assert f"<td>{100 * share:.2f}</td>" in page
@@ -110,7 +110,7 @@ def test_a_circuit_on_the_pixels_has_no_features_of_its_own(tmp_path):
         *((), (), 0.0, "circuit", "amplitude"), n_qubits=6, features="pixels"
     )
     run = dataclasses.replace(RUN, network=pixels)
-    config = dataclasses.replace(CONFIG, run=run, twins=("removed",))
+    config = dataclasses.replace(CONFIG, run=run, controls=("removed",))
     audit = run_audit(config, tmp_path / "audit")
     assert [baseline.sees for baseline in audit.baselines] == ["pixels"]
     assert not (tmp_path / "audit" / "features.npz").exists()

@@ -45,7 +45,7 @@ AUDIT = Job(
     "audit",
     (
         *("audit", "hybrid-cnn", *TINY, *CIRCUIT, "--seeds", "3", "--together", "2"),
-        *("--twins", "frozen", "dense", "--rate-factors", "1"),
+        *("--controls", "frozen", "dense", "--rate-factors", "1"),
         *("--baselines", "logistic-regression"),
     ),
     "audit.toml",

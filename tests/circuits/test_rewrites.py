@@ -125,13 +125,13 @@ def test_every_wire_stays_pure(circuit):
 
 @pytest.mark.parametrize("circuit", CIRCUITS.values(), ids=CIRCUITS)
 def test_all_else_is_equal(circuit):
-    twin = Separable(circuit)
-    assert isinstance(twin, VariationalCircuit)
+    separable = Separable(circuit)
+    assert isinstance(separable, VariationalCircuit)
     for member in ("n_qubits", "n_features", "weights_shape", "n_observables"):
-        assert getattr(twin, member) == getattr(circuit, member)
+        assert getattr(separable, member) == getattr(circuit, member)
     arguments = random_arguments(circuit)
     before, after = (
-        qml.tape.make_qscript(each)(*arguments) for each in (circuit, twin)
+        qml.tape.make_qscript(each)(*arguments) for each in (circuit, separable)
     )
     assert after.measurements == before.measurements
     on_one_wire = [op for op in before.operations if len(op.wires) == 1]
@@ -140,7 +140,7 @@ def test_all_else_is_equal(circuit):
         qml.assert_equal(kept, operation)
 
 
-def test_a_circuit_without_entangling_gates_is_its_own_twin():
+def test_a_circuit_without_entangling_gates_is_left_as_it_is():
     circuit = DataReuploading(1, 3, 2)
     arguments = random_arguments(circuit)
     expected = expectations(circuit, *arguments)
@@ -206,7 +206,7 @@ def test_templates_are_decomposed_and_gates_left_out_as_a_whole():
     np.testing.assert_allclose(actual, expected, atol=1e-12)
 
 
-def test_twins_are_equal_and_hash_by_value():
+def test_copies_are_equal_and_hash_by_value():
     first, second = (Separable(DataReuploading(3, 2, 4)) for _ in range(2))
     assert first == second
     assert len({first, second, Separable(DataReuploading(3, 2, 5))}) == 2

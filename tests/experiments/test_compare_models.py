@@ -405,7 +405,7 @@ def test_what_qubits_cost_and_bring_are_three_tables(experiment, writing, tmp_pa
         ("", "audit_amplitude.json is damaged"),
         ("[]", "audit_amplitude.json is damaged"),
         ('{"format": 2}', "audit_amplitude.json is damaged: KeyError"),
-        ('{"format": 9}', "audit_amplitude.json has format 9, and 1 or 2 is read"),
+        ('{"format": 9}', "audit_amplitude.json has format 9, and 1 or 2 or 3 is read"),
         (None, "audit_amplitude.json is not there"),
     ],
 )
@@ -441,7 +441,7 @@ def test_no_results_and_no_such_block_are_refused(writing, tmp_path):
     assert page.read_text() == PAGE.format("audit")
 
 
-def test_a_twin_that_was_not_asked_for_is_no_impossible_one(writing, tmp_path):
+def test_a_control_that_was_not_asked_for_is_no_impossible_one(writing, tmp_path):
     for path in RESULTS.glob("audit_*.json"):
         shutil.copy(path, tmp_path)
     path = tmp_path / "audit_amplitude.json"

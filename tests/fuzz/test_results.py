@@ -11,9 +11,8 @@ from fuzz.test_data_files import refuses_or_reads
 from synthetic_runs import make_run, read_stored_audit
 
 from qfm_jax.audit import AuditConfig, read_audit, read_audit_config
-from qfm_jax.audit.records import (
-    Tuning,
-    Unit,
+from qfm_jax.audit.records import Tuning, Unit
+from qfm_jax.audit.stored import (
     read_tuning,
     read_unit,
     tuning_path,
@@ -158,7 +157,7 @@ def test_deployments_in_a_report(finished, damaging):
     template = templates().get_template("sections/hardware.html.j2")
 
     def shown():
-        sections, _ = hardware_section([finished])
+        sections, _ = hardware_section([finished], ["model"])
         template.render(hardware=sections).encode()
         hardware_sentences(sections)
         return sections

@@ -154,15 +154,15 @@ def without_circuit(model):
     ]
 
 
-def test_the_dense_twin_differs_in_its_block_alone(hybrid):
-    twin = build(dataclasses.replace(HYBRID, block="dense"))
+def test_the_dense_control_differs_in_its_block_alone(hybrid):
+    control = build(dataclasses.replace(HYBRID, block="dense"))
     *front, head = without_circuit(hybrid)
-    *twin_front, block, twin_head = without_circuit(twin)
-    assert jax.tree.map(jnp.shape, head) == jax.tree.map(jnp.shape, twin_head)
+    *control_front, block, control_head = without_circuit(control)
+    assert jax.tree.map(jnp.shape, head) == jax.tree.map(jnp.shape, control_head)
     assert {math.prod(leaf.shape) for leaf in jax.tree.leaves(block)} == {3, 9}
     # With one seed, what stands before the block starts with the same values.
-    assert len(front) == len(twin_front) == 2
-    jax.tree.map(np.testing.assert_array_equal, front, twin_front)
+    assert len(front) == len(control_front) == 2
+    jax.tree.map(np.testing.assert_array_equal, front, control_front)
 
 
 def test_the_seed_decides_where_training_starts(hybrid):

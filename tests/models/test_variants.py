@@ -63,8 +63,8 @@ def test_a_block_on_patches_maps_each_of_them():
     one = model.block(patches(IMAGES, 2)[1, 2, 3][None])[0]
     np.testing.assert_allclose(found[1, 2, 3], one, atol=1e-6)
     np.testing.assert_allclose(model(IMAGES), model.head(model.back(found)))
-    twin = build(patch=2, n_qubits=4, channels=(5,), hidden=(6,), block="dense")
-    shapes = jax.tree.map(jnp.shape, nnx.state((twin.back, twin.head)))
+    control = build(patch=2, n_qubits=4, channels=(5,), hidden=(6,), block="dense")
+    shapes = jax.tree.map(jnp.shape, nnx.state((control.back, control.head)))
     assert shapes == jax.tree.map(jnp.shape, nnx.state((model.back, model.head)))
 
 

@@ -58,7 +58,7 @@ def test_readmes_model_is_audited(brickwork, tmp_path):
     given = [*TINY, *SMALL, "--seeds", "2", "--out", str(audit)]
     assert main(["--load", str(brickwork), "audit", "brickwork-cnn", *given]) == 0
     written = json.loads((audit / "audit.json").read_text())
-    assert {"brickwork-cnn", "separable", "fourier"} <= set(written["twins"])
+    assert {"brickwork-cnn", "separable", "fourier"} <= set(written["results"])
 
 
 @pytest.mark.parametrize(

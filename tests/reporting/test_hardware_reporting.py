@@ -139,9 +139,13 @@ def evaluated(tmp_path):
     return run
 
 
+def sections_of(runs):
+    return hardware_section(runs, [run.result.model for run in runs])
+
+
 def rendered(runs):
     template = _templates().get_template("sections/hardware.html.j2")
-    sections, unreadable = hardware_section(runs)
+    sections, unreadable = sections_of(runs)
     assert unreadable == []
     return template.render(hardware=sections)
 
@@ -154,7 +158,7 @@ def test_the_report_shows_devices_flips_margins_and_cost(evaluated, tmp_path):
     assert "1,234" in section
     assert section.count("<img") == 2  # all devices, and accuracy against noise
     assert ">cnn<" not in section
-    assert hardware_section([make_run("cnn", directory=tmp_path)]) == ([], [])
+    assert sections_of([make_run("cnn", directory=tmp_path)]) == ([], [])
 
 
 def test_scores_and_cost_of_two_transpilations_are_told_apart(evaluated):
@@ -179,7 +183,7 @@ def test_a_cost_of_older_days_is_read(evaluated):
 
 
 def test_the_summary_says_what_the_worst_device_and_the_cheapest_cost(evaluated):
-    sections, _ = hardware_section([evaluated])
+    sections, _ = sections_of([evaluated])
     assert hardware_sentences(sections) == [
         "hybrid-cnn classifies 70.0 % of 1,000 test images rightly at worst "
         "(aer, depolarizing:0.03, 1024 shots), where exact expectations give 90.0 %.",
@@ -198,7 +202,7 @@ def test_the_page_has_the_section_and_the_answer(evaluated, tmp_path):
 def test_damaged_files_are_named_and_left_out(evaluated, text, tmp_path):
     (evaluated.directory / "deployments" / "a" / "scores.json").write_text(text)
     sound = make_run("cnn", directory=tmp_path)
-    sections, (sentence,) = hardware_section([evaluated, sound])
+    sections, (sentence,) = sections_of([evaluated, sound])
     assert sections == []
     assert "left out" in sentence
     assert re.search(r"scores.json is damaged: .* Remove it; the c", sentence)
@@ -227,6 +231,6 @@ def test_values_that_cannot_be_drawn_are_named(evaluated, change, sentence):
 
 def test_a_cost_of_another_kind_is_named_and_left_out(evaluated):
     (evaluated.directory / "cost.json").write_text('{"format": 1}')
-    sections, (sentence,) = hardware_section([evaluated])
+    sections, (sentence,) = sections_of([evaluated])
     assert sections == []
     assert re.search(r"cost.json is damaged: .*backends.* Remove it", sentence)

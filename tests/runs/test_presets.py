@@ -42,9 +42,9 @@ def test_parameters_of_the_pure_models_by_hand():
     assert count("qcnn") == (15 * (10 + 5) + 2 * pools, 36 * 10 + 10)
 
 
-def test_the_twin_of_the_quanvolution_has_as_many_channels():
-    (quantum, classical), (_, twin) = count("quanvolution"), count("patch-cnn")
-    assert (quantum, twin) == (2 * 4 * 3, classical + 4 * 4 + 4)
+def test_the_control_of_the_quanvolution_has_as_many_channels():
+    (quantum, classical), (_, control) = count("quanvolution"), count("patch-cnn")
+    assert (quantum, control) == (2 * 4 * 3, classical + 4 * 4 + 4)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -84,7 +84,7 @@ def test_a_random_quanvolution_trains_no_angle():
     assert count("quanvolution-random")[1] == count("quanvolution")[1]
 
 
-def test_parameters_of_the_hybrid_and_its_twin_by_hand():
+def test_parameters_of_the_hybrid_and_its_control_by_hand():
     convolutions = 9 * 16 + 16 + 9 * 16 * 32 + 32 + 9 * 32 * 64 + 64
     front = convolutions + (3 * 3 * 64) * 64 + 64 + 64 * 8 + 8
     read_out = 8 * 10 + 10
@@ -93,7 +93,7 @@ def test_parameters_of_the_hybrid_and_its_twin_by_hand():
     assert count("linear") == (0, 784 * 10 + 10)
 
 
-def test_deep_twins_differ_in_their_block_alone():
+def test_deep_controls_differ_in_their_block_alone():
     hybrid, classical = (get_preset(f"deep-{kind}") for kind in ("hybrid", "cnn"))
     dense = dataclasses.replace(
         hybrid.network, block="dense", layers=classical.network.layers

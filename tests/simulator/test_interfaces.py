@@ -50,6 +50,38 @@ def test_autograd_differentiates_twice():
     np.testing.assert_allclose(*found, atol=1e-9)
 
 
+class Own(qml.operation.Operation):
+    """A user's gate: its tape is read with the library's own numbers, at each call."""
+
+    def decomposition(self):
+        return [qml.RX(self.data[0], self.wires)]
+
+
+def beside_an_own_gate(t, c):
+    Own(t[0], 0)
+    qml.exp(qml.X(0) @ qml.Z(1), t[1])
+    qml.ctrl(qml.exp(qml.Y(2), 1j * t[2]), 0)
+    hermitian = np.array([[0.5, 0.2 - 0.1j], [0.2 + 0.1j, -0.3]])
+    word, matrix = qml.X(0) @ qml.Y(2), qml.Hermitian(hermitian, 1)
+    return (
+        qml.expval(qml.dot(c[:2], [word, qml.Z(1)])),
+        qml.expval(qml.s_prod(c[2], matrix) + qml.Z(0)),
+        qml.var(qml.s_prod(c[0], qml.Z(2))),
+        qml.var(qml.s_prod(c[1], matrix) @ qml.Z(2)),
+    )
+
+
+def test_beside_an_own_gate_every_number_has_its_derivative():
+    t, c = pnp.array([0.4, -0.7, 1.1]), pnp.array([0.8, -1.3, 0.6])
+    found = []
+    for name in ("qfm.statevector", "default.qubit"):
+        node = on(name, beside_an_own_gate)
+        loss = lambda t, c, node=node: pnp.sum(pnp.array(node(t, c)) * np.arange(1, 5))  # noqa: E731
+        found.append([loss(t, c), *qml.grad(loss)(t, c)])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-10)
+
+
 @pytest.mark.parametrize(("c_dtype", "atol"), [("complex64", 1e-5), (None, 1e-10)])
 def test_autograd_has_its_precision_whatever_jax_is_set_to(c_dtype, atol):
     def circuit(x, w):  # gates whose code keeps arrays, or asks for a precision

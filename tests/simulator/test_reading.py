@@ -285,6 +285,33 @@ def test_a_batch_that_a_decomposition_does_not_carry_runs_sample_by_sample():
                 np.testing.assert_allclose(found, value, atol=1e-10)
 
 
+class Filter(qml.operation.Operation):
+    """An operation of two parts, the last of them not unitary, and of no matrix."""
+
+    def decomposition(self):
+        return [qml.CRX(0.7, self.wires[:2]), qml.exp(qml.Z(self.wires[1]), 0.4)]
+
+
+@pytest.mark.parametrize("exponent", [-1, -3, 2])
+def test_powers_of_what_has_no_matrix_repeat_it_or_its_inverse(exponent):
+    def state(device, op):
+        @qml.qnode(qml.device(device, wires=3))
+        def circuit():
+            spread()
+            op()
+            return qml.state()
+
+        return circuit()
+
+    def dense():
+        matrix = qml.matrix(Filter([2, 0]), wire_order=[2, 0])
+        power = np.linalg.matrix_power(matrix, exponent)
+        return qml.QubitUnitary(power, [2, 0], unitary_check=False)
+
+    found = state("qfm.statevector", lambda: qml.pow(Filter([2, 0]), exponent))
+    np.testing.assert_allclose(found, state("default.qubit", dense), atol=1e-12)
+
+
 def test_whole_numbers_and_free_memory_are_no_part_of_a_program(monkeypatch):
     @qml.qnode(StateVectorDevice(wires=3))
     def circuit(w, k):

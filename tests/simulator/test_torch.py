@@ -64,7 +64,19 @@ def whole_state(x, w):
     return qml.state()
 
 
-CIRCUITS = [strong, behind_hadamards, own_gate, amplitudes, whole_state]
+def beside_an_own_gate(x, w):
+    Clipped(w[0, 0, 0], 1, scale=2.0)
+    qml.AngleEmbedding(x, range(N))
+    qml.exp(qml.X(0) @ qml.Z(1), 0.3 * w[0, 0, 1])
+    qml.exp(qml.Y(2), 1j * w[0, 0, 2])
+    qml.s_prod(w[0, 1, 0], qml.Identity())
+    return qml.expval(qml.dot(w[1, 0], [qml.Z(0), qml.X(1) @ qml.Y(2), qml.Z(2)]))
+
+
+CIRCUITS = [
+    *(strong, behind_hadamards, own_gate, amplitudes, whole_state),
+    beside_an_own_gate,
+]
 
 
 def loss_of(node):
@@ -240,3 +252,14 @@ def test_python_numbers_keep_their_precision_beside_tensors():
         (gradient,) = torch.autograd.grad(value, x)
         found[name] = [value.item(), gradient.item()]
     np.testing.assert_allclose(*found.values(), atol=1e-14)
+
+
+def test_the_interface_that_is_named_is_that_of_the_results():
+    def circuit(x):
+        qml.RX(x, 0)
+        return qml.expval(qml.Z(0)), qml.probs(wires=[1, 0])
+
+    for x in (0.3, np.array([0.3, 0.7])):
+        found = on("qfm.statevector", circuit)(x)
+        for one, other in zip(found, on("default.qubit", circuit)(x), strict=True):
+            torch.testing.assert_close(one, other)

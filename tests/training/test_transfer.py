@@ -87,7 +87,7 @@ def test_frozen_layers_need_a_trunk_that_fits(trunk, tmp_path, capsys):
         assert "`trunk` must name a finished run" in capsys.readouterr().err
     assert main(["compare", *models, *given]) == 2
     assert "`trunk` must name a finished run" in capsys.readouterr().err
-    other = ["--trunk", str(trunk.directory), "--twins", "dense"]
+    other = ["--trunk", str(trunk.directory), "--controls", "dense"]
     assert main(["audit", "transfer-hybrid", *given, *other]) == 2
     assert "`trunk` must name a run with the same layers" in capsys.readouterr().err
     assert not out.exists()
