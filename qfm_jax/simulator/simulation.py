@@ -184,10 +184,23 @@ def _run(arguments: Sequence[Array], task: Execution, batch: int) -> tuple[Array
     return tuple(read(structure, readout, program, state, value_of, words, zeros))
 
 
-def _runs_natively(task: Execution, batch: int) -> bool:
-    """Whether the kernels run this: see `native`."""
+def why_not_native(task: Execution) -> str:
+    """Why the native kernels do not run a task; empty where they do."""
     planned = plan(task)
-    if not (task.reversible and native.are_there() and planned.native):
+    if missing := native.why_missing():
+        return missing
+    if not native.are_there():
+        return f"they are for CPUs, and JAX runs on {jax.default_backend()}"
+    if planned.readout.kinds != {WORDS} or not planned.readout.diagonal:
+        return "they give means of Pauli words that commute qubit by qubit alone"
+    if not planned.program.reversible or planned.native is None:
+        return "they lack one of its gates, or it is not known to be unitary"
+    return "" if task.reversible else "backprop was asked for"
+
+
+def _runs_natively(task: Execution, batch: int) -> bool:
+    planned = plan(task)
+    if planned.native is None or why_not_native(task):
         return False
     side = native.lanes(np.dtype(task.c_dtype).itemsize // 2)
     return 2 * batch >= side or planned.native.n_wires <= MOST_ALONE

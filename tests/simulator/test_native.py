@@ -308,6 +308,10 @@ def test_switched_off_by_the_environment():
     program = "from qfm_jax.simulator import native; print(native.why_missing())"
     done = subprocess.run(
         [sys.executable, "-c", program],
-        **{"capture_output": True, "text": True, "env": {**os.environ, "QFM_NATIVE": "0"}},
+        **{
+            "capture_output": True,
+            "text": True,
+            "env": {**os.environ, "QFM_NATIVE": "0"},
+        },
     )
     assert done.stdout == "QFM_NATIVE=0 switches them off\n", done.stderr

@@ -27,7 +27,10 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
         return None, "QFM_NATIVE=0 switches them off"
     path = _find()
     if path is None:
-        return None, "they were not compiled: install a C++ compiler, then qfm_jax again"
+        return (
+            None,
+            "they were not compiled: install a C++ compiler, then qfm_jax again",
+        )
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
@@ -42,6 +45,8 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
 
 def _find() -> Path | None:
     """The library: beside this file, or where an editable installation puts it."""
+    if chosen := os.environ.get("QFM_KERNELS"):  # such as one with sanitizers
+        return Path(chosen)
     inside = Path("qfm_jax", "simulator", "native", NAME)
     places = [Path(__file__).with_name(NAME), *(Path(p) / inside for p in sys.path)]
     return next((place for place in places if place.exists()), None)

@@ -7,7 +7,6 @@ basis state that it belongs to, and with it how the gates behind them are writte
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -245,9 +244,7 @@ class _Placing:
         constant = sum((sign < 0) << t for t, (_, sign) in enumerate(pulled))
         reads = tuple(mask for mask, _ in pulled)
         pivots = _pivots(flips)
-        return Placed(
-            source, row, 0, len(bits), pivots, constant, tuple(flips), reads
-        )
+        return Placed(source, row, 0, len(bits), pivots, constant, tuple(flips), reads)
 
     def _phases(self, item: FusedOp, source: int, row: int) -> None:
         masks = self.assembly.phase([item], tuple(range(self.n))).masks
