@@ -15,7 +15,7 @@ SECONDS ?= 3600
 FUZZ_SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all chaos fuzz test-device test-torch test-pythons check lint \
+.PHONY: help demo test test-all chaos fuzz sanitize wheel test-device test-torch test-pythons check lint \
   format bench results notebook notebook-check docs lock clean
 
 help: ## list the targets
@@ -63,6 +63,23 @@ test-torch: $(VENV)/dev $(VENV)/torch ## install PyTorch too, and run its tests
 	$(BIN)/python -m pytest -q tests/simulator/test_torch.py \
 	  tests/simulator/test_any_program_torch.py
 	$(BIN)/python -m pytest -q tests/experiments/test_bench_simulator.py -k pytorch
+
+sanitize: $(VENV)/dev ## test the native kernels with AddressSanitizer and UBSan
+	cmake -S qfm_jax/simulator/native -B build/sanitize -DQFM_SANITIZE=ON \
+	  -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPython_EXECUTABLE=$(abspath $(BIN))/python
+	cmake --build build/sanitize --parallel
+	QFM_KERNELS=$(abspath build/sanitize/kernels.so) ASAN_OPTIONS=detect_leaks=0 \
+	  LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libubsan.so)" \
+	  $(BIN)/python -m pytest -q tests/simulator/test_native.py
+
+wheel: $(VENV)/dev ## build a wheel and try it in an environment of its own
+	rm -rf build/wheel && mkdir -p build/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps -w build/wheel .
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet -c constraints.txt build/wheel/*.whl
+	cd build/wheel && venv/bin/python -c "from qfm_jax.simulator import native; \
+	  print(native.why_missing() or 'The native kernels are there.')"
+	cd build/wheel && venv/bin/qfm --version
 
 notebook: $(VENV)/notebook ## make experiments/fashion_mnist.ipynb from its text source
 	$(BIN)/python tests/execute_notebook.py --write

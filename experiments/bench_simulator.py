@@ -47,12 +47,13 @@ from qfm_jax.files import write_json
 from qfm_jax.runs.versions import machine_versions
 
 HERE = Path(__file__).parent
+CPP = (".hpp", ".cpp", ".txt")
 CASES = ("4,2,256", "8,4,256", "10,4,128", "12,4,64", "16,4,8", "8,16,256")
 DEPTH = {"12,64,64": "12,4,64", "8,64,256": "8,4,256"}
 """Deep cases, which only ours run, and the shallow ones that they are compared with."""
 SWEEP = ("8,4,16", "8,4,1024", "8,4,4096")
 GPU = ("8,4,4096", "12,4,4096", "16,4,256", "20,4,16", "24,2,1")
-OURS, BACKPROP, VMAP, DOUBLE = (name for name in PEERS if name.startswith("qfm."))
+OURS, XLA, BACKPROP, VMAP, DOUBLE = (name for name in PEERS if name.startswith("qfm."))
 DEFAULT, FULL, EXACT = "default.qubit", "default.qubit float32", "lightning.qubit"
 OTHERS = (EXACT, "PennyLane-PyTorch", "TensorCircuit-NG", "TorchQuantum", "qujax")
 IN_TORCH = "PyTorch on qfm.statevector"
@@ -170,17 +171,17 @@ def check_options(options: Options) -> None:
 def plan(options: Options) -> Iterator[tuple[str, str, int]]:
     """(case, peer, turn) in the order of measuring: ours first, and again last."""
     cases = options.cases or (GPU if options.gpu else CASES)
-    peers = options.peers or (OURS, BACKPROP, VMAP, DOUBLE, DEFAULT, *OTHERS)
+    peers = options.peers or (OURS, XLA, BACKPROP, VMAP, DOUBLE, DEFAULT, *OTHERS)
     if options.interface == "torch":
         cases = options.cases or (CASES[:2] if options.short else CASES)
         peers = options.peers or TORCH
     elif options.short:
         cases = options.cases or CASES[:2]
-        peers = options.peers or (OURS, BACKPROP, DEFAULT)
+        peers = options.peers or (OURS, XLA, DEFAULT)
     elif options.gpu:
         peers = options.peers or (OURS, BACKPROP, DEFAULT, FULL)
     script = [options.script.name] if options.script is not None else []
-    again = (OURS, BACKPROP, VMAP, IN_TORCH)
+    again = (OURS, XLA, BACKPROP, VMAP, IN_TORCH)
     twice = [peer for peer in peers if peer in again] + script
     once = [peer for peer in peers if peer not in twice]
     for case in dict.fromkeys((*cases, *(SWEEP if options.sweep else ()))):
@@ -326,7 +327,8 @@ def settings(peer: str, options: Options) -> dict[str, Any]:
     if options.script is not None and peer == options.script.name:
         sources = [options.script]
     elif "qfm." in peer:
-        sources = sorted((HERE.parent / "qfm_jax" / "simulator").glob("*.py"))
+        folder = HERE.parent / "qfm_jax" / "simulator"
+        sources = sorted(p for p in folder.rglob("*") if p.suffix in (".py", *CPP))
     else:
         sources = []
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources))

@@ -17,6 +17,7 @@ import importlib.abc
 import importlib.metadata
 import importlib.util
 import json
+import os
 import runpy
 import sys
 import time
@@ -256,6 +257,12 @@ def pennylane_jax(
     return build
 
 
+def by_xla() -> Build:
+    """Our device without its native kernels."""
+    os.environ["QFM_NATIVE"] = "0"
+    return pennylane_jax("qfm.statevector")
+
+
 def pennylane_torch(name: str, **how: Any) -> Build:
     """A device with PyTorch tensors and a broadcast batch."""
     import pennylane as qml
@@ -488,6 +495,7 @@ OUR_DEVICE = partial(pennylane_jax, "qfm.statevector")
 JAX_DEVICE = partial(pennylane_jax, "default.qubit")
 PEERS = {
     "qfm.statevector": Peer(OURS, {"adjoint": OUR_DEVICE}),
+    "qfm.statevector by XLA": Peer(OURS, {"adjoint": by_xla}),
     "qfm.statevector backprop": Peer(
         OURS, {"": partial(OUR_DEVICE, method="backprop")}
     ),

@@ -71,6 +71,17 @@ def submitted_run(tmp_path_factory):
     return read_run(directory)
 
 
+@pytest.fixture
+def by_xla(monkeypatch):
+    """Programs of `qfm.statevector` run without the native kernels."""
+    from qfm_jax.simulator import native, simulation
+
+    monkeypatch.setattr(native, "are_there", lambda: False)
+    simulation._jitted.clear_cache()
+    yield
+    simulation._jitted.clear_cache()
+
+
 @pytest.fixture(scope="module")
 def dask_scheduler():
     """A Dask scheduler with two workers, all threads of this process."""

@@ -7,8 +7,9 @@ From a tape to results::
 
 `gates` and `affine` say what gates are, `arrays` how a pass over the states runs,
 `passes` which passes there are, `adjoint` how the backward pass undoes them,
-`heisenberg` what many samples of few qubits run instead, `memory` what fits, `explain`
-what would run, `device` what PennyLane sees of all this.
+`heisenberg` what many samples of few qubits run instead, `native` what runs in C++ on
+CPUs, `memory` what fits, `explain` what would run, `device` what PennyLane sees of all
+this.
 
 Words::
 

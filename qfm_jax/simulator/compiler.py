@@ -88,7 +88,7 @@ def compile_circuit(circuit: Tape, wires: tuple[int, ...], diagonal: bool) -> Pr
     first, items = split(circuit, buffers, n)
     relabel = affine.identity(n)
     if diagonal and items and items[-1].kind == SHUFFLE:
-        relabel = _shuffle_map(items.pop(), n)
+        relabel = shuffle_map(items.pop(), n)
     assembly = Assembly(n, buffers)
     beginning = assembly.beginning(first, circuit.preparations)
     layout, stages = beginning.layout, []
@@ -169,7 +169,8 @@ def _cost(items: Sequence[FusedOp]) -> float:
     return run + 0.5 * sum(len(segment.items[0]) for segment in fusion.segment(items))
 
 
-def _shuffle_map(item: FusedOp, n: int) -> affine.Map:
+def shuffle_map(item: FusedOp, n: int) -> affine.Map:
+    """What a pass of permutations does to basis states."""
     whole = affine.identity(n)
     for gate in item.gates:
         assert gate.kind.columns is not None
@@ -353,7 +354,7 @@ class Assembly:
     ) -> Shuffle:
         columns, inverses = [], []
         for item, start in zip(items, starts, strict=True):
-            undo = affine.invert(_shuffle_map(item, self.n))
+            undo = affine.invert(shuffle_map(item, self.n))
             to_wires = affine.compose(undo, affine.from_layout(end))
             index = affine.compose(affine.invert(affine.from_layout(start)), to_wires)
             columns.append(index)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from . import memory
 from .reading import Reader
-from .simulation import Execution, plan
+from .simulation import Execution, plan, why_not_native
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,8 @@ class Explanation:
     """"reversible": passes are undone; "backprop": their states are kept."""
     reason: str
     """Why it is differentiated in that way."""
+    not_native: str
+    """Why the native kernels do not run it in JAX; empty where they do."""
     c_dtype: str
     """"complex64" or "complex128"."""
     arguments: int
@@ -50,6 +52,9 @@ class Explanation:
             f"{self.gates} gates on {self.simulated_wires} of {self.n_wires} wires run "
             f"as {self.passes} passes ({self.compiled_passes} of them compiled) in "
             f"{self.c_dtype}.",
+            "Runs by the native kernels."
+            if not self.not_native
+            else f"Runs by XLA, not by the native kernels: {self.not_native}.",
             f"Differentiated by {self.differentiation}: {self.reason}.",
             f"Decomposed at each call: {made or 'nothing'}.",
             f"{self.arguments} arrays of numbers may change without compiling again, "
@@ -79,6 +84,7 @@ def explanation(task: Execution, batch: int | None, read: Reader) -> Explanation
         decomposed=tuple(read.decomposed),
         differentiation="reversible" if reversible else "backprop",
         reason=reason,
+        not_native=why_not_native(task),
         c_dtype=task.c_dtype,
         arguments=len(structure.arguments),
         folded=len(structure.leaves) - len(structure.arguments),

@@ -19,15 +19,17 @@ import numpy as np
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from . import memory
+from . import memory, native
 from .adjoint import IMPLEMENTATIONS, evolve_reversibly
 from .arrays import Array, namespace
 from .compiler import Buffers, Program, buffer_name, compile_circuit, prune
 from .gates import Read
 from .heisenberg import can_pull_back, is_worth_while, pulled_back
+from .native.call import Native, words_of
+from .native.program import NativeProgram, compile_native
 from .program import Stage, evolve
 from .results import MeasurePlan, plan_measurements, read, read_words
-from .tape import Leaf, Structure, Tape
+from .tape import WORDS, Leaf, Structure, Tape
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class CompiledProgram:
     """Leaves of the measurements."""
     can_pull_back: bool
     """Whether the data make a product state and the words can be pulled back to it."""
+    native: NativeProgram | None
+    """The same for the native kernels, where they have all that it needs."""
 
 
 @lru_cache(maxsize=512)
@@ -69,8 +73,13 @@ def plan(task: Execution) -> CompiledProgram:
     circuit, wires = _pruned(structure)
     circuit = replace(circuit, leaves=leaves[:n_ops])
     program = compile_circuit(circuit, wires, readout.diagonal)
+    of_words = readout.kinds == {WORDS} and readout.diagonal
     return CompiledProgram(
-        program, readout, leaves[n_ops:], can_pull_back(program, readout)
+        program,
+        readout,
+        leaves[n_ops:],
+        can_pull_back(program, readout),
+        compile_native(circuit, wires, readout) if of_words else None,
     )
 
 
@@ -160,7 +169,71 @@ def _run(arguments: Sequence[Array], task: Execution, batch: int) -> tuple[Array
     program, readout = planned.program, planned.readout
     xp = namespace(*arguments)
     n_ops = sum(leaf.constant is None for leaf in program.leaves)
-    buffers = _buffers(program.leaves, arguments[:n_ops], dtype, xp)
+    if xp is not np and _runs_natively(task, batch):
+        state, words = None, _native_words(arguments[:n_ops], task, batch)
+    else:
+        state, words = _state_and_words(arguments[:n_ops], task, batch)
+    observed = Buffers(planned.observed)
+    own = _buffers(planned.observed, arguments[n_ops:], dtype, xp)
+
+    def value_of(read: Read) -> Array:
+        return observed.stack([read]).read(own, np.finfo(dtype).dtype)[0]
+
+    zeros = xp.zeros(batch, np.finfo(dtype).dtype)
+    structure = task.structure
+    return tuple(read(structure, readout, program, state, value_of, words, zeros))
+
+
+def why_not_native(task: Execution) -> str:
+    """Why the native kernels do not run a task; empty where they do."""
+    planned = plan(task)
+    if missing := native.why_missing():
+        return missing
+    if not native.are_there():
+        return f"they are for CPUs, and JAX runs on {jax.default_backend()}"
+    if planned.readout.kinds != {WORDS} or not planned.readout.diagonal:
+        return "they give means of Pauli words that commute qubit by qubit alone"
+    if not planned.program.reversible or planned.native is None:
+        return "they lack one of its gates, or it is not known to be unitary"
+    return "" if task.reversible else "backprop was asked for"
+
+
+def _runs_natively(task: Execution, batch: int) -> bool:
+    planned = plan(task)
+    if planned.native is None or why_not_native(task):
+        return False
+    side = native.lanes(np.dtype(task.c_dtype).itemsize // 2)
+    return 2 * batch >= side or planned.native.n_wires <= MOST_ALONE
+
+
+MOST_ALONE = 13
+"""Wires up to which few samples, which leave lanes empty, are faster by the kernels:
+their states fit a core's caches."""
+
+
+def _native_words(arguments: Sequence[Array], task: Execution, batch: int) -> Array:
+    planned, dtype = plan(task), np.dtype(task.c_dtype)
+    assert planned.native is not None
+    leaves = planned.program.leaves
+
+    def buffers_of(*arguments: Array) -> dict[str, Array]:
+        return _buffers(leaves, arguments, dtype, jnp)
+
+    def by_xla(*arguments: Array) -> Array:
+        return _state_and_words(arguments, task, batch)[1]
+
+    both = Native(planned.native, buffers_of, by_xla, dtype, batch)
+    return words_of(both, *arguments)
+
+
+def _state_and_words(
+    arguments: Sequence[Array], task: Execution, batch: int
+) -> tuple[Array | None, Array | None]:
+    """By the passes, with XLA or NumPy: the final state, and the means of all words."""
+    planned, dtype = plan(task), np.dtype(task.c_dtype)
+    program, readout = planned.program, planned.readout
+    xp = namespace(*arguments)
+    buffers = _buffers(program.leaves, arguments, dtype, xp)
     matrices = [source.matrices(buffers, dtype) for source in program.matrices]
     tables = [
         _stage_tables(stage, matrices, buffers, dtype, xp) for stage in program.stages
@@ -171,20 +244,10 @@ def _run(arguments: Sequence[Array], task: Execution, batch: int) -> tuple[Array
 
     parts = _pulled_back_parts(planned, matrices, buffers, batch, dtype, xp)
     if parts is not None:
-        state, words = None, pulled_back(parts, words_of, dtype)
-    else:
-        state = xp.asarray(program.beginning.state(matrices, buffers, batch, dtype))
-        state = _final(state, tables, task)
-        words = read_words(readout, program, state) if readout.words else None
-    observed = Buffers(planned.observed)
-    own = _buffers(planned.observed, arguments[n_ops:], dtype, xp)
-
-    def value_of(read: Read) -> Array:
-        return observed.stack([read]).read(own, np.finfo(dtype).dtype)[0]
-
-    zeros = xp.zeros(batch, np.finfo(dtype).dtype)
-    structure = task.structure
-    return tuple(read(structure, readout, program, state, value_of, words, zeros))
+        return None, pulled_back(parts, words_of, dtype)
+    state = xp.asarray(program.beginning.state(matrices, buffers, batch, dtype))
+    state = _final(state, tables, task)
+    return state, read_words(readout, program, state) if readout.words else None
 
 
 def _pulled_back_parts(

@@ -193,7 +193,7 @@ def test_ours_come_first_and_last():
     assert len(keys) == len(set(keys))
     for case in bench.CASES:
         order = [(peer, turn) for at, peer, turn in keys if at == case]
-        ours = [bench.OURS, bench.BACKPROP, bench.VMAP, "fused_vqc.py"]
+        ours = [bench.OURS, bench.XLA, bench.BACKPROP, bench.VMAP, "fused_vqc.py"]
         assert order[:4] == [(peer, 1) for peer in ours]
         assert order[-4:] == [(peer, 2) for peer in ours]
         others = {bench.DOUBLE, bench.DEFAULT, *bench.OTHERS}
@@ -203,7 +203,7 @@ def test_ours_come_first_and_last():
     assert short == [
         (case, peer, 1)
         for case in ("4,2,256", "8,4,256")
-        for peer in (bench.OURS, bench.BACKPROP, bench.DEFAULT)
+        for peer in (bench.OURS, bench.XLA, bench.DEFAULT)
     ]
 
 

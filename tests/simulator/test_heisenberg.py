@@ -166,14 +166,14 @@ def test_any_words(letters, seed):
     np.testing.assert_allclose(found[1], truth, atol=3e-6)
 
 
-def test_few_samples_run_through_the_circuit():
+def test_few_samples_run_through_the_circuit(by_xla):
     run = jax.vmap(build("real", 3, all_z), (0, None))
     x, weights = np.zeros((5, 2), np.float32), np.zeros((1, 3, 3), np.float32)
     assert "tensor<2x8x5x" in jax.jit(run).lower(x, weights).as_text()
 
 
 @pytest.mark.parametrize("what", ["later", "prepared", "probabilities"])
-def test_circuits_that_cannot_be_pulled_back_run_as_before(what):
+def test_circuits_that_cannot_be_pulled_back_run_as_before(by_xla, what):
     n, device = 3, qml.device("qfm.statevector", wires=3, c_dtype="complex64")
 
     @qml.qnode(device)

@@ -11,7 +11,7 @@ from pennylane.exceptions import DeviceError
 
 from qfm_jax import as_jax_function
 from qfm_jax._checks import InputError
-from qfm_jax.simulator import StateVectorDevice, memory, simulation
+from qfm_jax.simulator import StateVectorDevice, memory, native, simulation
 
 RNG = np.random.default_rng(0)
 HERMITIAN = np.array([[0.5, 0.2 - 0.1j], [0.2 + 0.1j, -0.3]])
@@ -410,14 +410,22 @@ def test_the_device_explains_what_it_does():
     filtered = explained(filters)
     assert filtered.differentiation == "backprop"
     assert filtered.reason == "it is not known that these are unitary: Exp"
+    assert "lack one of its gates" in filtered.not_native or not native.are_there()
     assert filtered.bytes_per_sample > plain.bytes_per_sample
     assert "Qubitization" in explained(walk).decomposed
+    assert not plain.not_native or plain.not_native == native.why_missing()
     text = str(explained(walk))
-    for part in ("3 of 3 wires", "PrepSelPrep", "from a budget of", "MiB"):
+    for part in (
+        "3 of 3 wires",
+        "native kernels",
+        "PrepSelPrep",
+        "from a budget of",
+        "MiB",
+    ):
         assert part in text
 
 
-def test_a_unitary_that_is_declared_is_undone():
+def test_a_unitary_that_is_declared_is_undone(by_xla):
     def circuit(declared, x):
         op = qml.QubitUnitary(qml.RX.compute_matrix(x), 0)
         if declared:

@@ -1,0 +1,71 @@
+// A program on a chunk of states: the passes, their inverses, their gradients.
+//
+// A chunk is LANES samples side by side: amplitude y of all of them is one vector, so
+// that every gate is the same arithmetic whatever its wires, and the states of a chunk
+// stay in a core's caches from the first gate to the last, forwards and backwards.
+//
+// Nothing is ever permuted. X, CNOT and SWAP only change which basis state an amplitude
+// belongs to: j = A y + b over bits. A gate on bit t of j pairs y with y ^ flip[t], and
+// bit t of j at y is the parity of y & reads[t], plus a bit of b. The compiler keeps A.
+//
+// Gradients are those of a real number L: g(z) = dL/d(re z) + i dL/d(im z). For a pass
+// psi' = U psi that is g(psi) = U^dagger g(psi') and g(U_ij) = g(psi'_i) conj(psi_j);
+// psi = U^dagger psi' is computed again, so that no state is kept.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace qfm {
+
+constexpr int MAX_WIRES = 5;  // of one gate: a matrix of 32 x 32
+constexpr int MAX_BITS = 30;
+
+enum Kind : int32_t { MATRIX = 0, PHASE = 1 };
+
+// A factor of the initial product state: 2^k numbers, real parts then imaginary ones.
+struct Part {
+  int32_t k, is_complex, is_sample, at;
+};
+
+// One gate. Parameters from `at`: real parts of a matrix, row by row, then imaginary
+// ones; or the angle t of a phase, exp(i t) or exp(-i t) by the parity of y & reads[0].
+struct Gate {
+  int32_t kind, k, is_complex, is_sample, wants_gradient, at;
+  int32_t pivots;    // bits of y that are 0 in one amplitude of each set
+  int32_t constant;  // bit t: whether bit t of j is flipped
+  int32_t flip[MAX_WIRES], reads[MAX_WIRES];
+};
+
+// The mean of a product of Z: the sum of sign (-1)^(bits of y & mask) |psi_y|^2.
+struct Word {
+  int32_t mask, sign;
+};
+
+struct Program {
+  int n_bits, n_parts, n_gates, n_words;
+  int64_t n_shared, n_samples;  // parameters: of the whole batch, of each sample
+  const Part* parts;
+  const Gate* gates;
+  const Word* words;
+};
+
+// What the kernels of one instruction set offer, for T = float or double.
+template <class T>
+struct Kernels {
+  int lanes;
+  // Bytes of scratch memory that a worker needs.
+  size_t (*scratch)(const Program&, bool backward);
+  // Runs a chunk. samples, words: rows of `batch` numbers, the chunk's from `first`;
+  // state: 2 * 2^n_bits vectors, the final state.
+  void (*forward)(const Program&, const T* shared, const T* samples, int64_t batch,
+                  int64_t first, T* words, T* state, T* scratch);
+  // Gradients of a chunk: `of_shared` holds n_shared vectors, and is added to.
+  void (*backward)(const Program&, const T* shared, const T* samples, int64_t batch,
+                   int64_t first, const T* of_words, const T* state, T* of_shared,
+                   T* of_samples, T* scratch);
+};
+
+template <class T>
+const Kernels<T>& kernels();  // those of the best instruction set of this processor
+
+}  // namespace qfm

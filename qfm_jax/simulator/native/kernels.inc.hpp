@@ -1,0 +1,518 @@
+// The kernels for one instruction set: included once for each, with its flags, inside a
+// namespace of its own; BYTES is the width of its vectors.
+#include <cmath>
+#include <cstring>
+
+#include "kernels.hpp"
+
+namespace qfm {
+namespace INSTRUCTIONS {
+
+// Not those of the library: the linker keeps one copy of its templates, of any of the
+// instruction sets.
+template <class T>
+static inline T least(T a, T b) {
+  return a < b ? a : b;
+}
+template <class V>
+static inline void clear(V* x, size_t n) {
+  for (size_t i = 0; i < n; i++) x[i] = V{};
+}
+
+template <class T>
+struct Vector;
+template <>
+struct Vector<float> {
+  typedef float type __attribute__((vector_size(BYTES)));
+};
+template <>
+struct Vector<double> {
+  typedef double type __attribute__((vector_size(BYTES)));
+};
+
+template <class T>
+struct Chunk {
+  using V = typename Vector<T>::type;
+  static constexpr int LANES = BYTES / sizeof(T);
+
+  struct Complex {
+    V re, im;
+  };
+
+  const Program& program;
+  const T *shared, *samples;
+  int64_t batch, first;
+  int live;  // samples of the chunk; the other lanes repeat the last one
+
+  Chunk(const Program& p, const T* shared, const T* samples, int64_t batch, int64_t first)
+      : program(p), shared(shared), samples(samples), batch(batch), first(first),
+        live(int(least<int64_t>(LANES, batch - first))) {}
+
+  static V all(T x) { return V{} + x; }
+  size_t size() const { return size_t(1) << program.n_bits; }
+
+  V load(const T* rows, int64_t row) const {
+    V x;
+    const T* from = rows + row * batch + first;
+    if (live == LANES) {
+      memcpy(&x, from, sizeof(V));
+    } else {
+      for (int i = 0; i < LANES; i++) x[i] = from[least(i, live - 1)];
+    }
+    return x;
+  }
+  void store(T* rows, int64_t row, V x) const {
+    memcpy(rows + row * batch + first, &x, live * sizeof(T));
+  }
+  V parameter(bool is_sample, int64_t at) const {
+    return is_sample ? load(samples, at) : all(shared[at]);
+  }
+  Complex parameter(bool is_sample, bool is_complex, int64_t at, int64_t size) const {
+    V re = parameter(is_sample, at);
+    return {re, is_complex ? parameter(is_sample, at + size) : V{}};
+  }
+
+  // g of parameters: of a sample it is stored, of all it is added to.
+  struct Gradients {
+    V* of_shared;
+    T* of_samples;
+  };
+  void give(const Gradients& g, bool is_sample, int64_t at, V x) const {
+    if (is_sample) store(g.of_samples, at, x);
+    else g.of_shared[at] += x;
+  }
+
+  static bool odd(uint32_t bits) { return __builtin_parity(bits); }
+
+  // The i-th amplitude whose bits in `pivots` (in rising order) are all 0.
+  template <int K>
+  static uint32_t spread(uint32_t i, const uint32_t* below) {
+    for (int t = 0; t < K; t++) i = ((i & ~below[t]) << 1) | (i & below[t]);
+    return i;
+  }
+
+  // ---- the initial product state -----------------------------------------------------
+
+  // The product of parts one after the other; level p starts where its states are 2^...
+  void start(V* re, V* im) const {
+    size_t n = 1;
+    bool is_real = true;
+    re[0] = all(1), im[0] = V{};
+    for (int p = 0; p < program.n_parts; p++) {
+      const Part& part = program.parts[p];
+      size_t own = size_t(1) << part.k;
+      Complex two[2];
+      for (int i = 0; i < 2; i++)
+        two[i] = parameter(part.is_sample, part.is_complex, part.at + i, own);
+      for (size_t j = n; j-- > 0;) {
+        V a = re[j], b = is_real ? V{} : im[j];
+        for (size_t i = own; i-- > 0;) {
+          Complex c = i < 2 ? two[i]
+                            : parameter(part.is_sample, part.is_complex, part.at + i, own);
+          size_t to = j * own + i;
+          if (is_real && !part.is_complex) {
+            re[to] = a * c.re;
+          } else {
+            re[to] = a * c.re - b * c.im;
+            im[to] = a * c.im + b * c.re;
+          }
+        }
+      }
+      n *= own;
+      is_real = is_real && !part.is_complex;
+    }
+    if (is_real) clear(im, n);
+  }
+
+  // g of every part, from g of their product, which is overwritten. `kept` has room for
+  // the products of the first parts: 1, 2, 4, ... vectors, twice 2^n_bits in all.
+  void start_back(V* gre, V* gim, V* kept, const Gradients& g) const {
+    V *re = kept, *im = kept + size();
+    V* levels_re[MAX_BITS + 1];
+    V* levels_im[MAX_BITS + 1];
+    size_t n = 1, at = 0;
+    re[0] = all(1), im[0] = V{};
+    levels_re[0] = re, levels_im[0] = im;
+    for (int p = 0; p + 1 < program.n_parts; p++) {
+      const Part& part = program.parts[p];
+      size_t own = size_t(1) << part.k, next = at + n;
+      for (size_t j = 0; j < n; j++)
+        for (size_t i = 0; i < own; i++) {
+          Complex c = parameter(part.is_sample, part.is_complex, part.at + i, own);
+          V a = re[at + j], b = im[at + j];
+          re[next + j * own + i] = a * c.re - b * c.im;
+          im[next + j * own + i] = a * c.im + b * c.re;
+        }
+      at = next, n *= own;
+      levels_re[p + 1] = re + at, levels_im[p + 1] = im + at;
+    }
+    for (int p = program.n_parts; p-- > 0;) {
+      const Part& part = program.parts[p];
+      size_t own = size_t(1) << part.k;
+      if (p + 1 < program.n_parts) n >>= part.k;
+      V *a = levels_re[p], *b = levels_im[p];
+      for (size_t i = 0; i < own; i++) {
+        V x{}, y{};
+        for (size_t j = 0; j < n; j++) {
+          V u = gre[j * own + i], w = gim[j * own + i];
+          x += u * a[j] + w * b[j];
+          y += w * a[j] - u * b[j];
+        }
+        give(g, part.is_sample, part.at + i, x);
+        if (part.is_complex) give(g, part.is_sample, part.at + own + i, y);
+      }
+      for (size_t j = 0; j < n; j++) {
+        V x{}, y{};
+        for (size_t i = 0; i < own; i++) {
+          Complex c = parameter(part.is_sample, part.is_complex, part.at + i, own);
+          V u = gre[j * own + i], w = gim[j * own + i];
+          x += c.re * u + c.im * w;
+          y += c.re * w - c.im * u;
+        }
+        gre[j] = x, gim[j] = y;
+      }
+    }
+  }
+
+  // ---- gates on one bit --------------------------------------------------------------
+
+  struct Pairs {
+    uint32_t below, flip, reads, constant;
+    explicit Pairs(const Gate& g)
+        : below(uint32_t(g.pivots) - 1), flip(g.flip[0]), reads(g.reads[0]),
+          constant(g.constant & 1) {}
+    // Where bit 0 of the gate is 0; it is 1 at this ^ flip.
+    uint32_t at(uint32_t i) const {
+      uint32_t y = spread<1>(i, &below);
+      return y ^ (flip & -uint32_t(odd(y & reads) ^ constant));
+    }
+  };
+
+  template <bool COMPLEX>
+  void one(const Gate& gate, V* re, V* im) const {
+    Complex m[4];
+    for (int i = 0; i < 4; i++) m[i] = parameter(gate.is_sample, COMPLEX, gate.at + i, 4);
+    Pairs pairs(gate);
+    for (uint32_t i = 0; i < size() / 2; i++) {
+      uint32_t y = pairs.at(i), z = y ^ pairs.flip;
+      V a = re[y], b = im[y], c = re[z], d = im[z];
+      if (COMPLEX) {
+        re[y] = m[0].re * a - m[0].im * b + m[1].re * c - m[1].im * d;
+        im[y] = m[0].re * b + m[0].im * a + m[1].re * d + m[1].im * c;
+        re[z] = m[2].re * a - m[2].im * b + m[3].re * c - m[3].im * d;
+        im[z] = m[2].re * b + m[2].im * a + m[3].re * d + m[3].im * c;
+      } else {
+        re[y] = m[0].re * a + m[1].re * c;
+        im[y] = m[0].re * b + m[1].re * d;
+        re[z] = m[2].re * a + m[3].re * c;
+        im[z] = m[2].re * b + m[3].re * d;
+      }
+    }
+  }
+
+  template <bool COMPLEX, bool GRADIENT>
+  void one_back(const Gate& gate, V* re, V* im, V* gre, V* gim, const Gradients& g) const {
+    Complex m[4];  // the adjoint
+    for (int i = 0; i < 4; i++) {
+      Complex c = parameter(gate.is_sample, COMPLEX, gate.at + i, 4);
+      m[i == 1 ? 2 : i == 2 ? 1 : i] = {c.re, -c.im};
+    }
+    V x[4] = {}, w[4] = {};
+    Pairs pairs(gate);
+    for (uint32_t i = 0; i < size() / 2; i++) {
+      uint32_t y = pairs.at(i), z = y ^ pairs.flip;
+      V a = re[y], b = im[y], c = re[z], d = im[z];
+      V pr, pi, qr, qi;
+      if (COMPLEX) {
+        pr = m[0].re * a - m[0].im * b + m[1].re * c - m[1].im * d;
+        pi = m[0].re * b + m[0].im * a + m[1].re * d + m[1].im * c;
+        qr = m[2].re * a - m[2].im * b + m[3].re * c - m[3].im * d;
+        qi = m[2].re * b + m[2].im * a + m[3].re * d + m[3].im * c;
+      } else {
+        pr = m[0].re * a + m[1].re * c, pi = m[0].re * b + m[1].re * d;
+        qr = m[2].re * a + m[3].re * c, qi = m[2].re * b + m[3].re * d;
+      }
+      re[y] = pr, im[y] = pi, re[z] = qr, im[z] = qi;
+      a = gre[y], b = gim[y], c = gre[z], d = gim[z];
+      if (GRADIENT) {
+        x[0] += a * pr + b * pi, x[1] += a * qr + b * qi;
+        x[2] += c * pr + d * pi, x[3] += c * qr + d * qi;
+        if (COMPLEX) {
+          w[0] += b * pr - a * pi, w[1] += b * qr - a * qi;
+          w[2] += d * pr - c * pi, w[3] += d * qr - c * qi;
+        }
+      }
+      if (COMPLEX) {
+        gre[y] = m[0].re * a - m[0].im * b + m[1].re * c - m[1].im * d;
+        gim[y] = m[0].re * b + m[0].im * a + m[1].re * d + m[1].im * c;
+        gre[z] = m[2].re * a - m[2].im * b + m[3].re * c - m[3].im * d;
+        gim[z] = m[2].re * b + m[2].im * a + m[3].re * d + m[3].im * c;
+      } else {
+        gre[y] = m[0].re * a + m[1].re * c, gim[y] = m[0].re * b + m[1].re * d;
+        gre[z] = m[2].re * a + m[3].re * c, gim[z] = m[2].re * b + m[3].re * d;
+      }
+    }
+    if (!GRADIENT) return;
+    for (int i = 0; i < 4; i++) {
+      give(g, gate.is_sample, gate.at + i, x[i]);
+      if (COMPLEX) give(g, gate.is_sample, gate.at + 4 + i, w[i]);
+    }
+  }
+
+  // ---- gates on two to five bits -----------------------------------------------------
+
+  template <int K>
+  struct Sets {
+    static constexpr int SIDE = 1 << K;
+    uint32_t below[K], offset[SIDE], reads[K], constant;
+    explicit Sets(const Gate& g) : constant(g.constant) {
+      uint32_t pivots = g.pivots;
+      for (int t = 0; t < K; t++) {
+        below[t] = (pivots & -pivots) - 1;
+        pivots &= pivots - 1;
+        reads[t] = g.reads[t];
+      }
+      for (int c = 0; c < SIDE; c++) {
+        offset[c] = 0;
+        for (int t = 0; t < K; t++)
+          if (c >> t & 1) offset[c] ^= g.flip[t];
+      }
+    }
+    // Where all bits of the gate are 0; they are c at this ^ offset[c].
+    uint32_t at(uint32_t i) const {
+      uint32_t y = spread<K>(i, below), c = constant;
+      for (int t = 0; t < K; t++) c ^= uint32_t(odd(y & reads[t])) << t;
+      return y ^ offset[c];
+    }
+  };
+
+  template <int K, bool COMPLEX>
+  void multiply(const Complex* m, const V* xr, const V* xi, V* yr, V* yi) const {
+    constexpr int SIDE = 1 << K;
+    for (int i = 0; i < SIDE; i++) {
+      V a{}, b{};
+      for (int j = 0; j < SIDE; j++) {
+        const Complex& c = m[i * SIDE + j];
+        a += c.re * xr[j];
+        b += c.re * xi[j];
+        if (COMPLEX) {
+          a -= c.im * xi[j];
+          b += c.im * xr[j];
+        }
+      }
+      yr[i] = a, yi[i] = b;
+    }
+  }
+
+  template <int K, bool COMPLEX>
+  void several(const Gate& gate, V* re, V* im, V* scratch) const {
+    constexpr int SIDE = 1 << K;
+    Complex* m = reinterpret_cast<Complex*>(scratch);
+    for (int i = 0; i < SIDE * SIDE; i++)
+      m[i] = parameter(gate.is_sample, COMPLEX, gate.at + i, SIDE * SIDE);
+    Sets<K> sets(gate);
+    V xr[SIDE], xi[SIDE], yr[SIDE], yi[SIDE];
+    for (uint32_t s = 0; s < size() >> K; s++) {
+      uint32_t y = sets.at(s);
+      for (int c = 0; c < SIDE; c++) xr[c] = re[y ^ sets.offset[c]], xi[c] = im[y ^ sets.offset[c]];
+      multiply<K, COMPLEX>(m, xr, xi, yr, yi);
+      for (int c = 0; c < SIDE; c++) re[y ^ sets.offset[c]] = yr[c], im[y ^ sets.offset[c]] = yi[c];
+    }
+  }
+
+  template <int K, bool COMPLEX>
+  void several_back(const Gate& gate, V* re, V* im, V* gre, V* gim, const Gradients& g,
+                    V* scratch) const {
+    constexpr int SIDE = 1 << K, ALL = SIDE * SIDE;
+    Complex* m = reinterpret_cast<Complex*>(scratch);  // the adjoint
+    Complex* grown = m + ALL;
+    for (int i = 0; i < SIDE; i++)
+      for (int j = 0; j < SIDE; j++) {
+        Complex c = parameter(gate.is_sample, COMPLEX, gate.at + i * SIDE + j, ALL);
+        m[j * SIDE + i] = {c.re, -c.im};
+        grown[i * SIDE + j] = {V{}, V{}};
+      }
+    Sets<K> sets(gate);
+    V xr[SIDE], xi[SIDE], yr[SIDE], yi[SIDE];
+    for (uint32_t s = 0; s < size() >> K; s++) {
+      uint32_t y = sets.at(s);
+      for (int c = 0; c < SIDE; c++) xr[c] = re[y ^ sets.offset[c]], xi[c] = im[y ^ sets.offset[c]];
+      multiply<K, COMPLEX>(m, xr, xi, yr, yi);
+      for (int c = 0; c < SIDE; c++) {
+        uint32_t at = y ^ sets.offset[c];
+        re[at] = yr[c], im[at] = yi[c];
+        xr[c] = gre[at], xi[c] = gim[at];
+      }
+      if (gate.wants_gradient)
+        for (int i = 0; i < SIDE; i++)
+          for (int j = 0; j < SIDE; j++) {
+            grown[i * SIDE + j].re += xr[i] * yr[j] + xi[i] * yi[j];
+            if (COMPLEX) grown[i * SIDE + j].im += xi[i] * yr[j] - xr[i] * yi[j];
+          }
+      multiply<K, COMPLEX>(m, xr, xi, yr, yi);
+      for (int c = 0; c < SIDE; c++) {
+        uint32_t at = y ^ sets.offset[c];
+        gre[at] = yr[c], gim[at] = yi[c];
+      }
+    }
+    if (!gate.wants_gradient) return;
+    for (int i = 0; i < ALL; i++) {
+      give(g, gate.is_sample, gate.at + i, grown[i].re);
+      if (COMPLEX) give(g, gate.is_sample, gate.at + ALL + i, grown[i].im);
+    }
+  }
+
+  // ---- phases ------------------------------------------------------------------------
+
+  Complex turned(const Gate& gate, T sign) const {
+    V t = parameter(gate.is_sample, gate.at);
+    Complex e;
+    for (int i = 0; i < LANES; i++) e.re[i] = std::cos(t[i]), e.im[i] = sign * std::sin(t[i]);
+    return e;
+  }
+
+  void phase(const Gate& gate, V* re, V* im) const {
+    Complex e = turned(gate, gate.constant & 1 ? -1 : 1);
+    uint32_t reads = gate.reads[0];
+    for (uint32_t y = 0; y < size(); y++) {
+      V s = odd(y & reads) ? -e.im : e.im;
+      V a = re[y], b = im[y];
+      re[y] = e.re * a - s * b;
+      im[y] = e.re * b + s * a;
+    }
+  }
+
+  void phase_back(const Gate& gate, V* re, V* im, V* gre, V* gim, const Gradients& g) const {
+    Complex e = turned(gate, gate.constant & 1 ? 1 : -1);
+    uint32_t reads = gate.reads[0];
+    V grown{};
+    for (uint32_t y = 0; y < size(); y++) {
+      bool minus = odd(y & reads);
+      V s = minus ? -e.im : e.im;
+      V a = re[y], b = im[y], c = gre[y], d = gim[y];
+      V own = d * a - c * b;
+      grown += minus ? -own : own;
+      re[y] = e.re * a - s * b, im[y] = e.re * b + s * a;
+      gre[y] = e.re * c - s * d, gim[y] = e.re * d + s * c;
+    }
+    if (gate.wants_gradient) give(g, gate.is_sample, gate.at, gate.constant & 1 ? -grown : grown);
+  }
+
+  // ---- means of words ----------------------------------------------------------------
+
+  // Sums over y with signs (-1)^(bits of y & mask), for every mask, in place.
+  void walsh(V* x) const {
+    for (size_t step = 1; step < size(); step *= 2)
+      for (size_t from = 0; from < size(); from += 2 * step)
+        for (size_t y = from; y < from + step; y++) {
+          V a = x[y], b = x[y + step];
+          x[y] = a + b, x[y + step] = a - b;
+        }
+  }
+
+  void read(const V* re, const V* im, V* weights, T* words) const {
+    for (size_t y = 0; y < size(); y++) weights[y] = re[y] * re[y] + im[y] * im[y];
+    walsh(weights);
+    for (int w = 0; w < program.n_words; w++)
+      store(words, w, weights[program.words[w].mask] * all(T(program.words[w].sign)));
+  }
+
+  void read_back(const T* of_words, const V* re, const V* im, V* weights, V* gre, V* gim) const {
+    clear(weights, size());
+    for (int w = 0; w < program.n_words; w++) {
+      V g = load(of_words, w) * all(T(2 * program.words[w].sign));
+      for (int i = live; i < LANES; i++) g[i] = 0;  // lanes that repeat a sample
+      weights[program.words[w].mask] += g;
+    }
+    walsh(weights);
+    for (size_t y = 0; y < size(); y++) gre[y] = weights[y] * re[y], gim[y] = weights[y] * im[y];
+  }
+
+  // ---- the program -------------------------------------------------------------------
+
+  template <bool COMPLEX>
+  void apply(const Gate& gate, V* re, V* im, V* scratch) const {
+    switch (gate.k) {
+      case 1: return one<COMPLEX>(gate, re, im);
+      case 2: return several<2, COMPLEX>(gate, re, im, scratch);
+      case 3: return several<3, COMPLEX>(gate, re, im, scratch);
+      case 4: return several<4, COMPLEX>(gate, re, im, scratch);
+      case 5: return several<5, COMPLEX>(gate, re, im, scratch);
+    }
+  }
+
+  template <bool COMPLEX>
+  void undo(const Gate& gate, V* re, V* im, V* gre, V* gim, const Gradients& g, V* scratch) const {
+    switch (gate.k) {
+      case 1:
+        return gate.wants_gradient ? one_back<COMPLEX, true>(gate, re, im, gre, gim, g)
+                                   : one_back<COMPLEX, false>(gate, re, im, gre, gim, g);
+      case 2: return several_back<2, COMPLEX>(gate, re, im, gre, gim, g, scratch);
+      case 3: return several_back<3, COMPLEX>(gate, re, im, gre, gim, g, scratch);
+      case 4: return several_back<4, COMPLEX>(gate, re, im, gre, gim, g, scratch);
+      case 5: return several_back<5, COMPLEX>(gate, re, im, gre, gim, g, scratch);
+    }
+  }
+
+  void forward(T* words, V* state, V* scratch) const {
+    V *re = state, *im = state + size();
+    start(re, im);
+    for (int i = 0; i < program.n_gates; i++) {
+      const Gate& gate = program.gates[i];
+      if (gate.kind == PHASE) phase(gate, re, im);
+      else if (gate.is_complex) apply<true>(gate, re, im, scratch);
+      else apply<false>(gate, re, im, scratch);
+    }
+    read(re, im, scratch, words);
+  }
+
+  void backward(const T* of_words, const V* state, V* of_shared, T* of_samples, V* scratch) const {
+    V *re = scratch, *im = re + size(), *gre = im + size(), *gim = gre + size();
+    V* more = gim + size();
+    Gradients g{of_shared, of_samples};
+    memcpy(re, state, 2 * size() * sizeof(V));
+    read_back(of_words, re, im, more, gre, gim);
+    for (int i = program.n_gates; i-- > 0;) {
+      const Gate& gate = program.gates[i];
+      if (gate.kind == PHASE) phase_back(gate, re, im, gre, gim, g);
+      else if (gate.is_complex) undo<true>(gate, re, im, gre, gim, g, more);
+      else undo<false>(gate, re, im, gre, gim, g, more);
+    }
+    start_back(gre, gim, re, g);
+  }
+};
+
+template <class T>
+size_t scratch_of(const Program& program, bool backward) {
+  size_t n = size_t(1) << program.n_bits, widest = 0;
+  for (int i = 0; i < program.n_gates; i++)
+    if (size_t(program.gates[i].k) > widest) widest = program.gates[i].k;
+  size_t matrices = size_t(4) << (2 * widest);
+  return ((backward ? 4 * n : 0) + (n > matrices ? n : matrices)) * BYTES;
+}
+
+template <class T>
+void run_forward(const Program& program, const T* shared, const T* samples, int64_t batch,
+                 int64_t first, T* words, T* state, T* scratch) {
+  using V = typename Chunk<T>::V;
+  Chunk<T>(program, shared, samples, batch, first)
+      .forward(words, reinterpret_cast<V*>(state), reinterpret_cast<V*>(scratch));
+}
+
+template <class T>
+void run_backward(const Program& program, const T* shared, const T* samples, int64_t batch,
+                  int64_t first, const T* of_words, const T* state, T* of_shared,
+                  T* of_samples, T* scratch) {
+  using V = typename Chunk<T>::V;
+  Chunk<T>(program, shared, samples, batch, first)
+      .backward(of_words, reinterpret_cast<const V*>(state), reinterpret_cast<V*>(of_shared),
+                of_samples, reinterpret_cast<V*>(scratch));
+}
+
+template <class T>
+Kernels<T> make() {
+  return {Chunk<T>::LANES, scratch_of<T>, run_forward<T>, run_backward<T>};
+}
+
+}  // namespace INSTRUCTIONS
+}  // namespace qfm
