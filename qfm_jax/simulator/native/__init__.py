@@ -35,7 +35,7 @@ def _load() -> tuple[ctypes.CDLL | None, str]:
         library = ctypes.CDLL(str(path))
     except OSError as error:
         return None, f"{NAME} cannot be loaded: {error}"
-    if library.qfm_format() != FORMAT:
+    if getattr(library, "qfm_format", lambda: 0)() != FORMAT:
         return None, f"{path} is of another version: install qfm_jax again"
     for name in CALLS:
         handler = jax.ffi.pycapsule(getattr(library, name))

@@ -1,7 +1,7 @@
 // XLA's calls: sizes are checked, chunks of samples are shared out among XLA's threads.
 //
 // Which thread takes a chunk changes nothing: gradients of what the batch shares are
-// added up in groups of chunks that depend on the batch alone, and then in their order.
+// added up in shares of the chunks that depend on the batch alone, and then in their order.
 #include <algorithm>
 #include <atomic>
 #include <cstdlib>
@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "blocks.hpp"
 #include "kernels.hpp"
 #include "xla/ffi/api/ffi.h"
 
@@ -46,7 +47,7 @@ const Kernels<T>& kernels() {
 }
 
 constexpr int HEADER = 7, GATE = sizeof(Gate) / 4;
-constexpr int64_t MOST_GROUPS = 64;
+constexpr int64_t MOST_SHARES = 64;
 
 ffi::Error wrong(const std::string& what) {
   return ffi::Error(ffi::ErrorCode::kInvalidArgument, "qfm.statevector's native kernels: " + what);
@@ -146,6 +147,11 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Buf
   ffi::Error error = parse(code, shared.dimensions()[0], samples.dimensions()[0], p);
   if (error.failure()) return error;
   const Kernels<T>& k = kernels<T>();
+  std::vector<Group> groups;
+  if (p.n_bits > k.block_bits) {
+    groups = groups_of(p, k.block_bits);
+    p.groups = &groups;
+  }
   int64_t chunks = chunks_of(batch, k.lanes), size = int64_t(2) << p.n_bits;
   bool keeps = state->element_count() > 0;
   if (int64_t(words->element_count()) != p.n_words * batch ||
@@ -178,19 +184,24 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Bu
   ffi::Error error = parse(code, shared.dimensions()[0], samples.dimensions()[0], p);
   if (error.failure()) return error;
   const Kernels<T>& k = kernels<T>();
+  std::vector<Group> groups;
+  if (p.n_bits > k.block_bits) {
+    groups = groups_of(p, k.block_bits);
+    p.groups = &groups;
+  }
   int64_t chunks = chunks_of(batch, k.lanes), size = int64_t(2) << p.n_bits;
   if (int64_t(of_words.element_count()) != p.n_words * batch ||
       int64_t(state.element_count()) != chunks * size * k.lanes ||
       of_shared->element_count() != shared.element_count() ||
       of_samples->element_count() != samples.element_count())
     return wrong("the gradients have other sizes than the program's");
-  int64_t groups = std::min(chunks, MOST_GROUPS), wide = p.n_shared * k.lanes;
+  int64_t shares = std::min(chunks, MOST_SHARES), wide = p.n_shared * k.lanes;
   std::unique_ptr<T, decltype(&free)> sums(
-      static_cast<T*>(aligned_alloc(64, (groups * wide * sizeof(T) + 63) / 64 * 64)), &free);
+      static_cast<T*>(aligned_alloc(64, (shares * wide * sizeof(T) + 63) / 64 * 64)), &free);
   std::atomic<bool> failed{!sums};
   memset(of_samples->untyped_data(), 0, of_samples->size_bytes());
   size_t bytes = k.scratch(p, true);
-  if (!failed) share_out(pool, groups, [&, p](int64_t g) {
+  if (!failed) share_out(pool, shares, [&, p](int64_t g) {
     T* scratch = scratch_of_thread<T>(bytes);
     if (!scratch) {
       failed = true;
@@ -198,7 +209,7 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Bu
     }
     T* own = sums.get() + g * wide;
     memset(own, 0, wide * sizeof(T));
-    for (int64_t i = chunks * g / groups; i < chunks * (g + 1) / groups; i++)
+    for (int64_t i = chunks * g / shares; i < chunks * (g + 1) / shares; i++)
       k.backward(p, shared.typed_data(), samples.typed_data(), batch, i * k.lanes,
                  of_words.typed_data(), state.typed_data() + i * size * k.lanes, own,
                  of_samples->typed_data(), scratch);
@@ -206,7 +217,7 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Bu
   if (failed) return ffi::Error(ffi::ErrorCode::kResourceExhausted, "Out of memory: choose a smaller batch or fewer wires.");
   for (int64_t i = 0; i < p.n_shared; i++) {
     T sum = 0;
-    for (int64_t g = 0; g < groups; g++)
+    for (int64_t g = 0; g < shares; g++)
       for (int lane = 0; lane < k.lanes; lane++) sum += sums.get()[g * wide + i * k.lanes + lane];
     of_shared->typed_data()[i] = sum;
   }

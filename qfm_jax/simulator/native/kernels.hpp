@@ -14,6 +14,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace qfm {
 
@@ -41,18 +42,22 @@ struct Word {
   int32_t mask, sign;
 };
 
+struct Group;
+
 struct Program {
   int n_bits, n_parts, n_gates, n_words;
   int64_t n_shared, n_samples;  // parameters: of the whole batch, of each sample
   const Part* parts;
   const Gate* gates;
   const Word* words;
+  const std::vector<Group>* groups = nullptr;  // see blocks.hpp; none where states are small
 };
 
 // What the kernels of one instruction set offer, for T = float or double.
 template <class T>
 struct Kernels {
   int lanes;
+  int block_bits;  // states of more bits are worked on in blocks
   // Bytes of scratch memory that a worker needs.
   size_t (*scratch)(const Program&, bool backward);
   // Runs a chunk. samples, words: rows of `batch` numbers, the chunk's from `first`;

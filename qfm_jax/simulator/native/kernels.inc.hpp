@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "blocks.hpp"
 #include "kernels.hpp"
 
 namespace qfm {
@@ -34,6 +35,9 @@ template <class T>
 struct Chunk {
   using V = typename Vector<T>::type;
   static constexpr int LANES = BYTES / sizeof(T);
+  // State and gradient of so many bits take half a mebibyte each: a core's second cache.
+  static constexpr int BLOCK_BITS = 18 - (BYTES == 64 ? 6 : BYTES == 32 ? 5 : 4);
+  static constexpr int SUM_BITS = 11;  // of the blocks in which words are summed
 
   struct Complex {
     V re, im;
@@ -42,14 +46,15 @@ struct Chunk {
   const Program& program;
   const T *shared, *samples;
   int64_t batch, first;
-  int live;  // samples of the chunk; the other lanes repeat the last one
+  int live;    // samples of the chunk; the other lanes repeat the last one
+  int n_bits;  // of the states, or of a block of them
 
   Chunk(const Program& p, const T* shared, const T* samples, int64_t batch, int64_t first)
       : program(p), shared(shared), samples(samples), batch(batch), first(first),
-        live(int(least<int64_t>(LANES, batch - first))) {}
+        live(int(least<int64_t>(LANES, batch - first))), n_bits(p.n_bits) {}
 
   static V all(T x) { return V{} + x; }
-  size_t size() const { return size_t(1) << program.n_bits; }
+  size_t size() const { return size_t(1) << n_bits; }
 
   V load(const T* rows, int64_t row) const {
     V x;
@@ -72,13 +77,13 @@ struct Chunk {
     return {re, is_complex ? parameter(is_sample, at + size) : V{}};
   }
 
-  // g of parameters: of a sample it is stored, of all it is added to.
+  // g of parameters, which are added to.
   struct Gradients {
     V* of_shared;
     T* of_samples;
   };
   void give(const Gradients& g, bool is_sample, int64_t at, V x) const {
-    if (is_sample) store(g.of_samples, at, x);
+    if (is_sample) store(g.of_samples, at, load(g.of_samples, at) + x);
     else g.of_shared[at] += x;
   }
 
@@ -400,32 +405,56 @@ struct Chunk {
 
   // ---- means of words ----------------------------------------------------------------
 
-  // Sums over y with signs (-1)^(bits of y & mask), for every mask, in place.
-  void walsh(V* x) const {
-    for (size_t step = 1; step < size(); step *= 2)
-      for (size_t from = 0; from < size(); from += 2 * step)
+  // Sums over y with signs (-1)^(bits of y & mask), for every mask of n bits, in place.
+  static void walsh(V* x, int n) {
+    size_t all = size_t(1) << n;
+    for (size_t step = 1; step < all; step *= 2)
+      for (size_t from = 0; from < all; from += 2 * step)
         for (size_t y = from; y < from + step; y++) {
           V a = x[y], b = x[y + step];
           x[y] = a + b, x[y + step] = a - b;
         }
   }
 
-  void read(const V* re, const V* im, V* weights, T* words) const {
-    for (size_t y = 0; y < size(); y++) weights[y] = re[y] * re[y] + im[y] * im[y];
-    walsh(weights);
-    for (int w = 0; w < program.n_words; w++)
-      store(words, w, weights[program.words[w].mask] * all(T(program.words[w].sign)));
+  // The sign of a word, but for the bits of y within a block that starts at `from`.
+  T sign(const Word& word, uint32_t from) const {
+    return T(odd(word.mask & from) ? -word.sign : word.sign);
   }
 
-  void read_back(const T* of_words, const V* re, const V* im, V* weights, V* gre, V* gim) const {
-    clear(weights, size());
-    for (int w = 0; w < program.n_words; w++) {
-      V g = load(of_words, w) * all(T(2 * program.words[w].sign));
-      for (int i = live; i < LANES; i++) g[i] = 0;  // lanes that repeat a sample
-      weights[program.words[w].mask] += g;
+  // `scratch` has room for a vector each word, and for a block.
+  void read(const V* re, const V* im, V* scratch, T* words) const {
+    int n = least(n_bits, SUM_BITS);
+    size_t block = size_t(1) << n;
+    V *sums = scratch, *weights = scratch + program.n_words;
+    clear(sums, program.n_words);
+    for (size_t from = 0; from < size(); from += block) {
+      for (size_t y = 0; y < block; y++)
+        weights[y] = re[from + y] * re[from + y] + im[from + y] * im[from + y];
+      walsh(weights, n);
+      for (int w = 0; w < program.n_words; w++)
+        sums[w] += weights[program.words[w].mask & (block - 1)] * all(sign(program.words[w], from));
     }
-    walsh(weights);
-    for (size_t y = 0; y < size(); y++) gre[y] = weights[y] * re[y], gim[y] = weights[y] * im[y];
+    for (int w = 0; w < program.n_words; w++) store(words, w, sums[w]);
+  }
+
+  void read_back(const T* of_words, const V* re, const V* im, V* scratch, V* gre, V* gim) const {
+    int n = least(n_bits, SUM_BITS);
+    size_t block = size_t(1) << n;
+    V *g = scratch, *weights = scratch + program.n_words;
+    for (int w = 0; w < program.n_words; w++) {
+      g[w] = load(of_words, w) * all(2);
+      for (int i = live; i < LANES; i++) g[w][i] = 0;  // lanes that repeat a sample
+    }
+    for (size_t from = 0; from < size(); from += block) {
+      clear(weights, block);
+      for (int w = 0; w < program.n_words; w++)
+        weights[program.words[w].mask & (block - 1)] += g[w] * all(sign(program.words[w], from));
+      walsh(weights, n);
+      for (size_t y = 0; y < block; y++) {
+        gre[from + y] = weights[y] * re[from + y];
+        gim[from + y] = weights[y] * im[from + y];
+      }
+    }
   }
 
   // ---- the program -------------------------------------------------------------------
@@ -454,14 +483,60 @@ struct Chunk {
     }
   }
 
+  void run(const Gate& gate, V* re, V* im, V* scratch) const {
+    if (gate.kind == PHASE) phase(gate, re, im);
+    else if (gate.is_complex) apply<true>(gate, re, im, scratch);
+    else apply<false>(gate, re, im, scratch);
+  }
+
+  void run_back(const Gate& gate, V* re, V* im, V* gre, V* gim, const Gradients& g, V* scratch) const {
+    if (gate.kind == PHASE) phase_back(gate, re, im, gre, gim, g);
+    else if (gate.is_complex) undo<true>(gate, re, im, gre, gim, g, scratch);
+    else undo<false>(gate, re, im, gre, gim, g, scratch);
+  }
+
+  // Runs gates on all blocks: `work` gets a chunk of block size, a gate and its planes.
+  template <int PLANES, class F>
+  void in_blocks(const Group& group, V* const* planes, V* scratch, bool backwards, F work) const {
+    size_t block = group.place.size();
+    Chunk small = *this;
+    small.n_bits = group.n_bits;
+    V* own[PLANES];
+    for (int p = 0; p < PLANES; p++) own[p] = scratch + p * block;
+    V* more = scratch + PLANES * block;
+    for (size_t i = 0; i < size() >> group.n_bits; i++) {
+      uint32_t y = uint32_t(i);
+      for (uint32_t left = group.pivots; left; left &= left - 1) {
+        uint32_t below = (left & -left) - 1;
+        y = ((y & ~below) << 1) | (y & below);
+      }
+      for (int p = 0; p < PLANES; p++)
+        for (size_t c = 0; c < block; c++) own[p][c] = planes[p][y ^ group.place[c]];
+      int n = group.last - group.first;
+      for (int j = 0; j < n; j++) {
+        int which = backwards ? n - 1 - j : j;
+        Gate gate = group.gates[which];
+        const Gate& whole = program.gates[group.first + which];
+        for (int t = 0; t < gate.k; t++) gate.constant ^= int32_t(odd(y & whole.reads[t])) << t;
+        work(small, gate, own, more);
+      }
+      for (int p = 0; p < PLANES; p++)
+        for (size_t c = 0; c < block; c++) planes[p][y ^ group.place[c]] = own[p][c];
+    }
+  }
+
   void forward(T* words, V* state, V* scratch) const {
     V *re = state, *im = state + size();
     start(re, im);
-    for (int i = 0; i < program.n_gates; i++) {
-      const Gate& gate = program.gates[i];
-      if (gate.kind == PHASE) phase(gate, re, im);
-      else if (gate.is_complex) apply<true>(gate, re, im, scratch);
-      else apply<false>(gate, re, im, scratch);
+    if (program.groups) {
+      V* planes[] = {re, im};
+      for (const Group& group : *program.groups)
+        in_blocks<2>(group, planes, scratch, false,
+                     [](const Chunk& small, const Gate& gate, V** own, V* more) {
+                       small.run(gate, own[0], own[1], more);
+                     });
+    } else {
+      for (int i = 0; i < program.n_gates; i++) run(program.gates[i], re, im, scratch);
     }
     read(re, im, scratch, words);
   }
@@ -472,11 +547,16 @@ struct Chunk {
     Gradients g{of_shared, of_samples};
     memcpy(re, state, 2 * size() * sizeof(V));
     read_back(of_words, re, im, more, gre, gim);
-    for (int i = program.n_gates; i-- > 0;) {
-      const Gate& gate = program.gates[i];
-      if (gate.kind == PHASE) phase_back(gate, re, im, gre, gim, g);
-      else if (gate.is_complex) undo<true>(gate, re, im, gre, gim, g, more);
-      else undo<false>(gate, re, im, gre, gim, g, more);
+    if (program.groups) {
+      V* planes[] = {re, im, gre, gim};
+      for (size_t i = program.groups->size(); i-- > 0;)
+        in_blocks<4>((*program.groups)[i], planes, more, true,
+                     [&g](const Chunk& small, const Gate& gate, V** own, V* more) {
+                       small.run_back(gate, own[0], own[1], own[2], own[3], g, more);
+                     });
+    } else {
+      for (int i = program.n_gates; i-- > 0;)
+        run_back(program.gates[i], re, im, gre, gim, g, more);
     }
     start_back(gre, gim, re, g);
   }
@@ -484,11 +564,14 @@ struct Chunk {
 
 template <class T>
 size_t scratch_of(const Program& program, bool backward) {
-  size_t n = size_t(1) << program.n_bits, widest = 0;
+  using C = Chunk<T>;
+  size_t widest = 0, planes = backward ? 4 : 2;
   for (int i = 0; i < program.n_gates; i++)
     if (size_t(program.gates[i].k) > widest) widest = program.gates[i].k;
-  size_t matrices = size_t(4) << (2 * widest);
-  return ((backward ? 4 * n : 0) + (n > matrices ? n : matrices)) * BYTES;
+  size_t states = backward ? planes << program.n_bits : 0;
+  size_t blocks = program.groups ? planes << C::BLOCK_BITS : 0;
+  size_t sums = program.n_words + (size_t(1) << C::SUM_BITS);
+  return (states + blocks + (size_t(4) << (2 * widest)) + sums) * BYTES;
 }
 
 template <class T>
@@ -511,7 +594,8 @@ void run_backward(const Program& program, const T* shared, const T* samples, int
 
 template <class T>
 Kernels<T> make() {
-  return {Chunk<T>::LANES, scratch_of<T>, run_forward<T>, run_backward<T>};
+  return {Chunk<T>::LANES, Chunk<T>::BLOCK_BITS, scratch_of<T>, run_forward<T>,
+          run_backward<T>};
 }
 
 }  // namespace INSTRUCTIONS
