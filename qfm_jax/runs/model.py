@@ -49,6 +49,7 @@ def build_model(
     Every data set here has images of 28 x 28 pixels.
 
     Example:
+        >>> from qfm_jax.models import count_parameters
         >>> from qfm_jax.runs.presets import get_preset
         >>> config = RunConfig("linear", get_preset("linear").network)
         >>> count_parameters(build_model(config, n_classes=3))

@@ -25,7 +25,7 @@ from .arrays import Array, namespace
 from .compiler import Buffers, Program, buffer_name, compile_circuit, prune
 from .gates import Read
 from .heisenberg import can_pull_back, is_worth_while, pulled_back
-from .native.call import Native, words_of
+from .native.call import BY_XLA, Native, words_of
 from .native.program import NativeProgram, compile_native
 from .program import Stage, evolve
 from .results import MeasurePlan, plan_measurements, read, read_words
@@ -321,8 +321,11 @@ def _as_arrays(*arguments: Array, task: Execution) -> tuple[Array, ...]:
 
 
 def implementation(primitive: Primitive, params: dict[str, Any]) -> Any:
-    """What one of this simulator's primitives runs, or None for any other primitive."""
-    known: dict[Primitive, Any] = {simulate_p: _as_arrays, **IMPLEMENTATIONS}
+    """What one of this simulator's primitives runs, or None for any other primitive.
+
+    Of the native ones what XLA would run in their place.
+    """
+    known: dict[Primitive, Any] = {simulate_p: _as_arrays, **IMPLEMENTATIONS, **BY_XLA}
     return partial(known[primitive], **params) if primitive in known else None
 
 

@@ -194,10 +194,10 @@ def test_ours_come_first_and_last():
     for case in bench.CASES:
         order = [(peer, turn) for at, peer, turn in keys if at == case]
         ours = [bench.OURS, bench.XLA, bench.BACKPROP, bench.VMAP, "fused_vqc.py"]
-        assert order[:4] == [(peer, 1) for peer in ours]
-        assert order[-4:] == [(peer, 2) for peer in ours]
+        assert order[:5] == [(peer, 1) for peer in ours]
+        assert order[-5:] == [(peer, 2) for peer in ours]
         others = {bench.DOUBLE, bench.DEFAULT, *bench.OTHERS}
-        assert {peer for peer, _ in order[4:-4]} == others
+        assert {peer for peer, _ in order[5:-5]} == others
     assert sum(case in bench.DEPTH for case, _, _ in keys) == 8
     short = list(bench.plan(bench.Options(short=True)))
     assert short == [

@@ -222,3 +222,11 @@ backward_p = _primitive(
     _mapped_backward,
 )
 ad.primitive_transposes[tangent_p] = _transpose
+
+BY_XLA = {
+    words_p: _words_by_xla,
+    keeping_p: _keeping_by_xla,
+    tangent_p: _tangent,
+    backward_p: _backward_by_xla,
+}
+"""What XLA's programs for the same are, whose operations can be counted."""
