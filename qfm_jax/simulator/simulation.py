@@ -73,7 +73,7 @@ def plan(task: Execution) -> CompiledProgram:
     circuit, wires = _pruned(structure)
     circuit = replace(circuit, leaves=leaves[:n_ops])
     program = compile_circuit(circuit, wires, readout.diagonal)
-    of_words = readout.kinds == {WORDS} and readout.diagonal
+    of_words = readout.kinds == {WORDS}
     return CompiledProgram(
         program,
         readout,
@@ -191,8 +191,8 @@ def why_not_native(task: Execution) -> str:
         return missing
     if not native.are_there():
         return f"they are for CPUs, and JAX runs on {jax.default_backend()}"
-    if planned.readout.kinds != {WORDS} or not planned.readout.diagonal:
-        return "they give means of Pauli words that commute qubit by qubit alone"
+    if planned.readout.kinds != {WORDS}:
+        return "they give means and variances of Pauli words alone"
     if not planned.program.reversible or planned.native is None:
         return "they lack one of its gates, or it is not known to be unitary"
     return "" if task.reversible else "backprop was asked for"
@@ -203,10 +203,10 @@ def _runs_natively(task: Execution, batch: int) -> bool:
     if planned.native is None or why_not_native(task):
         return False
     side = native.lanes(np.dtype(task.c_dtype).itemsize // 2)
-    return 2 * batch >= side or planned.native.n_wires <= MOST_ALONE
+    return batch >= side or planned.native.n_wires <= MOST_ALONE
 
 
-MOST_ALONE = 13
+MOST_ALONE = 14
 """Wires up to which few samples, which leave lanes empty, are faster by the kernels:
 their states fit a core's caches."""
 

@@ -51,11 +51,21 @@ def of_words(n):
     ]
 
 
-def build(n, device="qfm.statevector", body=layers, **how):
+def of_other_words(n):
+    """Means in several bases, with an even and an odd number of Y."""
+    return [
+        qml.expval(qml.X(0) @ qml.Y(1) @ qml.Z(n - 1)),
+        qml.expval(qml.Y(0) @ qml.Y(1)),
+        qml.expval(0.3 * qml.Y(0) - 2 * qml.Z(0) + qml.X(0) @ qml.Y(1) @ qml.Y(2)),
+        qml.var(qml.Y(0) @ qml.Z(1) @ qml.Y(2)),
+    ]
+
+
+def build(n, device="qfm.statevector", read=of_words, **how):
     @qml.qnode(qml.device(device, wires=n), **how)
     def circuit(x, weights):
-        body(n, x, weights)
-        return of_words(n)
+        layers(n, x, weights)
+        return read(n)
 
     return lambda x, weights: jnp.stack(circuit(x, weights))
 
@@ -83,18 +93,20 @@ def value_and_gradients(run, x, weights):
     return [values, *found]
 
 
+@pytest.mark.parametrize("read", [of_words, of_other_words])
 @pytest.mark.parametrize("double", [False, True])
-@pytest.mark.parametrize(("n", "batch"), [(3, 1), (3, 5), (4, 16), (5, 37)])
-def test_values_and_gradients_are_those_of_default_qubit(n, batch, double):
-    x, weights = numbers(n, batch)
+@pytest.mark.parametrize(("n", "batch"), [(3, 1), (3, 5), (4, 16), (5, 37), (14, 3)])
+def test_values_and_gradients_are_those_of_default_qubit(n, batch, double, read):
+    # Of 14 wires in double precision a state is worked on in blocks.
+    x, weights = numbers(n, batch, depth=1 if n > 9 else 2)
     with jax.enable_x64(True):
         exact = value_and_gradients(
-            build(n, "default.qubit", diff_method="backprop"), x, weights
+            build(n, "default.qubit", read, diff_method="backprop"), x, weights
         )
     with jax.enable_x64(double):
         kind = jnp.float64 if double else jnp.float32
         given = jnp.asarray(x, kind), jnp.asarray(weights, kind)
-        run = build(n)
+        run = build(n, read=read)
         assert runs_natively(jax.vmap(run, (0, None)), *given)
         found = value_and_gradients(run, *given)
     for one, other in zip(found, exact, strict=True):
@@ -233,7 +245,7 @@ def raw(code, shared, samples):
 
 def good_code():
     """One wire: a part of two numbers, a real gate, <Z>."""
-    part, word = [1, 0, 0, 0], [1, 1]
+    part, word = [1, 0, 0, 0], [1, 1, 0, 0, 0]
     gate = [0, 1, 0, 0, 0, 2, 1, 0, *(1, 0, 0, 0, 0), *(1, 0, 0, 0, 0)]
     body = part + gate + word
     return [1, 1, 1, 1, 7 + len(body), 6, 1, *body]
@@ -265,6 +277,8 @@ def test_a_program_by_hand():
         (19, 2, "wires are out of range"),
         (24, -1, "wires are out of range"),
         (29, 8, "word's wires"),
+        (31, 8, "word's wires"),
+        (33, 1, "word's wires or its row"),
     ],
 )
 def test_what_a_program_says_is_checked_before_memory_is_touched(

@@ -14,7 +14,7 @@ import jax
 
 NAME = "kernels.so"
 
-FORMAT = 1
+FORMAT = 2
 """Of programs and calls, as in `handlers.cpp`."""
 
 CALLS = ("qfm_forward_f32", "qfm_forward_f64", "qfm_backward_f32", "qfm_backward_f64")

@@ -46,7 +46,7 @@ const Kernels<T>& kernels() {
   return chosen;
 }
 
-constexpr int HEADER = 7, GATE = sizeof(Gate) / 4;
+constexpr int HEADER = 7, GATE = sizeof(Gate) / 4, WORD = sizeof(Word) / 4;
 constexpr int64_t MOST_SHARES = 64;
 
 ffi::Error wrong(const std::string& what) {
@@ -60,7 +60,7 @@ ffi::Error parse(ffi::Span<const int32_t> code, int64_t n_shared, int64_t n_samp
   if (p.n_bits < 1 || p.n_bits > MAX_BITS || p.n_parts < 1 || p.n_parts > MAX_BITS ||
       p.n_gates < 0 || p.n_words < 0)
     return wrong("the program's numbers of wires, gates or words are out of range");
-  int64_t length = HEADER + 4 * int64_t(p.n_parts) + GATE * int64_t(p.n_gates) + 2 * int64_t(p.n_words);
+  int64_t length = HEADER + 4 * int64_t(p.n_parts) + GATE * int64_t(p.n_gates) + WORD * int64_t(p.n_words);
   if (int64_t(code.size()) != length || code[4] != length)
     return wrong("the program has another length than it says");
   p.n_shared = n_shared, p.n_samples = n_samples;
@@ -97,7 +97,9 @@ ffi::Error parse(ffi::Span<const int32_t> code, int64_t n_shared, int64_t n_samp
         return wrong("a gate's wires are out of range");
   }
   for (int i = 0; i < p.n_words; i++)
-    if (uint32_t(p.words[i].mask) > all) return wrong("a word's wires are out of range");
+    if (uint32_t(p.words[i].mask) > all || uint32_t(p.words[i].flip) > all ||
+        p.words[i].row < 0 || p.words[i].row >= p.n_words)
+      return wrong("a word's wires or its row are out of range");
   return ffi::Error::Success();
 }
 
@@ -241,7 +243,7 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(qfm_backward_f32, (qfm::backward<float, ffi::F32>)
 XLA_FFI_DEFINE_HANDLER_SYMBOL(qfm_backward_f64, (qfm::backward<double, ffi::F64>), BACKWARD(ffi::F64));
 
 // Of programs and calls: another one is not understood.
-extern "C" int qfm_format() { return 1; }
+extern "C" int qfm_format() { return 2; }
 
 // Samples that run side by side.
 extern "C" int qfm_lanes(int bytes_of_a_number) {

@@ -37,9 +37,11 @@ struct Gate {
   int32_t flip[MAX_WIRES], reads[MAX_WIRES];
 };
 
-// The mean of a product of Z: the sum of sign (-1)^(bits of y & mask) |psi_y|^2.
+// The mean of a product of Pauli operators P: the sum over y of
+// sign (-1)^(bits of y & mask) Re(w), with w = conj(psi_(y ^ flip)) psi_y, or of -Im(w)
+// where the number of its Y is odd. Words of the same flip and oddness follow each other.
 struct Word {
-  int32_t mask, sign;
+  int32_t mask, sign, flip, is_odd, row;
 };
 
 struct Group;

@@ -421,38 +421,63 @@ struct Chunk {
     return T(odd(word.mask & from) ? -word.sign : word.sign);
   }
 
+  // The words from `first` on that have its flip and oddness: up to the one returned.
+  int alike(int first) const {
+    const Word* words = program.words;
+    int last = first;
+    while (last < program.n_words && words[last].flip == words[first].flip &&
+           words[last].is_odd == words[first].is_odd)
+      last++;
+    return last;
+  }
+
   // `scratch` has room for a vector each word, and for a block.
   void read(const V* re, const V* im, V* scratch, T* words) const {
     int n = least(n_bits, SUM_BITS);
     size_t block = size_t(1) << n;
     V *sums = scratch, *weights = scratch + program.n_words;
     clear(sums, program.n_words);
-    for (size_t from = 0; from < size(); from += block) {
-      for (size_t y = 0; y < block; y++)
-        weights[y] = re[from + y] * re[from + y] + im[from + y] * im[from + y];
-      walsh(weights, n);
-      for (int w = 0; w < program.n_words; w++)
-        sums[w] += weights[program.words[w].mask & (block - 1)] * all(sign(program.words[w], from));
-    }
-    for (int w = 0; w < program.n_words; w++) store(words, w, sums[w]);
+    for (size_t from = 0; from < size(); from += block)
+      for (int first = 0, last; first < program.n_words; first = last) {
+        last = alike(first);
+        uint32_t flip = program.words[first].flip;
+        bool odd = program.words[first].is_odd;
+        for (size_t y = 0; y < block; y++) {
+          V a = re[(from + y) ^ flip], b = im[(from + y) ^ flip];
+          V c = re[from + y], d = im[from + y];
+          weights[y] = odd ? b * c - a * d : a * c + b * d;
+        }
+        walsh(weights, n);
+        for (int w = first; w < last; w++)
+          sums[w] += weights[program.words[w].mask & (block - 1)] * all(sign(program.words[w], from));
+      }
+    for (int w = 0; w < program.n_words; w++) store(words, program.words[w].row, sums[w]);
   }
 
+  // g(psi) = 2 sum_w g(w) P_w psi.
   void read_back(const T* of_words, const V* re, const V* im, V* scratch, V* gre, V* gim) const {
     int n = least(n_bits, SUM_BITS);
     size_t block = size_t(1) << n;
     V *g = scratch, *weights = scratch + program.n_words;
     for (int w = 0; w < program.n_words; w++) {
-      g[w] = load(of_words, w) * all(2);
+      g[w] = load(of_words, program.words[w].row) * all(2);
       for (int i = live; i < LANES; i++) g[w][i] = 0;  // lanes that repeat a sample
     }
     for (size_t from = 0; from < size(); from += block) {
-      clear(weights, block);
-      for (int w = 0; w < program.n_words; w++)
-        weights[program.words[w].mask & (block - 1)] += g[w] * all(sign(program.words[w], from));
-      walsh(weights, n);
-      for (size_t y = 0; y < block; y++) {
-        gre[from + y] = weights[y] * re[from + y];
-        gim[from + y] = weights[y] * im[from + y];
+      clear(gre + from, block), clear(gim + from, block);
+      for (int first = 0, last; first < program.n_words; first = last) {
+        last = alike(first);
+        uint32_t flip = program.words[first].flip;
+        bool odd = program.words[first].is_odd;
+        clear(weights, block);
+        for (int w = first; w < last; w++)
+          weights[program.words[w].mask & (block - 1)] += g[w] * all(sign(program.words[w], from));
+        walsh(weights, n);
+        for (size_t y = 0; y < block; y++) {
+          V a = re[(from + y) ^ flip], b = im[(from + y) ^ flip];
+          gre[from + y] += weights[y] * (odd ? b : a);
+          gim[from + y] += weights[y] * (odd ? -a : b);
+        }
       }
     }
   }

@@ -79,7 +79,8 @@ class NativeProgram:
     matrices: tuple[GateMatrices, ...]
     sources: tuple[Matrices | Phases, ...]
     gates: tuple[Placed, ...]
-    words: tuple[tuple[int, int], ...]
+    words: tuple[tuple[int, int, int, int, int], ...]
+    """Mask, sign, flip, whether its Y are odd in number, and its row in the results."""
     leaves: tuple[Leaf, ...]
 
     def parameters(
@@ -172,7 +173,7 @@ def compile_native(
     Args:
         circuit: what `compiler.prune` gave.
         wires: which wires its wires were.
-        readout: words alone, all of them products of Z.
+        readout: words alone; where it is `diagonal` they are products of Z.
     """
     n, buffers = circuit.n_wires, Buffers(circuit.leaves)
     if not all(gate.unitary for gate in circuit.gates):
@@ -193,9 +194,7 @@ def compile_native(
     for item in items:
         placing.add(item)
     sources = placing.finished()
-    bit = {wire: 1 << (n - 1 - i) for i, wire in enumerate(wires)}
-    masks = [sum(bit[wire] for wire, _ in word) for word in readout.words]
-    words = tuple(affine.pull_back(mask, placing.to_basis) for mask in masks)
+    words = _words(readout, n, wires, placing.to_basis)
     return NativeProgram(
         n,
         beginning,
@@ -205,6 +204,29 @@ def compile_native(
         words,
         circuit.leaves,
     )
+
+
+def _words(
+    readout: MeasurePlan, n: int, wires: Sequence[int], to_basis: affine.Map
+) -> tuple[tuple[int, int, int, int, int], ...]:
+    """P |j> = i^(number of Y) (-1)^(bits of j in Y or Z) |j ^ bits in X or Y>."""
+    bit = {wire: 1 << (n - 1 - i) for i, wire in enumerate(wires)}
+    to_place = affine.invert(to_basis)
+    found = []
+    for row, word in enumerate(readout.words):
+        letters = (
+            [("Z", wire) for wire, _ in word]
+            if readout.diagonal
+            else [(letter, wire) for wire, letter in word]
+        )
+        flips = sum(bit[wire] for letter, wire in letters if letter in "XY")
+        reads = sum(bit[wire] for letter, wire in letters if letter in "YZ")
+        n_y = sum(letter == "Y" for letter, _ in letters)
+        mask, sign = affine.pull_back(reads, to_basis)
+        flip = affine.apply(to_place, flips) ^ to_place[0]
+        sign *= (-1) ** (n_y // 2)
+        found.append((mask, sign, flip, n_y % 2, row))
+    return tuple(sorted(found, key=lambda word: (word[2:4], word[4])))
 
 
 class _Placing:
