@@ -33,13 +33,18 @@ namespace qfm {
   }
 FOR_EACH_SET(DECLARE)
 
+// QFM_NATIVE=avx2 or baseline choose narrower vectors than the processor has.
 template <class T>
 const Kernels<T>& kernels() {
   static const Kernels<T> chosen = [] {
+    const char* asked = getenv("QFM_NATIVE");
+    std::string most = asked ? asked : "";
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
-      return avx512::make<T>();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::make<T>();
+    bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
+    if (has_avx512 && most != "avx2" && most != "baseline") return avx512::make<T>();
+    if (has_avx2 && most != "baseline") return avx2::make<T>();
 #endif
     return baseline::make<T>();
   }();
