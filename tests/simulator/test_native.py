@@ -318,6 +318,35 @@ def test_what_the_kernels_lack_runs_by_xla(what):
     np.testing.assert_allclose(node(jnp.float32(0.3)), exact(0.3), atol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["avx2", "baseline"])
+def test_narrower_vectors_give_the_same(name):
+    program = """
+import sys; sys.path.insert(0, "tests/simulator")
+import numpy as np, jax.numpy as jnp
+import test_native as here
+from qfm_jax.simulator import native
+for n, batch, read in [(3, 5, here.of_words), (4, 37, here.of_other_words),
+                       (15, 2, here.of_words)]:
+    x, w = (jnp.asarray(a, jnp.float32) for a in here.numbers(n, batch, 1))
+    found = here.value_and_gradients(here.build(n, read=read), x, w)
+    print(native.lanes(4), *(f"{v:.3f}" for a in found for v in np.ravel(a)[:40]))
+"""
+    found = []
+    for chosen in (name, ""):
+        environment = {**os.environ, "QFM_NATIVE": chosen, "JAX_PLATFORMS": "cpu"}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program],
+            **{"capture_output": True, "text": True, "env": environment},
+        )
+        assert done.returncode == 0, done.stderr
+        found.append([row.split() for row in done.stdout.splitlines()])
+    assert int(found[0][0][0]) <= int(found[1][0][0])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(
+            np.array(one[1:], float), np.array(other[1:], float), atol=2e-3
+        )
+
+
 def test_switched_off_by_the_environment():
     program = "from qfm_jax.simulator import native; print(native.why_missing())"
     done = subprocess.run(

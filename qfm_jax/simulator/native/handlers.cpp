@@ -33,13 +33,18 @@ namespace qfm {
   }
 FOR_EACH_SET(DECLARE)
 
+// QFM_NATIVE=avx2 or baseline choose narrower vectors than the processor has.
 template <class T>
 const Kernels<T>& kernels() {
   static const Kernels<T> chosen = [] {
+    const char* asked = getenv("QFM_NATIVE");
+    std::string most = asked ? asked : "";
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq"))
-      return avx512::make<T>();
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return avx2::make<T>();
+    bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
+    if (has_avx512 && most != "avx2" && most != "baseline") return avx512::make<T>();
+    if (has_avx2 && most != "baseline") return avx2::make<T>();
 #endif
     return baseline::make<T>();
   }();
@@ -137,90 +142,145 @@ void share_out(ffi::ThreadPool& pool, int64_t n, F work) {
   while (standing->done < n) std::this_thread::yield();
 }
 
-int64_t chunks_of(int64_t batch, int lanes) { return (batch + lanes - 1) / lanes; }
+// A chunk of many amplitudes is worked on by all threads, in so many parts.
+constexpr int PARTS = 8;
+
+template <class T>
+std::unique_ptr<T, decltype(&free)> allocate(size_t numbers) {
+  return {static_cast<T*>(aligned_alloc(64, (numbers * sizeof(T) + 63) / 64 * 64)), &free};
+}
+
+ffi::Error no_memory() {
+  return ffi::Error(ffi::ErrorCode::kResourceExhausted,
+                    "Out of memory: choose a smaller batch or fewer wires.");
+}
+
+// What both directions have in common.
+template <class T, ffi::DataType D>
+struct Work {
+  Program program;
+  std::vector<Group> groups;
+  Call<T> call;
+  const Kernels<T>& k = kernels<T>();
+  int64_t chunks, size;  // size: numbers of a chunk's state
+  bool in_parts;
+  std::atomic<bool> failed{false};
+
+  ffi::Error read(ffi::Span<const int32_t> code, ffi::Buffer<D> shared, ffi::Buffer<D> samples) {
+    if (shared.dimensions().size() != 1 || samples.dimensions().size() != 2)
+      return wrong("the parameters have another number of axes");
+    int64_t batch = samples.dimensions()[1];
+    ffi::Error error = parse(code, shared.dimensions()[0], samples.dimensions()[0], program);
+    if (error.failure()) return error;
+    if (program.n_bits > k.block_bits) {
+      groups = groups_of(program, k.block_bits);
+      program.groups = &groups;
+    }
+    // Not by the number of threads: gradients are added up in the same order for any.
+    in_parts = program.n_bits >= k.block_bits + 3;
+    call = {&program, shared.typed_data(), samples.typed_data(), batch};
+    chunks = (batch + k.lanes - 1) / k.lanes;
+    size = (int64_t(2) << program.n_bits) * k.lanes;
+    return ffi::Error::Success();
+  }
+
+  T* scratch(bool backward, int64_t more = 0) {
+    size_t bytes = k.scratch(program, backward, in_parts);
+    T* found = scratch_of_thread<T>(bytes + more * sizeof(T));
+    if (!found) failed = true;
+    return found;
+  }
+};
 
 template <class T, ffi::DataType D>
 ffi::Error forward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Buffer<D> shared,
                    ffi::Buffer<D> samples, ffi::ResultBuffer<D> words, ffi::ResultBuffer<D> state) {
-  if (shared.dimensions().size() != 1 || samples.dimensions().size() != 2)
-    return wrong("the parameters have another number of axes");
-  Program p;
-  int64_t batch = samples.dimensions()[1];
-  ffi::Error error = parse(code, shared.dimensions()[0], samples.dimensions()[0], p);
+  Work<T, D> w;
+  ffi::Error error = w.read(code, shared, samples);
   if (error.failure()) return error;
-  const Kernels<T>& k = kernels<T>();
-  std::vector<Group> groups;
-  if (p.n_bits > k.block_bits) {
-    groups = groups_of(p, k.block_bits);
-    p.groups = &groups;
-  }
-  int64_t chunks = chunks_of(batch, k.lanes), size = int64_t(2) << p.n_bits;
   bool keeps = state->element_count() > 0;
-  if (int64_t(words->element_count()) != p.n_words * batch ||
-      (keeps && int64_t(state->element_count()) != chunks * size * k.lanes))
+  if (int64_t(words->element_count()) != w.program.n_words * w.call.batch ||
+      (keeps && int64_t(state->element_count()) != w.chunks * w.size))
     return wrong("the results have other sizes than the program's");
-  size_t bytes = k.scratch(p, false), own = keeps ? 0 : size * k.lanes * sizeof(T);
-  std::atomic<bool> failed{false};
-  share_out(pool, chunks, [&, p](int64_t i) {
-    T* scratch = scratch_of_thread<T>(bytes + own);
-    if (!scratch) {
-      failed = true;
-      return;
+  T* found = words->typed_data();
+  if (!w.in_parts) {
+    share_out(pool, w.chunks, [&](int64_t i) {
+      size_t own = w.k.scratch(w.program, false, false) / sizeof(T);
+      T* scratch = w.scratch(false, keeps ? 0 : w.size);
+      if (!scratch) return;
+      T* at = keeps ? state->typed_data() + i * w.size : scratch + own;
+      w.k.forward(w.call, i * w.k.lanes, found, at, scratch);
+    });
+  } else {
+    auto spare = allocate<T>(keeps ? 1 : w.size);
+    if (!spare) return no_memory();
+    for (int64_t i = 0; i < w.chunks && !w.failed; i++) {
+      T* at = keeps ? state->typed_data() + i * w.size : spare.get();
+      w.k.begin(w.call, i * w.k.lanes, at);
+      for (const Group& group : w.groups)
+        share_out(pool, PARTS, [&, i](int64_t part) {
+          if (T* scratch = w.scratch(false))
+            w.k.run_blocks(w.call, i * w.k.lanes, group, part, PARTS, at, scratch);
+        });
+      if (T* scratch = w.scratch(false)) w.k.end(w.call, i * w.k.lanes, at, scratch, found);
     }
-    T* at = keeps ? state->typed_data() + i * size * k.lanes : scratch + bytes / sizeof(T);
-    k.forward(p, shared.typed_data(), samples.typed_data(), batch, i * k.lanes,
-              words->typed_data(), at, scratch);
-  });
-  if (failed) return ffi::Error(ffi::ErrorCode::kResourceExhausted, "Out of memory: choose a smaller batch or fewer wires.");
-  return ffi::Error::Success();
+  }
+  return w.failed ? no_memory() : ffi::Error::Success();
 }
 
 template <class T, ffi::DataType D>
 ffi::Error backward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Buffer<D> shared,
                     ffi::Buffer<D> samples, ffi::Buffer<D> state, ffi::Buffer<D> of_words,
                     ffi::ResultBuffer<D> of_shared, ffi::ResultBuffer<D> of_samples) {
-  if (shared.dimensions().size() != 1 || samples.dimensions().size() != 2)
-    return wrong("the parameters have another number of axes");
-  Program p;
-  int64_t batch = samples.dimensions()[1];
-  ffi::Error error = parse(code, shared.dimensions()[0], samples.dimensions()[0], p);
+  Work<T, D> w;
+  ffi::Error error = w.read(code, shared, samples);
   if (error.failure()) return error;
-  const Kernels<T>& k = kernels<T>();
-  std::vector<Group> groups;
-  if (p.n_bits > k.block_bits) {
-    groups = groups_of(p, k.block_bits);
-    p.groups = &groups;
-  }
-  int64_t chunks = chunks_of(batch, k.lanes), size = int64_t(2) << p.n_bits;
-  if (int64_t(of_words.element_count()) != p.n_words * batch ||
-      int64_t(state.element_count()) != chunks * size * k.lanes ||
+  if (int64_t(of_words.element_count()) != w.program.n_words * w.call.batch ||
+      int64_t(state.element_count()) != w.chunks * w.size ||
       of_shared->element_count() != shared.element_count() ||
       of_samples->element_count() != samples.element_count())
     return wrong("the gradients have other sizes than the program's");
-  int64_t shares = std::min(chunks, MOST_SHARES), wide = p.n_shared * k.lanes;
-  std::unique_ptr<T, decltype(&free)> sums(
-      static_cast<T*>(aligned_alloc(64, (shares * wide * sizeof(T) + 63) / 64 * 64)), &free);
-  std::atomic<bool> failed{!sums};
-  memset(of_samples->untyped_data(), 0, of_samples->size_bytes());
-  size_t bytes = k.scratch(p, true);
-  if (!failed) share_out(pool, shares, [&, p](int64_t g) {
-    T* scratch = scratch_of_thread<T>(bytes);
-    if (!scratch) {
-      failed = true;
-      return;
+  int64_t shares = w.in_parts ? PARTS : std::min(w.chunks, MOST_SHARES), lanes = w.k.lanes;
+  int64_t wide = (w.program.n_shared + w.program.n_samples) * lanes;
+  auto sums = allocate<T>(shares * wide);
+  if (!sums) return no_memory();
+  memset(sums.get(), 0, shares * wide * sizeof(T));
+  const T* final_states = state.typed_data();
+  if (!w.in_parts) {
+    share_out(pool, shares, [&](int64_t s) {
+      T* scratch = w.scratch(true);
+      if (!scratch) return;
+      for (int64_t i = w.chunks * s / shares; i < w.chunks * (s + 1) / shares; i++)
+        w.k.backward(w.call, i * lanes, of_words.typed_data(), final_states + i * w.size,
+                     sums.get() + s * wide, of_samples->typed_data(), scratch);
+    });
+  } else {
+    auto planes = allocate<T>(2 * w.size);
+    if (!planes) return no_memory();
+    for (int64_t i = 0; i < w.chunks && !w.failed; i++) {
+      T* scratch = w.scratch(true);
+      if (!scratch) break;
+      w.k.begin_back(w.call, i * lanes, of_words.typed_data(), final_states + i * w.size,
+                     planes.get(), scratch);
+      int64_t shared_size = w.program.n_shared * lanes;
+      for (int64_t s = 0; s < shares; s++)
+        memset(sums.get() + s * wide + shared_size, 0, (wide - shared_size) * sizeof(T));
+      for (size_t g = w.groups.size(); g-- > 0;)
+        share_out(pool, PARTS, [&, i, g](int64_t part) {
+          if (T* own = w.scratch(true))
+            w.k.undo_blocks(w.call, i * lanes, w.groups[g], part, PARTS, planes.get(),
+                            sums.get() + part * wide, own);
+        });
+      for (int64_t s = 1; s < shares; s++)
+        for (int64_t j = shared_size; j < wide; j++) sums.get()[j] += sums.get()[s * wide + j];
+      w.k.end_back(w.call, i * lanes, planes.get(), sums.get(), of_samples->typed_data());
     }
-    T* own = sums.get() + g * wide;
-    memset(own, 0, wide * sizeof(T));
-    for (int64_t i = chunks * g / shares; i < chunks * (g + 1) / shares; i++)
-      k.backward(p, shared.typed_data(), samples.typed_data(), batch, i * k.lanes,
-                 of_words.typed_data(), state.typed_data() + i * size * k.lanes, own,
-                 of_samples->typed_data(), scratch);
-  });
-  if (failed) return ffi::Error(ffi::ErrorCode::kResourceExhausted, "Out of memory: choose a smaller batch or fewer wires.");
-  for (int64_t i = 0; i < p.n_shared; i++) {
+  }
+  if (w.failed) return no_memory();
+  for (int64_t i = 0; i < w.program.n_shared; i++) {
     T sum = 0;
-    for (int64_t g = 0; g < shares; g++)
-      for (int lane = 0; lane < k.lanes; lane++) sum += sums.get()[g * wide + i * k.lanes + lane];
+    for (int64_t s = 0; s < shares; s++)
+      for (int lane = 0; lane < lanes; lane++) sum += sums.get()[s * wide + i * lanes + lane];
     of_shared->typed_data()[i] = sum;
   }
   return ffi::Error::Success();

@@ -55,21 +55,38 @@ struct Program {
   const std::vector<Group>* groups = nullptr;  // see blocks.hpp; none where states are small
 };
 
-// What the kernels of one instruction set offer, for T = float or double.
+// The parameters: samples are rows of `batch` numbers.
+template <class T>
+struct Call {
+  const Program* program;
+  const T *shared, *samples;
+  int64_t batch;
+};
+
+// What the kernels of one instruction set offer, for T = float or double. A chunk is that
+// of samples from `first`. `state`: the final state, 2 * 2^n_bits vectors; `sums`: g of
+// n_shared and n_samples parameters, vectors that are added to.
 template <class T>
 struct Kernels {
   int lanes;
   int block_bits;  // states of more bits are worked on in blocks
-  // Bytes of scratch memory that a worker needs.
-  size_t (*scratch)(const Program&, bool backward);
-  // Runs a chunk. samples, words: rows of `batch` numbers, the chunk's from `first`;
-  // state: 2 * 2^n_bits vectors, the final state.
-  void (*forward)(const Program&, const T* shared, const T* samples, int64_t batch,
-                  int64_t first, T* words, T* state, T* scratch);
-  // Gradients of a chunk: `of_shared` holds n_shared vectors, and is added to.
-  void (*backward)(const Program&, const T* shared, const T* samples, int64_t batch,
-                   int64_t first, const T* of_words, const T* state, T* of_shared,
+  // Bytes of scratch memory that a worker needs; `shares`: of a chunk that many work on.
+  size_t (*scratch)(const Program&, bool backward, bool shares);
+  // A chunk from the first gate to the last.
+  void (*forward)(const Call<T>&, int64_t first, T* words, T* state, T* scratch);
+  void (*backward)(const Call<T>&, int64_t first, const T* of_words, const T* state, T* sums,
                    T* of_samples, T* scratch);
+  // The same in steps, of which those on blocks come in parts. `planes`: the state and its
+  // g, 4 * 2^n_bits vectors.
+  void (*begin)(const Call<T>&, int64_t first, T* state);
+  void (*run_blocks)(const Call<T>&, int64_t first, const Group&, int part, int parts, T* state,
+                     T* scratch);
+  void (*end)(const Call<T>&, int64_t first, const T* state, T* scratch, T* words);
+  void (*begin_back)(const Call<T>&, int64_t first, const T* of_words, const T* state, T* planes,
+                     T* scratch);
+  void (*undo_blocks)(const Call<T>&, int64_t first, const Group&, int part, int parts, T* planes,
+                      T* sums, T* scratch);
+  void (*end_back)(const Call<T>&, int64_t first, T* planes, T* sums, T* of_samples);
 };
 
 template <class T>

@@ -79,12 +79,10 @@ struct Chunk {
 
   // g of parameters, which are added to.
   struct Gradients {
-    V* of_shared;
-    T* of_samples;
+    V *of_shared, *of_samples;
   };
-  void give(const Gradients& g, bool is_sample, int64_t at, V x) const {
-    if (is_sample) store(g.of_samples, at, load(g.of_samples, at) + x);
-    else g.of_shared[at] += x;
+  static void give(const Gradients& g, bool is_sample, int64_t at, V x) {
+    (is_sample ? g.of_samples : g.of_shared)[at] += x;
   }
 
   static bool odd(uint32_t bits) { return __builtin_parity(bits); }
@@ -522,14 +520,15 @@ struct Chunk {
 
   // Runs gates on all blocks: `work` gets a chunk of block size, a gate and its planes.
   template <int PLANES, class F>
-  void in_blocks(const Group& group, V* const* planes, V* scratch, bool backwards, F work) const {
+  void in_blocks(const Group& group, size_t first_block, size_t last_block, V* const* planes,
+                 V* scratch, bool backwards, F work) const {
     size_t block = group.place.size();
     Chunk small = *this;
     small.n_bits = group.n_bits;
     V* own[PLANES];
     for (int p = 0; p < PLANES; p++) own[p] = scratch + p * block;
     V* more = scratch + PLANES * block;
-    for (size_t i = 0; i < size() >> group.n_bits; i++) {
+    for (size_t i = first_block; i < last_block; i++) {
       uint32_t y = uint32_t(i);
       for (uint32_t left = group.pivots; left; left &= left - 1) {
         uint32_t below = (left & -left) - 1;
@@ -550,77 +549,157 @@ struct Chunk {
     }
   }
 
-  void forward(T* words, V* state, V* scratch) const {
-    V *re = state, *im = state + size();
-    start(re, im);
-    if (program.groups) {
-      V* planes[] = {re, im};
-      for (const Group& group : *program.groups)
-        in_blocks<2>(group, planes, scratch, false,
-                     [](const Chunk& small, const Gate& gate, V** own, V* more) {
-                       small.run(gate, own[0], own[1], more);
-                     });
-    } else {
-      for (int i = 0; i < program.n_gates; i++) run(program.gates[i], re, im, scratch);
-    }
-    read(re, im, scratch, words);
+  size_t blocks(const Group& group) const { return size() >> group.n_bits; }
+
+  void run_blocks(const Group& group, size_t from, size_t to, V* state, V* scratch) const {
+    V* planes[] = {state, state + size()};
+    in_blocks<2>(group, from, to, planes, scratch, false,
+                 [](const Chunk& small, const Gate& gate, V** own, V* more) {
+                   small.run(gate, own[0], own[1], more);
+                 });
   }
 
-  void backward(const T* of_words, const V* state, V* of_shared, T* of_samples, V* scratch) const {
-    V *re = scratch, *im = re + size(), *gre = im + size(), *gim = gre + size();
-    V* more = gim + size();
-    Gradients g{of_shared, of_samples};
-    memcpy(re, state, 2 * size() * sizeof(V));
-    read_back(of_words, re, im, more, gre, gim);
+  // `planes`: real and imaginary parts of the state, and of its g.
+  void undo_blocks(const Group& group, size_t from, size_t to, V* planes, V* scratch,
+                   const Gradients& g) const {
+    V* four[] = {planes, planes + size(), planes + 2 * size(), planes + 3 * size()};
+    in_blocks<4>(group, from, to, four, scratch, true,
+                 [&g](const Chunk& small, const Gate& gate, V** own, V* more) {
+                   small.run_back(gate, own[0], own[1], own[2], own[3], g, more);
+                 });
+  }
+
+  void begin(V* state) const { start(state, state + size()); }
+  void end(const V* state, V* scratch, T* words) const {
+    read(state, state + size(), scratch, words);
+  }
+  void begin_back(const T* of_words, const V* state, V* planes, V* scratch) const {
+    memcpy(planes, state, 2 * size() * sizeof(V));
+    read_back(of_words, planes, planes + size(), scratch, planes + 2 * size(), planes + 3 * size());
+  }
+  void end_back(V* planes, const Gradients& g) const {
+    start_back(planes + 2 * size(), planes + 3 * size(), planes, g);
+  }
+  void store_samples(const V* sums, T* of_samples) const {
+    for (int64_t row = 0; row < program.n_samples; row++) store(of_samples, row, sums[row]);
+  }
+
+  void forward(T* words, V* state, V* scratch) const {
+    begin(state);
     if (program.groups) {
-      V* planes[] = {re, im, gre, gim};
-      for (size_t i = program.groups->size(); i-- > 0;)
-        in_blocks<4>((*program.groups)[i], planes, more, true,
-                     [&g](const Chunk& small, const Gate& gate, V** own, V* more) {
-                       small.run_back(gate, own[0], own[1], own[2], own[3], g, more);
-                     });
+      for (const Group& group : *program.groups) run_blocks(group, 0, blocks(group), state, scratch);
+    } else {
+      for (int i = 0; i < program.n_gates; i++)
+        run(program.gates[i], state, state + size(), scratch);
+    }
+    end(state, scratch, words);
+  }
+
+  // `sums`: gradients of what is shared, which are added to, and of the samples.
+  void backward(const T* of_words, const V* state, V* sums, T* of_samples, V* scratch) const {
+    V *planes = scratch, *more = planes + 4 * size();
+    Gradients g{sums, sums + program.n_shared};
+    clear(g.of_samples, program.n_samples);
+    begin_back(of_words, state, planes, more);
+    if (program.groups) {
+      for (size_t i = program.groups->size(); i-- > 0;) {
+        const Group& group = (*program.groups)[i];
+        undo_blocks(group, 0, blocks(group), planes, more, g);
+      }
     } else {
       for (int i = program.n_gates; i-- > 0;)
-        run_back(program.gates[i], re, im, gre, gim, g, more);
+        run_back(program.gates[i], planes, planes + size(), planes + 2 * size(),
+                 planes + 3 * size(), g, more);
     }
-    start_back(gre, gim, re, g);
+    end_back(planes, g);
+    store_samples(g.of_samples, of_samples);
   }
 };
 
 template <class T>
-size_t scratch_of(const Program& program, bool backward) {
+size_t scratch_of(const Program& program, bool backward, bool in_parts) {
   using C = Chunk<T>;
   size_t widest = 0, planes = backward ? 4 : 2;
   for (int i = 0; i < program.n_gates; i++)
     if (size_t(program.gates[i].k) > widest) widest = program.gates[i].k;
-  size_t states = backward ? planes << program.n_bits : 0;
+  size_t states = backward && !in_parts ? planes << program.n_bits : 0;
   size_t blocks = program.groups ? planes << C::BLOCK_BITS : 0;
   size_t sums = program.n_words + (size_t(1) << C::SUM_BITS);
   return (states + blocks + (size_t(4) << (2 * widest)) + sums) * BYTES;
 }
 
 template <class T>
-void run_forward(const Program& program, const T* shared, const T* samples, int64_t batch,
-                 int64_t first, T* words, T* state, T* scratch) {
-  using V = typename Chunk<T>::V;
-  Chunk<T>(program, shared, samples, batch, first)
-      .forward(words, reinterpret_cast<V*>(state), reinterpret_cast<V*>(scratch));
+using Vectors = typename Chunk<T>::V;
+
+template <class T>
+Vectors<T>* vectors(T* x) {
+  return reinterpret_cast<Vectors<T>*>(x);
 }
 
 template <class T>
-void run_backward(const Program& program, const T* shared, const T* samples, int64_t batch,
-                  int64_t first, const T* of_words, const T* state, T* of_shared,
-                  T* of_samples, T* scratch) {
-  using V = typename Chunk<T>::V;
-  Chunk<T>(program, shared, samples, batch, first)
-      .backward(of_words, reinterpret_cast<const V*>(state), reinterpret_cast<V*>(of_shared),
-                of_samples, reinterpret_cast<V*>(scratch));
+Chunk<T> chunk(const Call<T>& c, int64_t first) {
+  return Chunk<T>(*c.program, c.shared, c.samples, c.batch, first);
+}
+
+template <class T>
+void forward(const Call<T>& c, int64_t first, T* words, T* state, T* scratch) {
+  chunk(c, first).forward(words, vectors(state), vectors(scratch));
+}
+
+template <class T>
+void backward(const Call<T>& c, int64_t first, const T* of_words, const T* state, T* sums,
+              T* of_samples, T* scratch) {
+  chunk(c, first).backward(of_words, reinterpret_cast<const Vectors<T>*>(state), vectors(sums),
+                           of_samples, vectors(scratch));
+}
+
+template <class T>
+void begin(const Call<T>& c, int64_t first, T* state) {
+  chunk(c, first).begin(vectors(state));
+}
+
+template <class T>
+void end(const Call<T>& c, int64_t first, const T* state, T* scratch, T* words) {
+  chunk(c, first).end(reinterpret_cast<const Vectors<T>*>(state), vectors(scratch), words);
+}
+
+template <class T>
+void run_blocks(const Call<T>& c, int64_t first, const Group& group, int part, int parts,
+                T* state, T* scratch) {
+  Chunk<T> own = chunk(c, first);
+  size_t n = own.blocks(group);
+  own.run_blocks(group, n * part / parts, n * (part + 1) / parts, vectors(state), vectors(scratch));
+}
+
+template <class T>
+void begin_back(const Call<T>& c, int64_t first, const T* of_words, const T* state, T* planes,
+                T* scratch) {
+  chunk(c, first).begin_back(of_words, reinterpret_cast<const Vectors<T>*>(state), vectors(planes),
+                             vectors(scratch));
+}
+
+template <class T>
+void undo_blocks(const Call<T>& c, int64_t first, const Group& group, int part, int parts,
+                 T* planes, T* sums, T* scratch) {
+  Chunk<T> own = chunk(c, first);
+  size_t n = own.blocks(group);
+  typename Chunk<T>::Gradients g{vectors(sums), vectors(sums) + c.program->n_shared};
+  own.undo_blocks(group, n * part / parts, n * (part + 1) / parts, vectors(planes),
+                  vectors(scratch), g);
+}
+
+template <class T>
+void end_back(const Call<T>& c, int64_t first, T* planes, T* sums, T* of_samples) {
+  Chunk<T> own = chunk(c, first);
+  typename Chunk<T>::Gradients g{vectors(sums), vectors(sums) + c.program->n_shared};
+  own.end_back(vectors(planes), g);
+  own.store_samples(g.of_samples, of_samples);
 }
 
 template <class T>
 Kernels<T> make() {
-  return {Chunk<T>::LANES, Chunk<T>::BLOCK_BITS, scratch_of<T>, run_forward<T>,
-          run_backward<T>};
+  return {Chunk<T>::LANES, Chunk<T>::BLOCK_BITS, scratch_of<T>, forward<T>, backward<T>, begin<T>,
+          run_blocks<T>, end<T>, begin_back<T>, undo_blocks<T>, end_back<T>};
 }
 
 }  // namespace INSTRUCTIONS
