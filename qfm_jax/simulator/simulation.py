@@ -203,7 +203,7 @@ def _runs_natively(task: Execution, batch: int) -> bool:
     if planned.native is None or why_not_native(task):
         return False
     side = native.lanes(np.dtype(task.c_dtype).itemsize // 2)
-    return batch >= side or planned.native.n_wires <= MOST_ALONE
+    return 2 * batch >= side or planned.native.n_wires <= MOST_ALONE
 
 
 MOST_ALONE = 14
