@@ -123,9 +123,14 @@ T* scratch_of_thread(size_t bytes) {
   return static_cast<T*>(memory.get());
 }
 
-// Runs work(0) to work(n - 1) on XLA's threads and this one, in any order.
+// Runs work(0) to work(n - 1) on XLA's threads and this one, in any order; on this one
+// alone where the work is done before others would wake up.
 template <class F>
-void share_out(ffi::ThreadPool& pool, int64_t n, F work) {
+void share_out(ffi::ThreadPool& pool, int64_t n, bool is_little, F work) {
+  if (is_little) {
+    for (int64_t i = 0; i < n; i++) work(i);
+    return;
+  }
   struct Standing {
     std::atomic<int64_t> next{0}, done{0};
   };
@@ -144,6 +149,7 @@ void share_out(ffi::ThreadPool& pool, int64_t n, F work) {
 
 // A chunk of many amplitudes is worked on by all threads, in so many parts.
 constexpr int PARTS = 8;
+constexpr int64_t LITTLE = 8192;  // amplitudes times gates: some 20 us
 
 template <class T>
 std::unique_ptr<T, decltype(&free)> allocate(size_t numbers) {
@@ -163,7 +169,7 @@ struct Work {
   Call<T> call;
   const Kernels<T>& k = kernels<T>();
   int64_t chunks, size;  // size: numbers of a chunk's state
-  bool in_parts;
+  bool in_parts, is_little;
   std::atomic<bool> failed{false};
 
   ffi::Error read(ffi::Span<const int32_t> code, ffi::Buffer<D> shared, ffi::Buffer<D> samples) {
@@ -181,6 +187,7 @@ struct Work {
     call = {&program, shared.typed_data(), samples.typed_data(), batch};
     chunks = (batch + k.lanes - 1) / k.lanes;
     size = (int64_t(2) << program.n_bits) * k.lanes;
+    is_little = chunks * (program.n_gates + 4) << program.n_bits < LITTLE;
     return ffi::Error::Success();
   }
 
@@ -204,7 +211,7 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Buf
     return wrong("the results have other sizes than the program's");
   T* found = words->typed_data();
   if (!w.in_parts) {
-    share_out(pool, w.chunks, [&](int64_t i) {
+    share_out(pool, w.chunks, w.is_little, [&](int64_t i) {
       size_t own = w.k.scratch(w.program, false, false) / sizeof(T);
       T* scratch = w.scratch(false, keeps ? 0 : w.size);
       if (!scratch) return;
@@ -218,7 +225,7 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Buf
       T* at = keeps ? state->typed_data() + i * w.size : spare.get();
       w.k.begin(w.call, i * w.k.lanes, at);
       for (const Group& group : w.groups)
-        share_out(pool, PARTS, [&, i](int64_t part) {
+        share_out(pool, PARTS, false, [&, i](int64_t part) {
           if (T* scratch = w.scratch(false))
             w.k.run_blocks(w.call, i * w.k.lanes, group, part, PARTS, at, scratch);
         });
@@ -247,7 +254,7 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Bu
   memset(sums.get(), 0, shares * wide * sizeof(T));
   const T* final_states = state.typed_data();
   if (!w.in_parts) {
-    share_out(pool, shares, [&](int64_t s) {
+    share_out(pool, shares, w.is_little, [&](int64_t s) {
       T* scratch = w.scratch(true);
       if (!scratch) return;
       for (int64_t i = w.chunks * s / shares; i < w.chunks * (s + 1) / shares; i++)
@@ -266,7 +273,7 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Bu
       for (int64_t s = 0; s < shares; s++)
         memset(sums.get() + s * wide + shared_size, 0, (wide - shared_size) * sizeof(T));
       for (size_t g = w.groups.size(); g-- > 0;)
-        share_out(pool, PARTS, [&, i, g](int64_t part) {
+        share_out(pool, PARTS, false, [&, i, g](int64_t part) {
           if (T* own = w.scratch(true))
             w.k.undo_blocks(w.call, i * lanes, w.groups[g], part, PARTS, planes.get(),
                             sums.get() + part * wide, own);
