@@ -73,7 +73,7 @@ def plan(task: Execution) -> CompiledProgram:
     circuit, wires = _pruned(structure)
     circuit = replace(circuit, leaves=leaves[:n_ops])
     program = compile_circuit(circuit, wires, readout.diagonal)
-    of_words = readout.kinds == {WORDS}
+    of_words = readout.kinds == {WORDS} and native.are_there()
     return CompiledProgram(
         program,
         readout,

@@ -96,10 +96,11 @@ class Loop:
         """Trains from the start, or from where the store is, to the best weights."""
         state = self.steps.initial_state(self.models, keys)
         records: list[Records] = [()] * len(self.models)
-        if store is not None and not resume:
-            store.check_is_empty()
-        elif store is not None:
-            state = store.last(state)
+        if store is not None:
+            if resume:
+                state = store.last(state)
+            else:
+                store.check_is_empty()
             n_epochs = int(np.max(state.step)) // self.steps.per_epoch
             records = store.records(self.n_seeds, n_epochs)
         if self.n_seeds is None:

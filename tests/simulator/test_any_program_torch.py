@@ -11,6 +11,8 @@ from simulator.programs.sample import check, sampled
 from simulator.programs.templates import TEMPLATES
 
 pytest.importorskip("torch")
+# default.qubit: variances of observables whose eigenvalues are complex.
+pytestmark = pytest.mark.filterwarnings("ignore:Casting complex values to real")
 ALL = {**GATES, **STATES_AND_LAYERS, **TEMPLATES, **FLOW, **READOUTS}
 PROGRAMS = {name: p for name, p in ALL.items() if "torch" not in p.without}
 

@@ -194,6 +194,7 @@ def test_seeds_that_were_stopped_go_on_as_if_they_had_not_been(data, tmp_path):
     network = NETWORKS["dropout"]
     whole, models = build(network), build(network)
     expected = together(whole, data)
+    tmp_path = tmp_path / "made" / "by it"
     with pytest.raises(Stopped):
         together(models, data, directory=tmp_path, on_epoch=stop)
     models = build(network)
