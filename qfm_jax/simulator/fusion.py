@@ -169,7 +169,11 @@ def _three_rotations(gate: Gate) -> list[Gate]:
 
 
 def fuse(
-    gates: Sequence[Gate], buffers_of: BuffersOf, width: int, absorb: bool
+    gates: Sequence[Gate],
+    buffers_of: BuffersOf,
+    width: int,
+    absorb: bool,
+    phases: bool = False,
 ) -> list[FusedOp]:
     """Merges gates into as few passes over the state as a greedy search finds.
 
@@ -179,10 +183,12 @@ def fuse(
         width: most wires of a block that several gates share.
         absorb: whether permutations and diagonal gates join a block that holds their
             wires already; alternatively each is a pass of its own.
+        phases: whether every gate that only turns phases is a pass of its own, that of
+            one wire too; alternatively they are merged.
     """
     items: list[FusedOp] = []
     for gate in gates:
-        _place(items, gate, buffers_of(gate), width, absorb)
+        _place(items, gate, buffers_of(gate), width, absorb, phases)
     return items
 
 
@@ -192,11 +198,12 @@ def _place(
     buffers: tuple[str, ...],
     width: int,
     absorb: bool,
+    phases: bool,
 ) -> None:
     batched = is_batched(buffers)
-    wires, kind = set(gate.wires), _item_kind(gate, batched)
+    wires, kind = set(gate.wires), _item_kind(gate, batched, phases)
     home = None
-    for item in reversed(items):
+    for item in reversed([] if phases and kind == PHASE else items):
         meets = bool(item.wires & wires)
         joins_block = item.kind == BLOCK and not batched and kind in JOIN
         if joins_block and kind != BLOCK:
@@ -218,15 +225,16 @@ def _place(
     home.wires |= wires
 
 
-def _item_kind(gate: Gate, batched: bool) -> str:
+def _item_kind(gate: Gate, batched: bool, phases: bool) -> str:
     if gate.tree == NORMALISE:
         return NORMALISE
     if gate.controls:
         return CONTROLLED
     if gate.kind.gives_diagonal and (batched or len(gate.wires) > MAX_MATRIX_WIRES):
         return DIAGONAL
-    if gate.kind.spectrum and gate.kind.diagonal and (batched or len(gate.wires) != 1):
-        return PHASE
+    if gate.kind.spectrum and gate.kind.diagonal:
+        if batched or phases or len(gate.wires) != 1:
+            return PHASE
     if gate.kind.columns is not None and len(gate.wires) > 1:
         return SHUFFLE
     return SAMPLE if batched else BLOCK

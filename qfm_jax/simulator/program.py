@@ -49,14 +49,18 @@ class ProductState:
         dtype: Any,
     ) -> Array:
         """Shape (2, 2^n, batch)."""
-        return product(self.parts(matrices, buffers, dtype), batch, dtype)
+        parts = self.parts(matrices, buffers, dtype)
+        return product(list(parts.values()), batch, dtype)
 
     def parts(
         self, matrices: Sequence[Array], buffers: dict[str, Array], dtype: Any
-    ) -> list[Array]:
-        """The factors of the product, in the order of `layout`: (2^k, batch or 1)."""
+    ) -> dict[int, Array]:
+        """The factors of the product by their first wire: (2^k, batch or 1).
+
+        They are in the order of `layout`.
+        """
         vectors = self._vectors(matrices, buffers, dtype)
-        return [vectors[wire] for wire in self.layout if wire in vectors]
+        return {wire: vectors[wire] for wire in self.layout if wire in vectors}
 
     def _vectors(
         self, matrices: Sequence[Array], buffers: dict[str, Array], dtype: Any

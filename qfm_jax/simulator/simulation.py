@@ -169,7 +169,7 @@ def _run(arguments: Sequence[Array], task: Execution, batch: int) -> tuple[Array
     program, readout = planned.program, planned.readout
     xp = namespace(*arguments)
     n_ops = sum(leaf.constant is None for leaf in program.leaves)
-    if xp is not np and _runs_natively(task, batch):
+    if xp is not np and not why_not_native(task):
         state, words = None, _native_words(arguments[:n_ops], task, batch)
     else:
         state, words = _state_and_words(arguments[:n_ops], task, batch)
@@ -196,19 +196,6 @@ def why_not_native(task: Execution) -> str:
     if not planned.program.reversible or planned.native is None:
         return "they lack one of its gates, or it is not known to be unitary"
     return "" if task.reversible else "backprop was asked for"
-
-
-def _runs_natively(task: Execution, batch: int) -> bool:
-    planned = plan(task)
-    if planned.native is None or why_not_native(task):
-        return False
-    side = native.lanes(np.dtype(task.c_dtype).itemsize // 2)
-    return 2 * batch >= side or planned.native.n_wires <= MOST_ALONE
-
-
-MOST_ALONE = 14
-"""Wires up to which few samples, which leave lanes empty, are faster by the kernels:
-their states fit a core's caches."""
 
 
 def _native_words(arguments: Sequence[Array], task: Execution, batch: int) -> Array:
@@ -261,7 +248,7 @@ def _pulled_back_parts(
     """The product state's factors where it is worth while to pull words back to it."""
     if not planned.can_pull_back or xp is np:
         return None
-    parts = planned.program.beginning.parts(matrices, buffers, dtype)
+    parts = list(planned.program.beginning.parts(matrices, buffers, dtype).values())
     n_words = len(planned.readout.words)
     return parts if is_worth_while(parts, n_words, batch) else None
 

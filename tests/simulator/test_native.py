@@ -264,6 +264,7 @@ def test_a_program_by_hand():
     ("place", "value", "sentence"),
     [
         (0, 31, "numbers of wires"),
+        (8, 3, "no known sort"),
         (0, 2, "do not make up all wires"),
         (4, 5, "another length"),
         (5, 7, "other sizes"),
@@ -329,7 +330,7 @@ for n, batch, read in [(3, 5, here.of_words), (4, 37, here.of_other_words),
                        (15, 2, here.of_words)]:
     x, w = (jnp.asarray(a, jnp.float32) for a in here.numbers(n, batch, 1))
     found = here.value_and_gradients(here.build(n, read=read), x, w)
-    print(native.lanes(4), *(f"{v:.3f}" for a in found for v in np.ravel(a)[:40]))
+    print(native.lanes(4, 3, 64), *(f"{v:.3f}" for a in found for v in np.ravel(a)[:40]))
 """
     found = []
     for chosen in (name, ""):

@@ -14,7 +14,7 @@ import jax
 
 NAME = "kernels.so"
 
-FORMAT = 2
+FORMAT = 3
 """Of programs and calls, as in `handlers.cpp`."""
 
 CALLS = ("qfm_forward_f32", "qfm_forward_f64", "qfm_backward_f32", "qfm_backward_f64")
@@ -62,9 +62,11 @@ def are_there() -> bool:
     return _load()[0] is not None and jax.default_backend() == "cpu"
 
 
-@cache
-def lanes(n_bytes: int) -> int:
-    """Samples that run side by side, with real numbers of so many bytes."""
+def lanes(n_bytes: int, n_wires: int, batch: int) -> int:
+    """Samples whose states are side by side, with real numbers of so many bytes.
+
+    1 for large states and for few samples.
+    """
     library = _load()[0]
     assert library is not None
-    return int(library.qfm_lanes(n_bytes))
+    return int(library.qfm_lanes(n_bytes, n_wires, ctypes.c_int64(batch)))

@@ -55,7 +55,7 @@ class Native:
     @property
     def state_shape(self) -> jax.core.ShapedArray:
         """Of the final state, in the kernels' own order."""
-        side = lanes(self.real.itemsize)
+        side = lanes(self.real.itemsize, self.program.n_wires, self.batch)
         chunks = -(-self.batch // side)
         return jax.core.ShapedArray(
             (chunks, 2 << self.program.n_wires, side), self.real

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "blocks.hpp"
+#include "passes.hpp"
 #include "kernels.hpp"
 #include "xla/ffi/api/ffi.h"
 
@@ -53,6 +53,8 @@ const Kernels<T>& kernels() {
 
 constexpr int HEADER = 7, GATE = sizeof(Gate) / 4, WORD = sizeof(Word) / 4;
 constexpr int64_t MOST_SHARES = 64;
+// Of states that are larger, amplitudes are side by side, not samples.
+constexpr int LARGEST_SIDE_BY_SIDE = 12;
 
 ffi::Error wrong(const std::string& what) {
   return ffi::Error(ffi::ErrorCode::kInvalidArgument, "qfm.statevector's native kernels: " + what);
@@ -83,17 +85,20 @@ ffi::Error parse(ffi::Span<const int32_t> code, int64_t n_shared, int64_t n_samp
     const Part& part = p.parts[i];
     if (part.k < 1 || part.k > p.n_bits) return wrong("a part of the initial state is too wide");
     bits += part.k;
-    if (!inside(part.at, (int64_t(1) << part.k) << (part.is_complex ? 1 : 0), part.is_sample))
+    int64_t size = part.sort == ANGLE ? 1 : (int64_t(1) << part.k) << (part.sort == COMPLEX);
+    if (part.sort < REAL || part.sort > ANGLE || (part.sort == ANGLE && part.k != 1))
+      return wrong("a part of the initial state is of no known sort");
+    if (!inside(part.at, size, part.is_sample))
       return wrong("a part of the initial state is read outside of the parameters");
   }
   if (bits != p.n_bits) return wrong("the parts of the initial state do not make up all wires");
   uint32_t all = (uint32_t(1) << p.n_bits) - 1;
   for (int i = 0; i < p.n_gates; i++) {
     const Gate& g = p.gates[i];
-    bool is_phase = g.kind == PHASE;
-    if ((g.kind != MATRIX && !is_phase) || g.k < 1 || g.k > MAX_WIRES || g.k > p.n_bits)
+    bool is_phase = g.kind == PHASE, is_angle = is_phase || g.kind == TURN;
+    if ((g.kind != MATRIX && !is_angle) || (is_angle && g.k != 1) || g.k < 1 || g.k > MAX_WIRES || g.k > p.n_bits)
       return wrong("a gate is of no known kind or width");
-    int64_t side = int64_t(1) << g.k, size = is_phase ? 1 : side * side << (g.is_complex ? 1 : 0);
+    int64_t side = int64_t(1) << g.k, size = is_angle ? 1 : side * side << (g.is_complex ? 1 : 0);
     if (!inside(g.at, size, g.is_sample)) return wrong("a gate is read outside of the parameters");
     if (!is_phase && (uint32_t(g.pivots) > all || __builtin_popcount(g.pivots) != g.k))
       return wrong("a gate's pivots are out of range");
@@ -147,9 +152,10 @@ void share_out(ffi::ThreadPool& pool, int64_t n, bool is_little, F work) {
   while (standing->done < n) std::this_thread::yield();
 }
 
-// A chunk of many amplitudes is worked on by all threads, in so many parts.
-constexpr int PARTS = 8;
+constexpr int PARTS = 8;  // of the work on one sample, where samples are few
 constexpr int64_t LITTLE = 8192;  // amplitudes times gates: some 20 us
+// Of blocks of amplitudes: those of all lanes take half of a core's second cache.
+constexpr int BLOCK_BITS = 11;
 
 template <class T>
 std::unique_ptr<T, decltype(&free)> allocate(size_t numbers) {
@@ -161,15 +167,53 @@ ffi::Error no_memory() {
                     "Out of memory: choose a smaller batch or fewer wires.");
 }
 
+// Samples that are side by side in a vector; 1 where amplitudes are. By the sizes alone,
+// so that results do not depend on the number of threads.
+template <class T>
+int lanes(int n_bits, int64_t batch) {
+  int bits = kernels<T>().lane_bits, all = 1 << bits;
+  bool is_large = n_bits > LARGEST_SIDE_BY_SIDE, are_few = 2 * batch <= all;
+  bool fits = n_bits >= bits + MAX_WIRES;  // a block in each lane, of any gate
+  return fits && (is_large || are_few) ? 1 : all;
+}
+
+// A share of one worker, who does all parts, or of all of them.
+struct Alone {
+  void* scratch;
+  Share share() {
+    auto run = [](const Share& share, void (*work)(void*, int, void*), void* self) {
+      work(self, 0, static_cast<Alone*>(share.context)->scratch);
+    };
+    return {1, run, this};
+  }
+};
+
+struct Together {
+  ffi::ThreadPool& pool;
+  size_t bytes;  // of scratch memory
+  std::atomic<bool> failed{false};
+  Share share() {
+    auto run = [](const Share& share, void (*work)(void*, int, void*), void* self) {
+      Together& own = *static_cast<Together*>(share.context);
+      share_out(own.pool, PARTS, false, [&own, work, self](int64_t part) {
+        if (void* scratch = scratch_of_thread<char>(own.bytes)) work(self, int(part), scratch);
+        else own.failed = true;
+      });
+    };
+    return {PARTS, run, this};
+  }
+};
+
 // What both directions have in common.
 template <class T, ffi::DataType D>
 struct Work {
   Program program;
-  std::vector<Group> groups;
+  std::vector<Pass> passes;
   Call<T> call;
   const Kernels<T>& k = kernels<T>();
   int64_t chunks, size;  // size: numbers of a chunk's state
-  bool in_parts, is_little;
+  int side;              // samples of a chunk
+  bool is_little;
   std::atomic<bool> failed{false};
 
   ffi::Error read(ffi::Span<const int32_t> code, ffi::Buffer<D> shared, ffi::Buffer<D> samples) {
@@ -178,25 +222,24 @@ struct Work {
     int64_t batch = samples.dimensions()[1];
     ffi::Error error = parse(code, shared.dimensions()[0], samples.dimensions()[0], program);
     if (error.failure()) return error;
-    if (program.n_bits > k.block_bits) {
-      groups = groups_of(program, k.block_bits);
-      program.groups = &groups;
-    }
-    // Not by the number of threads: gradients are added up in the same order for any.
-    in_parts = program.n_bits >= k.block_bits + 3;
+    side = lanes<T>(program.n_bits, batch);
+    passes = passes_of(program, side == 1 ? block_bits() : 0);
+    program.passes = &passes;
     call = {&program, shared.typed_data(), samples.typed_data(), batch};
-    chunks = (batch + k.lanes - 1) / k.lanes;
-    size = (int64_t(2) << program.n_bits) * k.lanes;
+    chunks = (batch + side - 1) / side;
+    size = (int64_t(2) << program.n_bits) * side;
     is_little = chunks * (program.n_gates + 4) << program.n_bits < LITTLE;
     return ffi::Error::Success();
   }
 
-  T* scratch(bool backward, int64_t more = 0) {
-    size_t bytes = k.scratch(program, backward, in_parts);
-    T* found = scratch_of_thread<T>(bytes + more * sizeof(T));
-    if (!found) failed = true;
-    return found;
+  // A layer of gates on all wires takes some passes: no block is larger than they need.
+  int block_bits() const {
+    int n = program.n_bits, most = std::min(BLOCK_BITS, n - k.lane_bits);
+    int passes = (n + most - 1) / most;
+    return std::max((n + passes - 1) / passes, MAX_WIRES);
   }
+
+  bool is_few() const { return chunks < PARTS; }
 };
 
 template <class T, ffi::DataType D>
@@ -209,29 +252,31 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Buf
   if (int64_t(words->element_count()) != w.program.n_words * w.call.batch ||
       (keeps && int64_t(state->element_count()) != w.chunks * w.size))
     return wrong("the results have other sizes than the program's");
-  T* found = words->typed_data();
-  if (!w.in_parts) {
-    share_out(pool, w.chunks, w.is_little, [&](int64_t i) {
-      size_t own = w.k.scratch(w.program, false, false) / sizeof(T);
-      T* scratch = w.scratch(false, keeps ? 0 : w.size);
-      if (!scratch) return;
-      T* at = keeps ? state->typed_data() + i * w.size : scratch + own;
-      w.k.forward(w.call, i * w.k.lanes, found, at, scratch);
-    });
-  } else {
+  T *found = words->typed_data(), *states = state->typed_data();
+  if (w.side == 1 && w.is_few()) {
     auto spare = allocate<T>(keeps ? 1 : w.size);
-    if (!spare) return no_memory();
-    for (int64_t i = 0; i < w.chunks && !w.failed; i++) {
-      T* at = keeps ? state->typed_data() + i * w.size : spare.get();
-      w.k.begin(w.call, i * w.k.lanes, at);
-      for (const Group& group : w.groups)
-        share_out(pool, PARTS, false, [&, i](int64_t part) {
-          if (T* scratch = w.scratch(false))
-            w.k.run_blocks(w.call, i * w.k.lanes, group, part, PARTS, at, scratch);
-        });
-      if (T* scratch = w.scratch(false)) w.k.end(w.call, i * w.k.lanes, at, scratch, found);
-    }
+    auto common = allocate<T>(w.k.common(w.program, PARTS));
+    if (!spare || !common) return no_memory();
+    Together all{pool, w.k.scratch_of_part(w.program)};
+    for (int64_t i = 0; i < w.chunks; i++)
+      w.k.forward_one(w.call, i, all.share(), found, keeps ? states + i * w.size : spare.get(),
+                      common.get());
+    return all.failed ? no_memory() : ffi::Error::Success();
   }
+  bool one = w.side == 1;
+  int64_t own = (one ? w.k.scratch_of_part(w.program) : w.k.scratch(w.program, false)) / sizeof(T);
+  int64_t common = one ? w.k.common(w.program, 1) + 64 : 0;
+  share_out(pool, w.chunks, w.is_little, [&](int64_t i) {
+    T* scratch = scratch_of_thread<T>((own + (keeps ? 0 : w.size) + common) * sizeof(T));
+    if (!scratch) {
+      w.failed = true;
+      return;
+    }
+    T* at = keeps ? states + i * w.size : scratch + own;
+    if (!one) return w.k.forward(w.call, i * w.side, found, at, scratch);
+    Alone alone{scratch};
+    w.k.forward_one(w.call, i, alone.share(), found, at, scratch + own + (keeps ? 0 : w.size));
+  });
   return w.failed ? no_memory() : ffi::Error::Success();
 }
 
@@ -247,41 +292,42 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Bu
       of_shared->element_count() != shared.element_count() ||
       of_samples->element_count() != samples.element_count())
     return wrong("the gradients have other sizes than the program's");
-  int64_t shares = w.in_parts ? PARTS : std::min(w.chunks, MOST_SHARES), lanes = w.k.lanes;
+  bool one = w.side == 1, together = one && w.is_few();
+  int64_t shares = together ? PARTS : std::min(w.chunks, MOST_SHARES);
+  int lanes = 1 << w.k.lane_bits;
   int64_t wide = (w.program.n_shared + w.program.n_samples) * lanes;
   auto sums = allocate<T>(shares * wide);
   if (!sums) return no_memory();
   memset(sums.get(), 0, shares * wide * sizeof(T));
-  const T* final_states = state.typed_data();
-  if (!w.in_parts) {
-    share_out(pool, shares, w.is_little, [&](int64_t s) {
-      T* scratch = w.scratch(true);
-      if (!scratch) return;
-      for (int64_t i = w.chunks * s / shares; i < w.chunks * (s + 1) / shares; i++)
-        w.k.backward(w.call, i * lanes, of_words.typed_data(), final_states + i * w.size,
-                     sums.get() + s * wide, of_samples->typed_data(), scratch);
-    });
-  } else {
+  const T *states = state.typed_data(), *given = of_words.typed_data();
+  T* found = of_samples->typed_data();
+  if (together) {
     auto planes = allocate<T>(2 * w.size);
-    if (!planes) return no_memory();
-    for (int64_t i = 0; i < w.chunks && !w.failed; i++) {
-      T* scratch = w.scratch(true);
-      if (!scratch) break;
-      w.k.begin_back(w.call, i * lanes, of_words.typed_data(), final_states + i * w.size,
-                     planes.get(), scratch);
-      int64_t shared_size = w.program.n_shared * lanes;
-      for (int64_t s = 0; s < shares; s++)
-        memset(sums.get() + s * wide + shared_size, 0, (wide - shared_size) * sizeof(T));
-      for (size_t g = w.groups.size(); g-- > 0;)
-        share_out(pool, PARTS, false, [&, i, g](int64_t part) {
-          if (T* own = w.scratch(true))
-            w.k.undo_blocks(w.call, i * lanes, w.groups[g], part, PARTS, planes.get(),
-                            sums.get() + part * wide, own);
-        });
-      for (int64_t s = 1; s < shares; s++)
-        for (int64_t j = shared_size; j < wide; j++) sums.get()[j] += sums.get()[s * wide + j];
-      w.k.end_back(w.call, i * lanes, planes.get(), sums.get(), of_samples->typed_data());
-    }
+    auto common = allocate<T>(w.k.common(w.program, PARTS));
+    if (!planes || !common) return no_memory();
+    Together all{pool, w.k.scratch_of_part(w.program)};
+    for (int64_t i = 0; i < w.chunks; i++)
+      w.k.backward_one(w.call, i, all.share(), given, states + i * w.size, found, planes.get(),
+                       sums.get(), common.get());
+    w.failed = all.failed.load();
+  } else {
+    int64_t own = (one ? w.k.scratch_of_part(w.program) : w.k.scratch(w.program, true)) / sizeof(T);
+    int64_t more = one ? 2 * w.size + w.k.common(w.program, 1) : 0;
+    share_out(pool, shares, w.is_little, [&](int64_t s) {
+      T* scratch = scratch_of_thread<T>((own + more) * sizeof(T));
+      if (!scratch) {
+        w.failed = true;
+        return;
+      }
+      T* sum = sums.get() + s * wide;
+      Alone alone{scratch};
+      for (int64_t i = w.chunks * s / shares; i < w.chunks * (s + 1) / shares; i++)
+        if (one)
+          w.k.backward_one(w.call, i, alone.share(), given, states + i * w.size, found,
+                           scratch + own, sum, scratch + own + 2 * w.size);
+        else
+          w.k.backward(w.call, i * w.side, given, states + i * w.size, sum, found, scratch);
+    });
   }
   if (w.failed) return no_memory();
   for (int64_t i = 0; i < w.program.n_shared; i++) {
@@ -310,10 +356,11 @@ XLA_FFI_DEFINE_HANDLER_SYMBOL(qfm_backward_f32, (qfm::backward<float, ffi::F32>)
 XLA_FFI_DEFINE_HANDLER_SYMBOL(qfm_backward_f64, (qfm::backward<double, ffi::F64>), BACKWARD(ffi::F64));
 
 // Of programs and calls: another one is not understood.
-extern "C" int qfm_format() { return 2; }
+extern "C" int qfm_format() { return 3; }
 
-// Samples that run side by side.
-extern "C" int qfm_lanes(int bytes_of_a_number) {
-  return bytes_of_a_number == 4 ? qfm::kernels<float>().lanes : qfm::kernels<double>().lanes;
+// Samples whose final states are side by side, in vectors of so many.
+extern "C" int qfm_lanes(int bytes_of_a_number, int n_bits, int64_t batch) {
+  return bytes_of_a_number == 4 ? qfm::lanes<float>(n_bits, batch)
+                                : qfm::lanes<double>(n_bits, batch);
 }
 #pragma GCC visibility pop

@@ -1,8 +1,11 @@
-// A program on a chunk of states: the passes, their inverses, their gradients.
+// A program on a batch of states: the passes, their inverses, their gradients.
 //
-// A chunk is LANES samples side by side: amplitude y of all of them is one vector, so
-// that every gate is the same arithmetic whatever its wires, and the states of a chunk
-// stay in a core's caches from the first gate to the last, forwards and backwards.
+// Vectors hold LANES numbers. Where states are small, the lanes of a vector are samples,
+// so that every gate is the same arithmetic whatever its wires, and the states of a chunk
+// of samples stay in a core's caches from the first gate to the last, forwards and
+// backwards (samples.inc.hpp). Where they are large, or samples are few, lanes are
+// amplitudes of one sample (amplitudes.inc.hpp). What a gate does is the same in both
+// (gates.inc.hpp).
 //
 // Nothing is ever permuted. X, CNOT and SWAP only change which basis state an amplitude
 // belongs to: j = A y + b over bits. A gate on bit t of j pairs y with y ^ flip[t], and
@@ -21,15 +24,18 @@ namespace qfm {
 constexpr int MAX_WIRES = 5;  // of one gate: a matrix of 32 x 32
 constexpr int MAX_BITS = 30;
 
-enum Kind : int32_t { MATRIX = 0, PHASE = 1 };
+enum Kind : int32_t { MATRIX = 0, PHASE = 1, TURN = 2 };
 
-// A factor of the initial product state: 2^k numbers, real parts then imaginary ones.
+// A factor of the initial product state: 2^k numbers from `at`, real parts then imaginary
+// ones; or an angle t of cos t |0> + sin t |1>.
+enum Sort : int32_t { REAL = 0, COMPLEX = 1, ANGLE = 2 };
 struct Part {
-  int32_t k, is_complex, is_sample, at;
+  int32_t k, sort, is_sample, at;
 };
 
 // One gate. Parameters from `at`: real parts of a matrix, row by row, then imaginary
-// ones; or the angle t of a phase, exp(i t) or exp(-i t) by the parity of y & reads[0].
+// ones; or the angle t of a phase, exp(i t) or exp(-i t) by the parity of y & reads[0]; or
+// that of a turn, ((cos t, -sin t), (sin t, cos t)).
 struct Gate {
   int32_t kind, k, is_complex, is_sample, wants_gradient, at;
   int32_t pivots;    // bits of y that are 0 in one amplitude of each set
@@ -44,7 +50,27 @@ struct Word {
   int32_t mask, sign, flip, is_odd, row;
 };
 
-struct Group;
+// One gate, or two turns on different bits that run in one pass.
+struct Step {
+  int first, count;  // in the program
+  Gate gates[2];
+  Gate pair;  // the flips, reads and pivots of two turns
+};
+
+// Blocks of amplitudes that the gates of a pass do not leave: see passes.hpp.
+struct Blocks {
+  int n_bits = 0;               // dimension of the space that the flips of the gates span
+  uint32_t pivots = 0;          // bits of y that are 0 in the first amplitude of a block
+  std::vector<uint32_t> place;  // y of each amplitude of a block, but for the first one's
+};
+
+// Phases that are one multiplication by a diagonal, or gates one after the other.
+struct Pass {
+  bool is_diagonal;
+  int first, last;          // its gates are those from first to last - 1
+  std::vector<Step> steps;  // where it is not diagonal; in the coordinates of the blocks
+  Blocks blocks;            // where lanes are amplitudes
+};
 
 struct Program {
   int n_bits, n_parts, n_gates, n_words;
@@ -52,7 +78,7 @@ struct Program {
   const Part* parts;
   const Gate* gates;
   const Word* words;
-  const std::vector<Group>* groups = nullptr;  // see blocks.hpp; none where states are small
+  const std::vector<Pass>* passes;
 };
 
 // The parameters: samples are rows of `batch` numbers.
@@ -63,30 +89,34 @@ struct Call {
   int64_t batch;
 };
 
-// What the kernels of one instruction set offer, for T = float or double. A chunk is that
-// of samples from `first`. `state`: the final state, 2 * 2^n_bits vectors; `sums`: g of
-// n_shared and n_samples parameters, vectors that are added to.
+// How the work on one sample is cut into parts: run(share, work, self) calls
+// work(self, part, scratch) for every part, in any order, and waits for all.
+struct Share {
+  int parts;
+  void (*run)(const Share&, void (*work)(void* self, int part, void* scratch), void* self);
+  void* context;
+};
+
+// What the kernels of one instruction set offer, for T = float or double.
 template <class T>
 struct Kernels {
-  int lanes;
-  int block_bits;  // states of more bits are worked on in blocks
-  // Bytes of scratch memory that a worker needs; `shares`: of a chunk that many work on.
-  size_t (*scratch)(const Program&, bool backward, bool shares);
-  // A chunk from the first gate to the last.
+  int lane_bits;  // a vector holds 2^lane_bits numbers
+
+  // Lanes are samples, from `first` on. `state`: the final state, 2 * 2^n_bits vectors;
+  // `sums`: g of n_shared and n_samples parameters, vectors; those of the shared ones are
+  // added to. `scratch`: so many bytes.
+  size_t (*scratch)(const Program&, bool backward);
   void (*forward)(const Call<T>&, int64_t first, T* words, T* state, T* scratch);
   void (*backward)(const Call<T>&, int64_t first, const T* of_words, const T* state, T* sums,
                    T* of_samples, T* scratch);
-  // The same in steps, of which those on blocks come in parts. `planes`: the state and its
-  // g, 4 * 2^n_bits vectors.
-  void (*begin)(const Call<T>&, int64_t first, T* state);
-  void (*run_blocks)(const Call<T>&, int64_t first, const Group&, int part, int parts, T* state,
-                     T* scratch);
-  void (*end)(const Call<T>&, int64_t first, const T* state, T* scratch, T* words);
-  void (*begin_back)(const Call<T>&, int64_t first, const T* of_words, const T* state, T* planes,
-                     T* scratch);
-  void (*undo_blocks)(const Call<T>&, int64_t first, const Group&, int part, int parts, T* planes,
-                      T* sums, T* scratch);
-  void (*end_back)(const Call<T>&, int64_t first, T* planes, T* sums, T* of_samples);
+
+  // Lanes are amplitudes of one sample. `state`: 2 * 2^n_bits numbers; `planes`: twice as
+  // many; `sums`: as above, of each part; `common`: so many numbers.
+  size_t (*scratch_of_part)(const Program&);
+  size_t (*common)(const Program&, int parts);
+  void (*forward_one)(const Call<T>&, int64_t sample, const Share&, T* words, T* state, T* common);
+  void (*backward_one)(const Call<T>&, int64_t sample, const Share&, const T* of_words,
+                       const T* state, T* of_samples, T* planes, T* sums, T* common);
 };
 
 template <class T>

@@ -6,16 +6,18 @@ basis state that it belongs to, and with it how the gates behind them are writte
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
+import pennylane as qml
 
 from .. import affine, fusion
 from ..arrays import Array, namespace
 from ..compiler import Assembly, Buffers, shuffle_map
 from ..fusion import BLOCK, PHASE, SAMPLE, SHUFFLE, FusedOp
-from ..matrices import FusedGate, GateMatrices, fused_matrix
+from ..gates import Constant, Gate, Named, Read, kind_of
+from ..matrices import FusedGate, Gather, GateMatrices, fused_matrix
 from ..passes import Phase
 from ..program import ProductState
 from ..results import MeasurePlan
@@ -24,7 +26,10 @@ from ..tape import Leaf, Tape
 MAX_WIRES = 5
 """Of one gate: see `kernels.hpp`."""
 
-MATRIX_KIND, PHASE_KIND = 0, 1
+MATRIX_KIND, PHASE_KIND, TURN_KIND = 0, 1, 2
+
+ANGLE = 2
+"""A part of the initial state that is an angle."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +39,24 @@ class Matrices:
     factors: tuple[FusedGate, ...]
     n_wires: int
     batched: bool
+    kind = MATRIX_KIND
 
     def values(self, matrices: Sequence[Array], buffers: dict[str, Array]) -> Array:
         """(count, 2^k, 2^k), and (batch,) behind."""
         return fused_matrix(self.factors, self.n_wires, matrices, self.batched)
+
+
+@dataclass(frozen=True, eq=False)
+class Turns:
+    """Rotations about Y, which are real."""
+
+    angles: Gather
+    batched: bool
+    kind = TURN_KIND
+
+    def values(self, matrices: Sequence[Array], buffers: dict[str, Array]) -> Array:
+        """Half of the angles of RY, (count, 1), and (batch,) behind."""
+        return self.angles.read(buffers, buffers["shared"].dtype)[:, None] * 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,11 +65,15 @@ class Phases:
 
     phase: Phase
     batched: bool
+    kind = PHASE_KIND
 
     def values(self, matrices: Sequence[Array], buffers: dict[str, Array]) -> Array:
         """Angles (count, masks), and (batch,) behind."""
         angles = self.phase.table(matrices, buffers)
         return angles if self.batched else angles[..., 0]
+
+
+Source = Matrices | Turns | Phases
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +99,23 @@ class NativeProgram:
 
     n_wires: int
     beginning: ProductState
+    angles: dict[int, tuple[int, int]]
+    """Wires that start as RY makes them: the source of their angle, and the row."""
     matrices: tuple[GateMatrices, ...]
-    sources: tuple[Matrices | Phases, ...]
+    sources: tuple[Source, ...]
     gates: tuple[Placed, ...]
     words: tuple[tuple[int, int, int, int, int], ...]
     """Mask, sign, flip, whether its Y are odd in number, and its row in the results."""
     leaves: tuple[Leaf, ...]
+
+    def is_real(self, source: Matrices) -> bool:
+        """Whether all matrices of a source are real, whatever the parameters."""
+        gates = [self.matrices[factor.source] for factor in source.factors]
+        return all(
+            gate.is_real
+            or (isinstance(gate.tree, Constant) and gate.tree.value.dtype.kind == "f")
+            for gate in gates
+        )
 
     def parameters(
         self, buffers: dict[str, Array], dtype: np.dtype, batch: int
@@ -94,19 +128,24 @@ class NativeProgram:
         real = np.finfo(dtype).dtype
         matrices = [source.matrices(buffers, dtype) for source in self.matrices]
         packed = _Packed(real)
-        parts = []
-        for part in self.beginning.parts(matrices, buffers, dtype):
-            wide = part.shape[1] > 1
-            values = part[None] if wide else part.T
-            at = packed.add(values, wide)
-            k = int(part.shape[0]).bit_length() - 1
-            parts.append((k, int(part.dtype.kind == "c"), int(wide), at))
         made = []
         for source in self.sources:
             values = source.values(matrices, buffers)
             tail = values.shape[-1:] if source.batched else ()
             flat = values.reshape(len(values), -1, *tail)
             made.append((packed.add(flat, source.batched), values, flat.shape[1]))
+        parts = []
+        for wire, part in self.beginning.parts(matrices, buffers, dtype).items():
+            if wire in self.angles:
+                source, row = self.angles[wire]
+                start, values, _ = made[source]
+                row = min(row, len(values) - 1)
+                parts.append((1, ANGLE, int(self.sources[source].batched), start + row))
+                continue
+            wide = part.shape[1] > 1
+            at = packed.add(part[None] if wide else part.T, wide)
+            k = int(part.shape[0]).bit_length() - 1
+            parts.append((k, int(part.dtype.kind == "c"), int(wide), at))
         gates = [self._gate(gate, *made[gate.source]) for gate in self.gates]
         shared, samples = packed.finished(batch)
         head = (self.n_wires, len(parts), len(gates), len(self.words))
@@ -119,13 +158,12 @@ class NativeProgram:
         self, gate: Placed, start: int, values: Array, width: int
     ) -> tuple[int, ...]:
         source = self.sources[gate.source]
-        is_matrix = isinstance(source, Matrices)
         is_complex = values.dtype.kind == "c"
         row = min(gate.row, len(values) - 1)
         at = start + row * width * (1 + is_complex) + gate.column
         missing = (0,) * (MAX_WIRES - len(gate.flips))
         return (
-            MATRIX_KIND if is_matrix else PHASE_KIND,
+            source.kind,
             gate.n_wires,
             int(is_complex),
             int(source.batched),
@@ -170,17 +208,33 @@ def compile_native(
 ) -> NativeProgram | None:
     """The program of a pruned circuit; None where the kernels lack a pass of it.
 
+    Of rotations as they are and of rotations as turns about Y and Z the cheaper one.
+
     Args:
         circuit: what `compiler.prune` gave.
         wires: which wires its wires were.
         readout: words alone; where it is `diagonal` they are products of Z.
     """
-    n, buffers = circuit.n_wires, Buffers(circuit.leaves)
     if not all(gate.unitary for gate in circuit.gates):
         return None
+    buffers = Buffers(circuit.leaves)
+    turns = [part for gate in circuit.gates for part in _turns(gate, buffers)]
+    measured = [wires.index(wire) for wire in readout.measured]
+    turns = fusion.light_cone(turns, measured, readout.diagonal)
+    ways = [circuit.gates] if len(turns) == len(circuit.gates) else [circuit.gates, turns]
+    programs = [_compiled(circuit, way, wires, readout) for way in ways]
+    possible = [program for program in programs if program is not None]
+    return min(possible, key=_cost, default=None)
+
+
+def _compiled(
+    circuit: Tape, gates: Sequence[Gate], wires: Sequence[int], readout: MeasurePlan
+) -> NativeProgram | None:
+    n, buffers = circuit.n_wires, Buffers(circuit.leaves)
     prepared = [w for p in circuit.preparations for w in p.wires]
-    first, rest = fusion.product_prefix(circuit.gates, prepared)
-    items = fusion.fuse(rest, buffers.of, 1, absorb=False)
+    # What the batch shares is no part of the product state, which is made by XLA.
+    first, rest = fusion.product_prefix(gates, prepared, buffers.of)
+    items = fusion.fuse(rest, buffers.of, 1, absorb=False, phases=True)
     fits = all(
         item.kind in (SHUFFLE, PHASE)
         or (item.kind in (BLOCK, SAMPLE) and len(item.wires) <= MAX_WIRES)
@@ -189,20 +243,118 @@ def compile_native(
     if not fits:
         return None
     assembly = Assembly(n, buffers)
-    beginning = assembly.beginning(first, circuit.preparations)
+    made = {wire: _from_zero(some) for wire, some in first.items()}
+    turns = {wire: some[0] for wire, some in made.items() if _is_turn(some)}
+    others = {wire: some for wire, some in made.items() if some and wire not in turns}
+    beginning = assembly.beginning(others, circuit.preparations)
     placing = _Placing(n, beginning.layout, assembly)
+    angles = {wire: placing.source_of(gate) for wire, gate in turns.items()}
     for item in items:
         placing.add(item)
     sources = placing.finished()
-    words = _words(readout, n, wires, placing.to_basis)
     return NativeProgram(
         n,
         beginning,
+        angles,
         assembly.finished_matrices(),
         sources,
-        tuple(placing.gates),
-        words,
+        tuple(in_levels(placing.gates)),
+        _words(readout, n, wires, placing.to_basis),
         circuit.leaves,
+    )
+
+
+def _from_zero(gates: Sequence[Gate]) -> list[Gate]:
+    """Gates on |0>, but for phases of the whole state, which no word sees."""
+    gates = list(gates)
+    while gates and gates[0].kind.diagonal:
+        del gates[0]
+    return gates
+
+
+def _is_turn(gates: Sequence[Gate]) -> bool:
+    return [gate.tree for gate in gates] == [Named(qml.RY)]
+
+
+_HALF = np.exp(0.25j * np.pi * np.array([-1, 1]))  # of RZ(pi / 2)
+
+
+def _turns(gate: Gate, buffers: Buffers) -> list[Gate]:
+    """A rotation as turns about Y, which are real, and about Z, which are phases.
+
+    A layer of phases is one multiplication, so that they cost next to nothing. The
+    product is the gate but for a phase of the whole state, which no word sees.
+    """
+    own = gate.tree.cls if isinstance(gate.tree, Named) and not gate.tree.controls else None
+    if gate.controls or own not in (qml.RX, qml.Rot, qml.U3):
+        return [gate]
+    if own is qml.RX:
+        half = [Constant(np.diag(h)) for h in (_HALF, _HALF.conj())]
+        known = [Gate(tree, gate.wires, (), kind_of(tree, 1, 0, True)) for tree in half]
+        return [known[0], _turn(qml.RY, gate, gate.reads[0]), known[1]]
+    if fusion.is_batched(buffers.of(gate)):  # phases of each sample are no single pass
+        return [gate]
+    reads = gate.reads if own is qml.Rot else (gate.reads[2], *gate.reads[:2])
+    axes = (qml.RZ, qml.RY, qml.RZ)
+    return [_turn(cls, gate, read) for cls, read in zip(axes, reads, strict=True)]
+
+
+def _turn(cls: type, gate: Gate, read: Read) -> Gate:
+    tree = Named(cls)
+    return Gate(tree, gate.wires, (read,), kind_of(tree, 1, 1, True))
+
+
+def _cost(program: NativeProgram) -> float:
+    """Multiplications for each amplitude, forwards."""
+    cost, before = 0.0, False
+    for gate in program.gates:
+        source = program.sources[gate.source]
+        is_phase = source.kind == PHASE_KIND
+        if source.kind == TURN_KIND:
+            cost += 4
+        elif isinstance(source, Matrices):
+            cost += (2 if program.is_real(source) else 4) * 2**gate.n_wires
+        elif source.batched or not before:
+            cost += 4 + 2 * (not source.batched)  # its sines too
+        before = is_phase and not source.batched
+    return cost
+
+
+def in_levels(gates: Sequence[Placed]) -> list[Placed]:
+    """The same program, with phases that can be one pass behind each other.
+
+    Each gate moves forward past those that it commutes with. Levels of phases and of
+    others take turns.
+
+    Example:
+        >>> phase = Placed(0, 0, 0, 1, 0, 0, (0,), (1,))
+        >>> gate = Placed(1, 0, 0, 1, 2, 0, (2,), (2,))
+        >>> [len(g.flips) * g.flips[0] for g in in_levels([phase, gate, phase])]
+        [0, 0, 2]
+    """
+    levels: list[list[Placed]] = []
+    for gate in gates:
+        is_phase = not any(gate.flips)
+        level = len(levels)
+        while level > 0 and not any(
+            _conflict(gate, one) for one in levels[level - 1]
+        ):
+            level -= 1
+        if level % 2 != (not is_phase):  # phases have the even levels
+            level += 1
+        while len(levels) <= level:
+            levels.append([])
+        levels[level].append(gate)
+    return [gate for level in levels for gate in level]
+
+
+def _conflict(a: Placed, b: Placed) -> bool:
+    """Whether one moves amplitudes by which the other is read."""
+    return any(
+        (flip & read).bit_count() & 1
+        for one, other in ((a, b), (b, a))
+        for flip in one.flips
+        for read in other.reads
     )
 
 
@@ -236,6 +388,7 @@ class _Placing:
         self.n, self.assembly = n, assembly
         self.to_basis = affine.from_layout(layout)
         """From an amplitude's place to its basis state."""
+        self.to_place = affine.invert(self.to_basis)
         self.gates: list[Placed] = []
         self.groups: dict[tuple, list[FusedOp]] = {}
 
@@ -243,25 +396,34 @@ class _Placing:
         """A pass behind those before."""
         if item.kind == SHUFFLE:
             self.to_basis = affine.compose(shuffle_map(item, self.n), self.to_basis)
+            self.to_place = affine.invert(self.to_basis)
             return
-        wires = sorted(item.wires)
-        key: tuple = item.signature()
-        if item.kind != PHASE:
-            place = {wire: i for i, wire in enumerate(wires)}
-            local = tuple(tuple(place[w] for w in g.wires) for g in item.gates)
-            key = (item.kind, item.batched, len(wires), local, tuple(item.keys))
-        group = self.groups.setdefault(key, [])
-        group.append(item)
-        source, row = list(self.groups).index(key), len(group) - 1
+        source, row = self._source_of(item)
         if item.kind == PHASE:
             self._phases(item, source, row)
         else:
-            self.gates.append(self._matrix(wires, source, row))
+            self.gates.append(self._matrix(sorted(item.wires), source, row))
+
+    def source_of(self, gate: Gate) -> tuple[int, int]:
+        """The source and the row of a gate that is not placed."""
+        buffers = self.assembly.buffers.of(gate)
+        keys = [fusion.matrix_key(gate, buffers)]
+        batched = fusion.is_batched(buffers)
+        kind = SAMPLE if batched else BLOCK
+        return self._source_of(FusedOp(kind, set(gate.wires), batched, [gate], keys))
+
+    def _source_of(self, item: FusedOp) -> tuple[int, int]:
+        wires = item.gates[0].wires if item.kind == PHASE else sorted(item.wires)
+        place = {wire: i for i, wire in enumerate(wires)}
+        local = tuple(tuple(place[w] for w in g.wires) for g in item.gates)
+        key = (item.kind, item.batched, len(wires), local, tuple(item.keys))
+        group = self.groups.setdefault(key, [])
+        group.append(item)
+        return list(self.groups).index(key), len(group) - 1
 
     def _matrix(self, wires: Sequence[int], source: int, row: int) -> Placed:
         bits = [self.n - 1 - wire for wire in reversed(wires)]
-        to_place = affine.invert(self.to_basis)
-        flips = [to_place[1 + bit] for bit in bits]
+        flips = [self.to_place[1 + bit] for bit in bits]
         pulled = [affine.pull_back(1 << bit, self.to_basis) for bit in bits]
         constant = sum((sign < 0) << t for t, (_, sign) in enumerate(pulled))
         reads = tuple(mask for mask, _ in pulled)
@@ -269,24 +431,45 @@ class _Placing:
         return Placed(source, row, 0, len(bits), pivots, constant, tuple(flips), reads)
 
     def _phases(self, item: FusedOp, source: int, row: int) -> None:
-        masks = self.assembly.phase([item], tuple(range(self.n))).masks
-        for column, mask in enumerate(masks):
-            if not mask:
+        wires = item.gates[0].wires
+        for column, mask in enumerate(self._local_phases([item]).masks):
+            whole = sum(
+                1 << self.n - 1 - wire
+                for i, wire in enumerate(wires)
+                if int(mask) >> self.n - 1 - i & 1
+            )
+            if not whole:
                 continue  # a phase of the whole state, which no word sees
-            reads, sign = affine.pull_back(int(mask), self.to_basis)
+            reads, sign = affine.pull_back(whole, self.to_basis)
             self.gates.append(
                 Placed(source, row, column, 1, 0, int(sign < 0), (0,), (reads,))
             )
 
-    def finished(self) -> tuple[Matrices | Phases, ...]:
+    def _local_phases(self, items: Sequence[FusedOp]) -> Phase:
+        """Of gates on any wires, as if these were the first ones."""
+        moved = [
+            FusedOp(
+                PHASE,
+                set(range(len(item.wires))),
+                item.batched,
+                [replace(g, wires=tuple(range(len(g.wires)))) for g in item.gates],
+                item.keys,
+            )
+            for item in items
+        ]
+        return self.assembly.phase(moved, tuple(range(self.n)))
+
+    def finished(self) -> tuple[Source, ...]:
         """What makes the parameters of all gates."""
         return tuple(self._source(group) for group in self.groups.values())
 
-    def _source(self, group: Sequence[FusedOp]) -> Matrices | Phases:
+    def _source(self, group: Sequence[FusedOp]) -> Source:
         item = group[0]
         if item.kind == PHASE:
-            layout = tuple(range(self.n))
-            return Phases(self.assembly.phase(group, layout), item.batched)
+            return Phases(self._local_phases(group), item.batched)
+        if _is_turn(item.gates):
+            reads = [one.gates[0].reads[0] for one in group]
+            return Turns(self.assembly.buffers.stack(reads), item.batched)
         factors = []
         for gates in zip(*(one.gates for one in group), strict=True):
             place = {wire: i for i, wire in enumerate(sorted(item.wires))}
