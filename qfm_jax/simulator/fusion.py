@@ -232,9 +232,9 @@ def _item_kind(gate: Gate, batched: bool, phases: bool) -> str:
         return CONTROLLED
     if gate.kind.gives_diagonal and (batched or len(gate.wires) > MAX_MATRIX_WIRES):
         return DIAGONAL
-    if gate.kind.spectrum and gate.kind.diagonal:
-        if batched or phases or len(gate.wires) != 1:
-            return PHASE
+    is_pass = batched or phases or len(gate.wires) != 1
+    if gate.kind.spectrum and gate.kind.diagonal and is_pass:
+        return PHASE
     if gate.kind.columns is not None and len(gate.wires) > 1:
         return SHUFFLE
     return SAMPLE if batched else BLOCK

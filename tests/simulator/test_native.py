@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qfm_jax.circuits.unitary import known_unitary
 from qfm_jax.simulator import native
-from qfm_jax.simulator.native.program import _pivots
+from qfm_jax.simulator.native.program import Placed, _pivots, in_levels
 
 pytestmark = pytest.mark.skipif(
     not native.are_there(), reason=f"no native kernels: {native.why_missing()}"
@@ -95,9 +96,9 @@ def value_and_gradients(run, x, weights):
 
 @pytest.mark.parametrize("read", [of_words, of_other_words])
 @pytest.mark.parametrize("double", [False, True])
-@pytest.mark.parametrize(("n", "batch"), [(3, 1), (3, 5), (4, 16), (5, 37), (14, 3)])
+@pytest.mark.parametrize(("n", "batch"), [(3, 1), (3, 5), (4, 16), (5, 37), (13, 3)])
 def test_values_and_gradients_are_those_of_default_qubit(n, batch, double, read):
-    # Of 14 wires in double precision a state is worked on in blocks.
+    # Of 13 wires a state is worked on in blocks.
     x, weights = numbers(n, batch, depth=1 if n > 9 else 2)
     with jax.enable_x64(True):
         exact = value_and_gradients(
@@ -147,6 +148,102 @@ def test_a_gate_of_five_wires_is_its_matrix():
         for wire in range(n):
             one = weights.sum(tuple(set(range(n)) - {wire}))
             np.testing.assert_allclose(found[i, wire], one[0] - one[1], atol=1e-12)
+
+
+def rotations(n, x, weights):
+    """Rotations about all axes, phases of the batch and of each sample, diagonals."""
+    for i in range(n):
+        qml.RX(x[i], i)
+    for layer in weights:
+        for i in range(n):
+            qml.U3(*layer[i], i)
+            qml.RX(layer[i, 0], i)
+            qml.PhaseShift(layer[i, 1], (i + 1) % n)
+        for i in range(n):
+            qml.IsingZZ(layer[i, 2], [i, (i + 1) % n])
+        for i in range(n):
+            qml.CNOT([i, (i + 1) % n])
+            qml.RY(x[i], i)
+        qml.MultiRZ(x[0], [0, n - 1, 1])
+        qml.RZ(x[1], 2)
+        phases = jnp.outer(jnp.array([0.3, 1.0]), layer[:2, 0]).ravel() * x[1]
+        known_unitary(qml.DiagonalQubitUnitary(jnp.exp(1j * phases), [n - 1, 1]))
+        shared = jnp.exp(1j * jnp.resize(layer.ravel(), 2**n))
+        known_unitary(qml.DiagonalQubitUnitary(shared, [*range(1, n), 0]))
+        qml.RX(layer[0, 0], 0)
+        qml.Rot(x[0], layer[0, 1], x[1], 1)
+
+
+@pytest.mark.parametrize("double", [False, True])
+@pytest.mark.parametrize(("n", "batch"), [(3, 4), (6, 19), (9, 3), (10, 2)])
+def test_rotations_phases_and_diagonals(n, batch, double):
+    # Of few samples and nine wires, amplitudes are side by side.
+    def circuit(x, weights):
+        rotations(n, x, weights)
+        return of_other_words(n)
+
+    x, weights = numbers(n, batch, depth=2)
+    with jax.enable_x64(True):
+        device = qml.device("default.qubit", wires=n)
+        node = qml.QNode(circuit, device, diff_method="backprop")
+        exact = value_and_gradients(lambda *a: jnp.stack(node(*a)), x, weights)
+    with jax.enable_x64(double):
+        kind = jnp.float64 if double else jnp.float32
+        given = jnp.asarray(x, kind), jnp.asarray(weights, kind)
+        node = qml.QNode(circuit, qml.device("qfm.statevector", wires=n))
+        run = lambda *a: jnp.stack(node(*a))  # noqa: E731
+        assert runs_natively(jax.vmap(run, (0, None)), *given)
+        found = value_and_gradients(run, *given)
+    for one, other in zip(found, exact, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-11 if double else 1e-4)
+
+
+@pytest.mark.parametrize(("n", "batch"), [(3, 5), (9, 2)])
+@pytest.mark.parametrize("angle", [3.0, 1e3, 1e6, -2.5e4])
+def test_large_angles_lose_nothing(n, batch, angle):
+    def circuit(x, turn):
+        for i in range(n):
+            qml.RY(x[i] * 100, i)
+            qml.RZ(turn + i, i)
+            qml.RY(turn * 1.1, i)
+            qml.IsingZZ(turn, [i, (i + 1) % n])
+            qml.RX(turn - i, i)
+        return [qml.expval(qml.Z(i)) for i in range(n)]
+
+    def found(name):
+        node = qml.QNode(circuit, qml.device(name, wires=n))
+        each = lambda t: jax.vmap(lambda r: jnp.stack(node(r, t)))(x)  # noqa: E731
+        return jax.jit(lambda t: (each(t), jax.jacfwd(lambda t: each(t).sum())(t)))(
+            angle
+        )
+
+    with jax.enable_x64(True):
+        x = jnp.asarray(RNG.uniform(0, 30, (batch, n)))
+        for one, other in zip(
+            *map(found, ("qfm.statevector", "default.qubit")), strict=True
+        ):
+            np.testing.assert_allclose(one, other, atol=1e-8)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.booleans(), st.integers(1, 15), st.integers(1, 15)), max_size=12
+    )
+)
+def test_gates_in_levels_keep_the_order_of_those_that_conflict(rows):
+    gates = [
+        Placed(i, 0, 0, 1, 0, 0, (0,) if is_phase else (flip,), (reads,))
+        for i, (is_phase, flip, reads) in enumerate(rows)
+    ]
+    found = in_levels(gates)
+    assert sorted(gate.source for gate in found) == list(range(len(rows)))
+    place = {gate.source: i for i, gate in enumerate(found)}
+    for i, one in enumerate(gates):
+        for other in gates[i + 1 :]:
+            crossed = [one.flips[0] & other.reads[0], other.flips[0] & one.reads[0]]
+            if any(bits.bit_count() & 1 for bits in crossed):
+                assert place[one.source] < place[other.source]
 
 
 def test_prepared_states_and_their_gradients():
@@ -244,14 +341,15 @@ def raw(code, shared, samples):
 
 
 def good_code():
-    """One wire: a part of two numbers, a real gate, <Z>."""
+    """One wire: a part of two numbers, a real gate, a diagonal, <Z>."""
     part, word = [1, 0, 0, 0], [1, 1, 0, 0, 0]
     gate = [0, 1, 0, 0, 0, 2, 1, 0, *(1, 0, 0, 0, 0), *(1, 0, 0, 0, 0)]
-    body = part + gate + word
-    return [1, 1, 1, 1, 7 + len(body), 6, 1, *body]
+    diagonal = [3, 1, 0, 0, 0, 3, 0, 0, *(0, 0, 0, 0, 0), *(0, 0, 0, 0, 0)]
+    body = [*part, *gate, *diagonal, *word, 1]
+    return [1, 1, 2, 1, 8 + len(body), 6, 1, 1, *body]
 
 
-SHARED = np.array([1, 0, 0, 1, 1, 0], np.float32)
+SHARED = np.array([1, 0, 0, 1, -1, 0], np.float32)
 SAMPLES = np.zeros((1, 3), np.float32)
 
 
@@ -264,22 +362,29 @@ def test_a_program_by_hand():
     ("place", "value", "sentence"),
     [
         (0, 31, "numbers of wires"),
-        (8, 3, "no known sort"),
         (0, 2, "do not make up all wires"),
         (4, 5, "another length"),
         (5, 7, "other sizes"),
-        (7, 9, "initial state is too wide"),
-        (10, 5, "initial state is read outside"),
-        (11, 3, "no known kind"),
-        (12, 6, "no known kind or width"),
-        (16, 3, "a gate is read outside"),
-        (16, -1, "a gate is read outside"),
-        (17, 4, "pivots"),
-        (19, 2, "wires are out of range"),
-        (24, -1, "wires are out of range"),
-        (29, 8, "word's wires"),
-        (31, 8, "word's wires"),
-        (33, 1, "word's wires or its row"),
+        (7, 2, "another length"),
+        (7, -1, "out of range"),
+        (8, 9, "initial state is too wide"),
+        (9, 3, "no known sort"),
+        (11, 5, "initial state is read outside"),
+        (12, 4, "no known kind"),
+        (13, 6, "no known kind or width"),
+        (17, 3, "a gate is read outside"),
+        (17, -1, "a gate is read outside"),
+        (18, 4, "pivots"),
+        (20, 2, "wires are out of range"),
+        (25, -1, "wires are out of range"),
+        (31, 2, "a diagonal's wires"),
+        (35, 5, "a diagonal is read outside"),
+        (37, 2, "a diagonal's wires"),
+        (38, 1, "a diagonal's wires"),
+        (38, -1, "a diagonal's wires"),
+        (48, 8, "word's wires"),
+        (50, 8, "word's wires"),
+        (52, 1, "word's wires or its row"),
     ],
 )
 def test_what_a_program_says_is_checked_before_memory_is_touched(
@@ -325,12 +430,14 @@ def test_narrower_vectors_give_the_same(name):
 import sys; sys.path.insert(0, "tests/simulator")
 import numpy as np, jax.numpy as jnp
 import test_native as here
+from qfm_jax.circuits.unitary import known_unitary
 from qfm_jax.simulator import native
 for n, batch, read in [(3, 5, here.of_words), (4, 37, here.of_other_words),
                        (15, 2, here.of_words)]:
     x, w = (jnp.asarray(a, jnp.float32) for a in here.numbers(n, batch, 1))
     found = here.value_and_gradients(here.build(n, read=read), x, w)
-    print(native.lanes(4, 3, 64), *(f"{v:.3f}" for a in found for v in np.ravel(a)[:40]))
+    rows = [f"{v:.3f}" for a in found for v in np.ravel(a)[:40]]
+    print(native.lanes(4, 3, 64), *rows)
 """
     found = []
     for chosen in (name, ""):

@@ -81,12 +81,13 @@ struct Amplitudes {
         for (int l = 0; l < L::N; l++) reinterpret_cast<T*>(to + turned(gate, i, l))[l] += x[l];
       }
     }
+    const T* matrix(const Gate&) const { return nullptr; }  // lanes differ
     // Row and column of an entry, flipped as in a lane.
     int turned(const Gate& gate, int i, int lane) const {
       return i ^ int(flipped[0][lane] * ((1 << gate.k) + 1));
     }
     V angle(const Gate& gate, int which) const {
-      V t = L::all(Diagonal<T>::within(of.parameter(gate.is_sample, gate.at)));
+      V t = L::all(Phases<T>::within(of.parameter(gate.is_sample, gate.at)));
       return is_flipped[which] ? -t : t;
     }
     void give_angle(const Gate& gate, int which, V x) const {
@@ -160,11 +161,11 @@ struct Amplitudes {
     });
   }
 
-  // ---- diagonal passes ---------------------------------------------------------------
+  // ---- phases and diagonals ---------------------------------------------------------------
 
-  void diagonal(const Pass& pass, T* planes) const {
+  void phases(const Pass& pass, T* planes) const {
     in_parts([&](int part, V* scratch) {
-      Diagonal<T> d(program, pass, scratch);
+      Phases<T> d(program, pass, scratch);
       auto angle = [this](const Gate& gate) { return parameter(gate.is_sample, gate.at); };
       size_t n = size() / d.size(), each = d.size() / L::N;
       for (size_t i = range(n, part); i < range(n, part + 1); i++) {
@@ -180,9 +181,9 @@ struct Amplitudes {
     });
   }
 
-  void diagonal_back(const Pass& pass, T* planes, V* sums) const {
+  void phases_back(const Pass& pass, T* planes, V* sums) const {
     in_parts([&](int part, V* scratch) {
-      Diagonal<T> d(program, pass, scratch);
+      Phases<T> d(program, pass, scratch);
       auto angle = [this](const Gate& gate) { return parameter(gate.is_sample, gate.at); };
       V* own = sums + part * n_sums();
       auto give = [&](const Gate& gate, T x) {
@@ -202,6 +203,40 @@ struct Amplitudes {
         }
         d.give(i * d.size(), give);
       }
+    });
+  }
+
+  void numbers(const Gate& gate, T* re) const {
+    T* im = re + size();
+    in_parts([&](int part, V*) {
+      with_entries(program, gate, range(size(), part), range(size(), part + 1),
+                   [&](uint32_t y, uint32_t e) {
+                     T c = parameter(gate.is_sample, gate.at + e), a = re[y], b = im[y];
+                     T d = gate.is_complex ? parameter(gate.is_sample, place(gate, e)) : 0;
+                     re[y] = c * a - d * b, im[y] = c * b + d * a;
+                   });
+    });
+  }
+
+  void numbers_back(const Gate& gate, T* re, V* sums) const {
+    T *im = re + size(), *gre = im + size(), *gim = gre + size();
+    in_parts([&](int part, V*) {
+      V* own = sums + part * n_sums();
+      auto add = [&](int64_t at, T x) {
+        reinterpret_cast<T*>(own + sum_of(gate.is_sample, at))[0] += x;
+      };
+      with_entries(program, gate, range(size(), part), range(size(), part + 1),
+                   [&](uint32_t y, uint32_t e) {
+                     T c = parameter(gate.is_sample, gate.at + e);
+                     T d = gate.is_complex ? parameter(gate.is_sample, place(gate, e)) : 0;
+                     T a = c * re[y] + d * im[y], b = c * im[y] - d * re[y];
+                     T g = gre[y], h = gim[y];
+                     re[y] = a, im[y] = b;
+                     gre[y] = c * g + d * h, gim[y] = c * h - d * g;
+                     if (!gate.wants_gradient) return;
+                     add(gate.at + e, g * a + h * b);
+                     if (gate.is_complex) add(place(gate, e), h * a - g * b);
+                   });
     });
   }
 
@@ -383,7 +418,7 @@ struct Amplitudes {
     size_t largest = 0;
     for (const Pass& pass : *program.passes)
       if (pass.blocks.place.size() > largest) largest = pass.blocks.place.size();
-    size_t tiles = Diagonal<T>::SCRATCH + (size_t(1) << SUM_BITS >> L::BITS);
+    size_t tiles = Phases<T>::SCRATCH + (size_t(1) << SUM_BITS >> L::BITS);
     return (4 * largest + Samples<T>::matrices(program) + tiles) * BYTES;
   }
 
@@ -391,7 +426,8 @@ struct Amplitudes {
     Halves h = halves(common);
     start(h, state);
     for (const Pass& pass : *program.passes)
-      if (pass.is_diagonal) diagonal(pass, state);
+      if (pass.way == PHASES) phases(pass, state);
+      else if (pass.way == NUMBERS) numbers(program.gates[pass.first], state);
       else run(pass, state);
     read(h, state, words);
   }
@@ -405,7 +441,8 @@ struct Amplitudes {
     read_back(of_words, state, planes);
     for (size_t p = program.passes->size(); p-- > 0;) {
       const Pass& pass = (*program.passes)[p];
-      if (pass.is_diagonal) diagonal_back(pass, planes, sums);
+      if (pass.way == PHASES) phases_back(pass, planes, sums);
+      else if (pass.way == NUMBERS) numbers_back(program.gates[pass.first], planes, sums);
       else run_back(pass, planes, sums);
     }
     start_back(h, planes + 2 * size(), sums);

@@ -214,6 +214,129 @@ struct Gates {
     }
   }
 
+  // ---- on three to five bits, with one matrix for all lanes ----------------------------
+
+  static constexpr int TILE = 4;  // rows, and sets of amplitudes, that are worked on at once
+
+  // y = m x for TILE sets, x and y of (set, SIDE): numbers of the matrix stay numbers, and
+  // each is used for two sets.
+  template <int K, bool COMPLEX>
+  static void multiply_tile(const T* m, const V* xr, const V* xi, V* yr, V* yi) {
+    constexpr int SIDE = 1 << K;
+    const T* n = m + SIDE * SIDE;  // imaginary parts
+    for (int i = 0; i < SIDE; i += TILE)
+      for (int s = 0; s < TILE; s += 2) {
+        V a[TILE][2] = {}, b[TILE][2] = {};
+        for (int j = 0; j < SIDE; j++)
+          for (int u = 0; u < 2; u++) {
+            V x = xr[(s + u) * SIDE + j], y = xi[(s + u) * SIDE + j];
+            for (int r = 0; r < TILE; r++) {
+              T c = m[(i + r) * SIDE + j];
+              a[r][u] += c * x, b[r][u] += c * y;
+              if (COMPLEX) {
+                T d = n[(i + r) * SIDE + j];
+                a[r][u] -= d * y, b[r][u] += d * x;
+              }
+            }
+          }
+        for (int r = 0; r < TILE; r++)
+          for (int u = 0; u < 2; u++)
+            yr[(s + u) * SIDE + i + r] = a[r][u], yi[(s + u) * SIDE + i + r] = b[r][u];
+      }
+  }
+
+  // grown += g conj(y)^T, summed over TILE sets.
+  template <int K, bool COMPLEX>
+  static void grow_tile(V* grown, const V* gr, const V* gi, const V* yr, const V* yi) {
+    constexpr int SIDE = 1 << K, ALL = SIDE * SIDE;
+    for (int i = 0; i < SIDE; i += TILE)
+      for (int j = 0; j < SIDE; j += 2) {
+        V a[TILE][2], b[TILE][2];
+        for (int r = 0; r < TILE; r++)
+          for (int u = 0; u < 2; u++) {
+            a[r][u] = grown[(i + r) * SIDE + j + u];
+            if (COMPLEX) b[r][u] = grown[ALL + (i + r) * SIDE + j + u];
+          }
+        for (int s = 0; s < TILE; s++)
+          for (int u = 0; u < 2; u++) {
+            V y = yr[s * SIDE + j + u], z = yi[s * SIDE + j + u];
+            for (int r = 0; r < TILE; r++) {
+              V g = gr[s * SIDE + i + r], h = gi[s * SIDE + i + r];
+              a[r][u] += g * y + h * z;
+              if (COMPLEX) b[r][u] += h * y - g * z;
+            }
+          }
+        for (int r = 0; r < TILE; r++)
+          for (int u = 0; u < 2; u++) {
+            grown[(i + r) * SIDE + j + u] = a[r][u];
+            if (COMPLEX) grown[ALL + (i + r) * SIDE + j + u] = b[r][u];
+          }
+      }
+  }
+
+  template <int K>
+  static void gather(const Sets<K>& sets, uint32_t first, const V* from, V* to) {
+    for (int s = 0; s < TILE; s++) {
+      uint32_t y = sets.at(first + s);
+      for (int c = 0; c < 1 << K; c++) to[(s << K) + c] = from[y ^ sets.offset[c]];
+    }
+  }
+  template <int K>
+  static void scatter(const Sets<K>& sets, uint32_t first, const V* from, V* to) {
+    for (int s = 0; s < TILE; s++) {
+      uint32_t y = sets.at(first + s);
+      for (int c = 0; c < 1 << K; c++) to[y ^ sets.offset[c]] = from[(s << K) + c];
+    }
+  }
+
+  template <int K, bool COMPLEX>
+  void shared(const Gate& gate, V* re, V* im) const {
+    constexpr int SIDE = 1 << K;
+    const T* m = source.matrix(gate);
+    Sets<K> sets(gate);
+    V xr[TILE * SIDE], xi[TILE * SIDE], yr[TILE * SIDE], yi[TILE * SIDE];
+    for (uint32_t s = 0; s < size() >> K; s += TILE) {
+      gather<K>(sets, s, re, xr), gather<K>(sets, s, im, xi);
+      multiply_tile<K, COMPLEX>(m, xr, xi, yr, yi);
+      scatter<K>(sets, s, yr, re), scatter<K>(sets, s, yi, im);
+    }
+  }
+
+  template <int K, bool COMPLEX>
+  void shared_back(const Gate& gate, V* re, V* im, V* gre, V* gim) const {
+    constexpr int SIDE = 1 << K, ALL = SIDE * SIDE;
+    T m[2 * ALL];  // the adjoint
+    const T* given = source.matrix(gate);
+    for (int i = 0; i < SIDE; i++)
+      for (int j = 0; j < SIDE; j++) {
+        m[j * SIDE + i] = given[i * SIDE + j];
+        if (COMPLEX) m[ALL + j * SIDE + i] = -given[ALL + i * SIDE + j];
+      }
+    V* grown = scratch;
+    clear(grown, 2 * ALL);
+    Sets<K> sets(gate);
+    V xr[TILE * SIDE], xi[TILE * SIDE], yr[TILE * SIDE], yi[TILE * SIDE];
+    for (uint32_t s = 0; s < size() >> K; s += TILE) {
+      gather<K>(sets, s, re, xr), gather<K>(sets, s, im, xi);
+      multiply_tile<K, COMPLEX>(m, xr, xi, yr, yi);
+      scatter<K>(sets, s, yr, re), scatter<K>(sets, s, yi, im);
+      gather<K>(sets, s, gre, xr), gather<K>(sets, s, gim, xi);
+      if (gate.wants_gradient) grow_tile<K, COMPLEX>(grown, xr, xi, yr, yi);
+      multiply_tile<K, COMPLEX>(m, xr, xi, yr, yi);
+      scatter<K>(sets, s, yr, gre), scatter<K>(sets, s, yi, gim);
+    }
+    if (!gate.wants_gradient) return;
+    for (int i = 0; i < ALL; i++) {
+      source.give(gate, i, false, grown[i]);
+      if (COMPLEX) source.give(gate, i, true, grown[ALL + i]);
+    }
+  }
+
+  template <int K>
+  bool is_shared(const Gate& gate) const {
+    return source.matrix(gate) && size() >> K >= TILE;
+  }
+
   // ---- turns -------------------------------------------------------------------------
 
   // Of amplitudes a and b: a turn, or its inverse with -sine.
@@ -329,14 +452,25 @@ struct Gates {
 
   // ---- any ---------------------------------------------------------------------------
 
+  template <int K, bool COMPLEX>
+  void wide(const Gate& gate, V* re, V* im) const {
+    if (is_shared<K>(gate)) shared<K, COMPLEX>(gate, re, im);
+    else several<K, COMPLEX>(gate, re, im);
+  }
+  template <int K, bool COMPLEX>
+  void wide_back(const Gate& gate, V* re, V* im, V* gre, V* gim) const {
+    if (is_shared<K>(gate)) shared_back<K, COMPLEX>(gate, re, im, gre, gim);
+    else several_back<K, COMPLEX>(gate, re, im, gre, gim);
+  }
+
   template <bool COMPLEX>
   void apply(const Gate& gate, V* re, V* im) const {
     switch (gate.k) {
       case 1: return one<COMPLEX>(gate, re, im);
       case 2: return several<2, COMPLEX>(gate, re, im);
-      case 3: return several<3, COMPLEX>(gate, re, im);
-      case 4: return several<4, COMPLEX>(gate, re, im);
-      case 5: return several<5, COMPLEX>(gate, re, im);
+      case 3: return wide<3, COMPLEX>(gate, re, im);
+      case 4: return wide<4, COMPLEX>(gate, re, im);
+      case 5: return wide<5, COMPLEX>(gate, re, im);
     }
   }
 
@@ -347,9 +481,9 @@ struct Gates {
         return gate.wants_gradient ? one_back<COMPLEX, true>(gate, re, im, gre, gim)
                                    : one_back<COMPLEX, false>(gate, re, im, gre, gim);
       case 2: return several_back<2, COMPLEX>(gate, re, im, gre, gim);
-      case 3: return several_back<3, COMPLEX>(gate, re, im, gre, gim);
-      case 4: return several_back<4, COMPLEX>(gate, re, im, gre, gim);
-      case 5: return several_back<5, COMPLEX>(gate, re, im, gre, gim);
+      case 3: return wide_back<3, COMPLEX>(gate, re, im, gre, gim);
+      case 4: return wide_back<4, COMPLEX>(gate, re, im, gre, gim);
+      case 5: return wide_back<5, COMPLEX>(gate, re, im, gre, gim);
     }
   }
 

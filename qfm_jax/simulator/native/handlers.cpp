@@ -51,7 +51,7 @@ const Kernels<T>& kernels() {
   return chosen;
 }
 
-constexpr int HEADER = 7, GATE = sizeof(Gate) / 4, WORD = sizeof(Word) / 4;
+constexpr int HEADER = 8, GATE = sizeof(Gate) / 4, WORD = sizeof(Word) / 4;
 constexpr int64_t MOST_SHARES = 64;
 // Of states that are larger, amplitudes are side by side, not samples.
 constexpr int LARGEST_SIDE_BY_SIDE = 12;
@@ -64,10 +64,12 @@ ffi::Error wrong(const std::string& what) {
 ffi::Error parse(ffi::Span<const int32_t> code, int64_t n_shared, int64_t n_samples, Program& p) {
   if (code.size() < HEADER) return wrong("the program is too short");
   p.n_bits = code[0], p.n_parts = code[1], p.n_gates = code[2], p.n_words = code[3];
+  p.n_masks = code[7];
   if (p.n_bits < 1 || p.n_bits > MAX_BITS || p.n_parts < 1 || p.n_parts > MAX_BITS ||
-      p.n_gates < 0 || p.n_words < 0)
+      p.n_gates < 0 || p.n_words < 0 || p.n_masks < 0)
     return wrong("the program's numbers of wires, gates or words are out of range");
-  int64_t length = HEADER + 4 * int64_t(p.n_parts) + GATE * int64_t(p.n_gates) + WORD * int64_t(p.n_words);
+  int64_t length = HEADER + 4 * int64_t(p.n_parts) + GATE * int64_t(p.n_gates) + WORD * int64_t(p.n_words) +
+                   p.n_masks;
   if (int64_t(code.size()) != length || code[4] != length)
     return wrong("the program has another length than it says");
   p.n_shared = n_shared, p.n_samples = n_samples;
@@ -77,6 +79,7 @@ ffi::Error parse(ffi::Span<const int32_t> code, int64_t n_shared, int64_t n_samp
   p.parts = reinterpret_cast<const Part*>(at);
   p.gates = reinterpret_cast<const Gate*>(at + 4 * p.n_parts);
   p.words = reinterpret_cast<const Word*>(at + 4 * p.n_parts + GATE * p.n_gates);
+  p.masks = at + 4 * p.n_parts + GATE * p.n_gates + WORD * p.n_words;
   int bits = 0;
   auto inside = [&](int32_t from, int64_t size, bool is_sample) {
     return from >= 0 && from + size <= (is_sample ? n_samples : n_shared);
@@ -96,6 +99,14 @@ ffi::Error parse(ffi::Span<const int32_t> code, int64_t n_shared, int64_t n_samp
   for (int i = 0; i < p.n_gates; i++) {
     const Gate& g = p.gates[i];
     bool is_phase = g.kind == PHASE, is_angle = is_phase || g.kind == TURN;
+    if (g.kind == DIAGONAL) {
+      if (g.k < 1 || g.k > p.n_bits || g.flip[0] < 0 || int64_t(g.flip[0]) + g.k > p.n_masks ||
+          g.constant < 0 || g.constant >> g.k)
+        return wrong("a diagonal's wires are out of range");
+      if (!inside(g.at, (int64_t(1) << g.k) << (g.is_complex ? 1 : 0), g.is_sample))
+        return wrong("a diagonal is read outside of the parameters");
+      continue;
+    }
     if ((g.kind != MATRIX && !is_angle) || (is_angle && g.k != 1) || g.k < 1 || g.k > MAX_WIRES || g.k > p.n_bits)
       return wrong("a gate is of no known kind or width");
     int64_t side = int64_t(1) << g.k, size = is_angle ? 1 : side * side << (g.is_complex ? 1 : 0);

@@ -24,7 +24,7 @@ namespace qfm {
 constexpr int MAX_WIRES = 5;  // of one gate: a matrix of 32 x 32
 constexpr int MAX_BITS = 30;
 
-enum Kind : int32_t { MATRIX = 0, PHASE = 1, TURN = 2 };
+enum Kind : int32_t { MATRIX = 0, PHASE = 1, TURN = 2, DIAGONAL = 3 };
 
 // A factor of the initial product state: 2^k numbers from `at`, real parts then imaginary
 // ones; or an angle t of cos t |0> + sin t |1>.
@@ -35,7 +35,8 @@ struct Part {
 
 // One gate. Parameters from `at`: real parts of a matrix, row by row, then imaginary
 // ones; or the angle t of a phase, exp(i t) or exp(-i t) by the parity of y & reads[0]; or
-// that of a turn, ((cos t, -sin t), (sin t, cos t)).
+// that of a turn, ((cos t, -sin t), (sin t, cos t)); or 2^k numbers of a diagonal on any
+// number of bits, whose `reads` are the k masks from flip[0] on in the program's list.
 struct Gate {
   int32_t kind, k, is_complex, is_sample, wants_gradient, at;
   int32_t pivots;    // bits of y that are 0 in one amplitude of each set
@@ -64,20 +65,22 @@ struct Blocks {
   std::vector<uint32_t> place;  // y of each amplitude of a block, but for the first one's
 };
 
-// Phases that are one multiplication by a diagonal, or gates one after the other.
+// Phases that are one multiplication, a diagonal, or gates one after the other.
+enum Way { PHASES, NUMBERS, STEPS };
 struct Pass {
-  bool is_diagonal;
+  Way way;
   int first, last;          // its gates are those from first to last - 1
-  std::vector<Step> steps;  // where it is not diagonal; in the coordinates of the blocks
+  std::vector<Step> steps;  // in the coordinates of the blocks
   Blocks blocks;            // where lanes are amplitudes
 };
 
 struct Program {
-  int n_bits, n_parts, n_gates, n_words;
+  int n_bits, n_parts, n_gates, n_words, n_masks;
   int64_t n_shared, n_samples;  // parameters: of the whole batch, of each sample
   const Part* parts;
   const Gate* gates;
   const Word* words;
+  const int32_t* masks;
   const std::vector<Pass>* passes;
 };
 

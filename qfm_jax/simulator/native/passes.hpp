@@ -112,34 +112,33 @@ inline Pass blocks_from(const Program& program, int first, int end, int most) {
   }
   std::vector<Gate> gates;
   for (int i = first; i < last; i++) gates.push_back(inside(program.gates[i], space));
-  return {false, first, last, steps_of(gates, first), std::move(blocks)};
+  return {STEPS, first, last, steps_of(gates, first), std::move(blocks)};
 }
 
 // `most`: dimensions of blocks; 0 where lanes are samples, and there are none.
 inline std::vector<Pass> passes_of(const Program& program, int most) {
-  auto is_diagonal = [&](int i) {
-    const Gate& gate = program.gates[i];
-    return gate.kind == PHASE && (most || !gate.is_sample);
+  auto way_of = [&](int i) {
+    auto is_phase = [&](int j) {
+      const Gate& gate = program.gates[j];
+      return gate.kind == PHASE && (most || !gate.is_sample);
+    };
+    if (program.gates[i].kind == DIAGONAL) return NUMBERS;
+    bool is_alone = !(i > 0 && is_phase(i - 1)) && !(i + 1 < program.n_gates && is_phase(i + 1));
+    return is_phase(i) && !is_alone ? PHASES : STEPS;
   };
   std::vector<Pass> passes;
-  for (int first = 0; first < program.n_gates;) {
-    int last = first;  // of the phases that follow each other; one alone is a gate
-    while (last < program.n_gates && is_diagonal(last)) last++;
-    if (last - first >= 2) {
-      passes.push_back({true, first, last, {}, {}});
-      first = last;
-      continue;
-    }
+  for (int first = 0, last; first < program.n_gates; first = last) {
+    Way way = way_of(first);
     last = first + 1;
-    while (last < program.n_gates && !(is_diagonal(last) && last + 1 < program.n_gates && is_diagonal(last + 1)))
-      last++;
-    if (!most) {
-      passes.push_back({false, first, last, steps_of({program.gates + first, program.gates + last}, first), {}});
-    } else {
+    while (way != NUMBERS && last < program.n_gates && way_of(last) == way) last++;
+    if (way == STEPS && most) {
       for (int from = first; from < last; from = passes.back().last)
         passes.push_back(blocks_from(program, from, last, most));
+    } else {
+      std::vector<Step> steps;
+      if (way == STEPS) steps = steps_of({program.gates + first, program.gates + last}, first);
+      passes.push_back({way, first, last, std::move(steps), {}});
     }
-    first = last;
   }
   return passes;
 }

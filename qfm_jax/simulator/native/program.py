@@ -15,9 +15,9 @@ import pennylane as qml
 from .. import affine, fusion
 from ..arrays import Array, namespace
 from ..compiler import Assembly, Buffers, shuffle_map
-from ..fusion import BLOCK, PHASE, SAMPLE, SHUFFLE, FusedOp
+from ..fusion import BLOCK, DIAGONAL, PHASE, SAMPLE, SHUFFLE, FusedOp
 from ..gates import Constant, Gate, Named, Read, kind_of
-from ..matrices import FusedGate, Gather, GateMatrices, fused_matrix
+from ..matrices import FusedGate, GateMatrices, Gather, fused_matrix
 from ..passes import Phase
 from ..program import ProductState
 from ..results import MeasurePlan
@@ -26,7 +26,10 @@ from ..tape import Leaf, Tape
 MAX_WIRES = 5
 """Of one gate: see `kernels.hpp`."""
 
-MATRIX_KIND, PHASE_KIND, TURN_KIND = 0, 1, 2
+LARGEST_DIAGONAL = 12
+"""Wires up to which diagonals run here: each number of theirs has a gradient."""
+
+MATRIX_KIND, PHASE_KIND, TURN_KIND, DIAGONAL_KIND = 0, 1, 2, 3
 
 ANGLE = 2
 """A part of the initial state that is an angle."""
@@ -73,7 +76,23 @@ class Phases:
         return angles if self.batched else angles[..., 0]
 
 
-Source = Matrices | Turns | Phases
+@dataclass(frozen=True, eq=False)
+class Diagonals:
+    """Multiplications by numbers that the gates give."""
+
+    numbers: Gather
+    batched: bool
+    kind = DIAGONAL_KIND
+
+    def values(self, matrices: Sequence[Array], buffers: dict[str, Array]) -> Array:
+        """(count, 2^k), and (batch,) behind."""
+        real = buffers["shared"].dtype
+        is_complex = "complex" in self.numbers.buffer
+        dtype = np.result_type(real, np.complex64) if is_complex else real
+        return self.numbers.read(buffers, dtype)
+
+
+Source = Matrices | Turns | Phases | Diagonals
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,22 +165,27 @@ class NativeProgram:
             at = packed.add(part[None] if wide else part.T, wide)
             k = int(part.shape[0]).bit_length() - 1
             parts.append((k, int(part.dtype.kind == "c"), int(wide), at))
-        gates = [self._gate(gate, *made[gate.source]) for gate in self.gates]
+        masks: list[int] = []
+        gates = [self._gate(gate, *made[gate.source], masks) for gate in self.gates]
         shared, samples = packed.finished(batch)
         head = (self.n_wires, len(parts), len(gates), len(self.words))
         rows = [row for part in (parts, gates, self.words) for row in part]
-        body = [number for row in rows for number in row]
-        sizes = (7 + len(body), len(shared), len(samples))
+        body = [*(number for row in rows for number in row), *masks]
+        sizes = (8 + len(body), len(shared), len(samples), len(masks))
         return np.array([*head, *sizes, *body], np.int32), shared, samples
 
     def _gate(
-        self, gate: Placed, start: int, values: Array, width: int
+        self, gate: Placed, start: int, values: Array, width: int, masks: list[int]
     ) -> tuple[int, ...]:
         source = self.sources[gate.source]
         is_complex = values.dtype.kind == "c"
         row = min(gate.row, len(values) - 1)
         at = start + row * width * (1 + is_complex) + gate.column
-        missing = (0,) * (MAX_WIRES - len(gate.flips))
+        flips, reads = gate.flips, gate.reads
+        if source.kind == DIAGONAL_KIND:
+            flips, reads = (len(masks),), (0,)
+            masks += gate.reads
+        missing = (0,) * (MAX_WIRES - len(flips))
         return (
             source.kind,
             gate.n_wires,
@@ -171,8 +195,8 @@ class NativeProgram:
             at,
             gate.pivots,
             gate.constant,
-            *(*gate.flips, *missing),
-            *(*gate.reads, *missing),
+            *(*flips, *missing),
+            *(*reads, *missing),
         )
 
 
@@ -221,7 +245,9 @@ def compile_native(
     turns = [part for gate in circuit.gates for part in _turns(gate, buffers)]
     measured = [wires.index(wire) for wire in readout.measured]
     turns = fusion.light_cone(turns, measured, readout.diagonal)
-    ways = [circuit.gates] if len(turns) == len(circuit.gates) else [circuit.gates, turns]
+    ways = (
+        [circuit.gates] if len(turns) == len(circuit.gates) else [circuit.gates, turns]
+    )
     programs = [_compiled(circuit, way, wires, readout) for way in ways]
     possible = [program for program in programs if program is not None]
     return min(possible, key=_cost, default=None)
@@ -237,6 +263,7 @@ def _compiled(
     items = fusion.fuse(rest, buffers.of, 1, absorb=False, phases=True)
     fits = all(
         item.kind in (SHUFFLE, PHASE)
+        or (item.kind == DIAGONAL and n <= LARGEST_DIAGONAL)
         or (item.kind in (BLOCK, SAMPLE) and len(item.wires) <= MAX_WIRES)
         for item in items
     )
@@ -285,7 +312,11 @@ def _turns(gate: Gate, buffers: Buffers) -> list[Gate]:
     A layer of phases is one multiplication, so that they cost next to nothing. The
     product is the gate but for a phase of the whole state, which no word sees.
     """
-    own = gate.tree.cls if isinstance(gate.tree, Named) and not gate.tree.controls else None
+    own = (
+        gate.tree.cls
+        if isinstance(gate.tree, Named) and not gate.tree.controls
+        else None
+    )
     if gate.controls or own not in (qml.RX, qml.Rot, qml.U3):
         return [gate]
     if own is qml.RX:
@@ -310,7 +341,7 @@ def _cost(program: NativeProgram) -> float:
     for gate in program.gates:
         source = program.sources[gate.source]
         is_phase = source.kind == PHASE_KIND
-        if source.kind == TURN_KIND:
+        if source.kind in (TURN_KIND, DIAGONAL_KIND):
             cost += 4
         elif isinstance(source, Matrices):
             cost += (2 if program.is_real(source) else 4) * 2**gate.n_wires
@@ -336,9 +367,7 @@ def in_levels(gates: Sequence[Placed]) -> list[Placed]:
     for gate in gates:
         is_phase = not any(gate.flips)
         level = len(levels)
-        while level > 0 and not any(
-            _conflict(gate, one) for one in levels[level - 1]
-        ):
+        while level > 0 and not any(_conflict(gate, one) for one in levels[level - 1]):
             level -= 1
         if level % 2 != (not is_phase):  # phases have the even levels
             level += 1
@@ -401,6 +430,9 @@ class _Placing:
         source, row = self._source_of(item)
         if item.kind == PHASE:
             self._phases(item, source, row)
+        elif item.kind == DIAGONAL:
+            placed = self._matrix(item.gates[0].wires, source, row)
+            self.gates.append(replace(placed, flips=(0,), pivots=0))
         else:
             self.gates.append(self._matrix(sorted(item.wires), source, row))
 
@@ -413,7 +445,8 @@ class _Placing:
         return self._source_of(FusedOp(kind, set(gate.wires), batched, [gate], keys))
 
     def _source_of(self, item: FusedOp) -> tuple[int, int]:
-        wires = item.gates[0].wires if item.kind == PHASE else sorted(item.wires)
+        own = item.kind in (PHASE, DIAGONAL)  # in the order of the gate
+        wires = item.gates[0].wires if own else sorted(item.wires)
         place = {wire: i for i, wire in enumerate(wires)}
         local = tuple(tuple(place[w] for w in g.wires) for g in item.gates)
         key = (item.kind, item.batched, len(wires), local, tuple(item.keys))
@@ -467,6 +500,9 @@ class _Placing:
         item = group[0]
         if item.kind == PHASE:
             return Phases(self._local_phases(group), item.batched)
+        if item.kind == DIAGONAL:
+            reads = [one.gates[0].reads[0] for one in group]
+            return Diagonals(self.assembly.buffers.stack(reads), item.batched)
         if _is_turn(item.gates):
             reads = [one.gates[0].reads[0] for one in group]
             return Turns(self.assembly.buffers.stack(reads), item.batched)

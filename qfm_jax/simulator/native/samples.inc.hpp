@@ -31,7 +31,7 @@ struct Samples {
     memcpy(rows + row * batch + first, &x, live * sizeof(T));
   }
   static V within(V t) {
-    for (int l = 0; l < L::N; l++) t[l] = Diagonal<T>::within(t[l]);
+    for (int l = 0; l < L::N; l++) t[l] = Phases<T>::within(t[l]);
     return t;
   }
   V parameter(bool is_sample, int64_t at) const {
@@ -48,6 +48,8 @@ struct Samples {
   void give(const Gate& gate, int i, bool imaginary, V x) const {
     add(gate.is_sample, gate.at + i + (imaginary ? 1 << 2 * gate.k : 0), x);
   }
+  // A matrix whose entries are the same in all lanes; null where they are not.
+  const T* matrix(const Gate& gate) const { return gate.is_sample ? nullptr : shared + gate.at; }
   // Of the which-th gate of a step.
   V angle(const Gate& gate, int which) const { return within(parameter(gate.is_sample, gate.at)); }
   void give_angle(const Gate& gate, int which, V x) const { add(gate.is_sample, gate.at, x); }
@@ -80,10 +82,10 @@ struct Samples {
     parts().multiply_back(gre, gim, kept, get, give);
   }
 
-  // ---- diagonal passes, whose phases the samples share ---------------------------------
+  // ---- phases that the samples share, and diagonals -----------------------------------
 
-  void diagonal(const Pass& pass, V* re, V* im, V* scratch) const {
-    Diagonal<T> d(program, pass, scratch);
+  void phases(const Pass& pass, V* re, V* im, V* scratch) const {
+    Phases<T> d(program, pass, scratch);
     auto angle = [this](const Gate& gate) { return shared[gate.at]; };
     const T *sine = reinterpret_cast<T*>(d.sine), *cosine = reinterpret_cast<T*>(d.cosine);
     for (size_t from = 0; from < size(); from += d.size()) {
@@ -96,8 +98,8 @@ struct Samples {
     }
   }
 
-  void diagonal_back(const Pass& pass, V* re, V* im, V* gre, V* gim, V* scratch) const {
-    Diagonal<T> d(program, pass, scratch);
+  void phases_back(const Pass& pass, V* re, V* im, V* gre, V* gim, V* scratch) const {
+    Phases<T> d(program, pass, scratch);
     auto angle = [this](const Gate& gate) { return shared[gate.at]; };
     auto give = [this](const Gate& gate, T x) {
       if (gate.wants_gradient) reinterpret_cast<T*>(sums + gate.at)[0] += x;
@@ -123,6 +125,27 @@ struct Samples {
       }
       d.give(from, give);
     }
+  }
+
+  void numbers(const Gate& gate, V* re, V* im) const {
+    with_entries(program, gate, 0, size(), [&](uint32_t y, uint32_t e) {
+      V c = parameter(gate.is_sample, gate.at + e);
+      V d = gate.is_complex ? parameter(gate.is_sample, place(gate, e)) : V{};
+      V a = re[y], b = im[y];
+      re[y] = c * a - d * b, im[y] = c * b + d * a;
+    });
+  }
+  void numbers_back(const Gate& gate, V* re, V* im, V* gre, V* gim) const {
+    with_entries(program, gate, 0, size(), [&](uint32_t y, uint32_t e) {
+      V c = parameter(gate.is_sample, gate.at + e);
+      V d = gate.is_complex ? parameter(gate.is_sample, place(gate, e)) : V{};
+      V a = c * re[y] + d * im[y], b = c * im[y] - d * re[y], g = gre[y], h = gim[y];
+      re[y] = a, im[y] = b;
+      gre[y] = c * g + d * h, gim[y] = c * h - d * g;
+      if (!gate.wants_gradient) return;
+      add(gate.is_sample, gate.at + e, g * a + h * b);
+      if (gate.is_complex) add(gate.is_sample, place(gate, e), h * a - g * b);
+    });
   }
 
   // ---- means of words ----------------------------------------------------------------
@@ -185,12 +208,13 @@ struct Samples {
   static size_t scratch(const Program& program, bool backward) {
     size_t states = backward ? size_t(4) << program.n_bits : 0;
     size_t sums = program.n_words + (size_t(1) << SUM_BITS);
-    return (states + matrices(program) + sums + Diagonal<T>::SCRATCH) * BYTES;
+    return (states + matrices(program) + sums + Phases<T>::SCRATCH) * BYTES;
   }
   static size_t matrices(const Program& program) {
     int widest = 0;
     for (int i = 0; i < program.n_gates; i++)
-      if (program.gates[i].k > widest) widest = program.gates[i].k;
+      if (program.gates[i].k > widest && program.gates[i].kind == MATRIX)
+        widest = program.gates[i].k;
     return size_t(4) << (2 * widest);
   }
 
@@ -199,7 +223,8 @@ struct Samples {
     start(re, im);
     Gates<T, const Samples&> gates{*this, program.n_bits, scratch};
     for (const Pass& pass : *program.passes)
-      if (pass.is_diagonal) diagonal(pass, re, im, scratch);
+      if (pass.way == PHASES) phases(pass, re, im, scratch);
+      else if (pass.way == NUMBERS) numbers(program.gates[pass.first], re, im);
       else
         for (const Step& step : pass.steps) gates.run(step, re, im);
     read(re, im, scratch, words);
@@ -214,7 +239,8 @@ struct Samples {
     Gates<T, const Samples&> gates{*this, program.n_bits, more};
     for (size_t p = program.passes->size(); p-- > 0;) {
       const Pass& pass = (*program.passes)[p];
-      if (pass.is_diagonal) diagonal_back(pass, re, im, gre, gim, more);
+      if (pass.way == PHASES) phases_back(pass, re, im, gre, gim, more);
+      else if (pass.way == NUMBERS) numbers_back(program.gates[pass.first], re, im, gre, gim);
       else
         for (size_t i = pass.steps.size(); i-- > 0;)
           gates.run_back(pass.steps[i], re, im, gre, gim);

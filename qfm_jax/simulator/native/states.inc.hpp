@@ -6,6 +6,11 @@ static inline int64_t place(const Part& part, size_t i, bool imaginary) {
   return part.at + i + (imaginary ? int64_t(1) << part.k : 0);
 }
 
+// The imaginary part of an entry of a diagonal.
+static inline int64_t place(const Gate& gate, size_t entry) {
+  return gate.at + entry + (int64_t(1) << gate.k);
+}
+
 template <class T>
 struct Parts {
   const Part *first, *last;
@@ -111,7 +116,7 @@ struct Parts {
 // the sum of their angles with the signs (-1)^(bits of y & mask): a Walsh transform, made
 // for 2^bits amplitudes from `from` on at a time.
 template <class T>
-struct Diagonal {
+struct Phases {
   using L = Lanes<T>;
   using V = typename L::V;
   static constexpr int MOST_BITS = 11;
@@ -119,7 +124,7 @@ struct Diagonal {
   int bits;
   V *sine, *cosine, *grown;  // 2^bits numbers each
 
-  Diagonal(const Program& program, const Pass& pass, V* scratch)
+  Phases(const Program& program, const Pass& pass, V* scratch)
       : first(program.gates + pass.first), last(program.gates + pass.last),
         bits(tile(program.n_bits)) {
     size_t n = size_t(1) << (bits - L::BITS);
@@ -165,6 +170,24 @@ struct Diagonal {
       give(*gate, sign(*gate, from) * reinterpret_cast<T*>(grown)[place(*gate)]);
   }
 };
+
+// work(y, entry) for amplitudes from first to last - 1 and their entries of a diagonal.
+template <class F>
+static inline void with_entries(const Program& program, const Gate& gate, uint32_t first,
+                                uint32_t last, F work) {
+  const int32_t* masks = program.masks + gate.flip[0];
+  uint32_t entry = gate.constant, steps[MAX_BITS + 1], step = 0;
+  for (int i = 0; i < program.n_bits; i++) {  // what changes where bits 0 to i of y do
+    for (int t = 0; t < gate.k; t++) step ^= uint32_t(masks[t] >> i & 1) << t;
+    steps[i] = step;
+  }
+  steps[program.n_bits] = 0;
+  for (int t = 0; t < gate.k; t++) entry ^= uint32_t(odd(first & masks[t])) << t;
+  for (uint32_t y = first; y < last; y++) {
+    work(y, entry);
+    entry ^= steps[__builtin_ctz(y + 1)];
+  }
+}
 
 // The words from `first` on that have its flip and oddness: up to the one returned.
 static inline int alike(const Program& program, int first) {
