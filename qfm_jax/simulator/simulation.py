@@ -26,7 +26,8 @@ from .compiler import Buffers, Program, buffer_name, compile_circuit, prune
 from .gates import Read
 from .heisenberg import can_pull_back, is_worth_while, pulled_back
 from .native.call import BY_XLA, Native, words_of
-from .native.program import NativeProgram, compile_native
+from .native.compiler import compile_native
+from .native.program import NativeProgram
 from .program import Stage, evolve
 from .results import MeasurePlan, plan_measurements, read, read_words
 from .tape import WORDS, Leaf, Structure, Tape

@@ -16,7 +16,7 @@ struct Gates {
 
   size_t size() const { return size_t(1) << n_bits; }
 
-  // The i-th amplitude whose bits in `pivots` (in rising order) are all 0.
+  // The i-th amplitude whose bits above each of `below` (in rising order) are all 0.
   template <int K>
   static uint32_t spread(uint32_t i, const uint32_t* below) {
     for (int t = 0; t < K; t++) i = ((i & ~below[t]) << 1) | (i & below[t]);
@@ -33,7 +33,7 @@ struct Gates {
   struct Pairs {
     uint32_t below, flip, reads, constant;
     explicit Pairs(const Gate& g)
-        : below(uint32_t(g.pivots) - 1), flip(g.flip[0]), reads(g.reads[0]),
+        : below(pivots_of(g) - 1), flip(g.flip[0]), reads(g.reads[0]),
           constant(g.constant & 1) {}
     // Where bit 0 of the gate is 0; it is 1 at this ^ flip.
     uint32_t at(uint32_t i) const {
@@ -120,7 +120,7 @@ struct Gates {
     static constexpr int SIDE = 1 << K;
     uint32_t below[K], offset[SIDE], reads[K], constant;
     explicit Sets(const Gate& g) : constant(g.constant) {
-      uint32_t pivots = g.pivots;
+      uint32_t pivots = pivots_of(g);
       for (int t = 0; t < K; t++) {
         below[t] = (pivots & -pivots) - 1;
         pivots &= pivots - 1;

@@ -107,15 +107,16 @@ ffi::Error parse(ffi::Span<const int32_t> code, int64_t n_shared, int64_t n_samp
         return wrong("a diagonal is read outside of the parameters");
       continue;
     }
-    if ((g.kind != MATRIX && !is_angle) || (is_angle && g.k != 1) || g.k < 1 || g.k > MAX_WIRES || g.k > p.n_bits)
+    if ((g.kind != MATRIX && !is_angle) || (is_angle && g.k != 1) || g.k < 1 ||
+        g.k > MAX_WIRES || g.k > p.n_bits)
       return wrong("a gate is of no known kind or width");
     int64_t side = int64_t(1) << g.k, size = is_angle ? 1 : side * side << (g.is_complex ? 1 : 0);
     if (!inside(g.at, size, g.is_sample)) return wrong("a gate is read outside of the parameters");
-    if (!is_phase && (uint32_t(g.pivots) > all || __builtin_popcount(g.pivots) != g.k))
-      return wrong("a gate's pivots are out of range");
     for (int t = 0; t < g.k; t++)
       if (uint32_t(g.flip[t]) > all || uint32_t(g.reads[t]) > all)
         return wrong("a gate's wires are out of range");
+    if (!is_phase && __builtin_popcount(pivots_of(g)) != g.k)
+      return wrong("a gate's flips depend on each other");
   }
   for (int i = 0; i < p.n_words; i++)
     if (uint32_t(p.words[i].mask) > all || uint32_t(p.words[i].flip) > all ||

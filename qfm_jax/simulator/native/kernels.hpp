@@ -39,10 +39,23 @@ struct Part {
 // number of bits, whose `reads` are the k masks from flip[0] on in the program's list.
 struct Gate {
   int32_t kind, k, is_complex, is_sample, wants_gradient, at;
-  int32_t pivots;    // bits of y that are 0 in one amplitude of each set
   int32_t constant;  // bit t: whether bit t of j is flipped
   int32_t flip[MAX_WIRES], reads[MAX_WIRES];
 };
+
+// A bit for each flip, such that those bits tell all sums of flips apart: of each set of
+// amplitudes that a gate mixes, they are 0 in one.
+inline uint32_t pivots_of(const Gate& gate) {
+  uint32_t rows[MAX_WIRES], all = 0;
+  for (int t = 0; t < gate.k; t++) rows[t] = gate.flip[t];
+  for (int t = 0; t < gate.k; t++) {
+    uint32_t pivot = rows[t] & -rows[t];
+    all |= pivot;
+    for (int s = 0; s < gate.k; s++)
+      if (s != t && (rows[s] & pivot)) rows[s] ^= rows[t];
+  }
+  return all;
+}
 
 // The mean of a product of Pauli operators P: the sum over y of
 // sign (-1)^(bits of y & mask) Re(w), with w = conj(psi_(y ^ flip)) psi_y, or of -Im(w)
@@ -55,7 +68,7 @@ struct Word {
 struct Step {
   int first, count;  // in the program
   Gate gates[2];
-  Gate pair;  // the flips, reads and pivots of two turns
+  Gate pair;  // two turns as one gate on two bits
 };
 
 // Blocks of amplitudes that the gates of a pass do not leave: see passes.hpp.

@@ -39,26 +39,11 @@ class Space {
 
 inline bool is_odd(uint32_t bits) { return __builtin_popcount(bits) & 1; }
 
-// A bit for each flip, such that those bits tell all sums of flips apart.
-inline uint32_t pivots_of(const Gate& gate) {
-  uint32_t rows[MAX_WIRES], all = 0;
-  for (int t = 0; t < gate.k; t++) rows[t] = gate.flip[t];
-  for (int t = 0; t < gate.k; t++) {
-    uint32_t pivot = rows[t] & -rows[t];
-    all |= pivot;
-    for (int s = 0; s < gate.k; s++)
-      if (s != t && (rows[s] & pivot)) rows[s] ^= rows[t];
-  }
-  return all;
-}
-
 // The gate in bits of c.
 inline Gate inside(const Gate& gate, Space& space) {
   Gate own = gate;
-  if (gate.kind != PHASE) {
+  if (gate.kind != PHASE)
     for (int t = 0; t < gate.k; t++) own.flip[t] = space.coordinates(gate.flip[t]);
-    own.pivots = pivots_of(own);
-  }
   for (int t = 0; t < gate.k; t++) {
     own.reads[t] = 0;
     for (size_t i = 0; i < space.basis.size(); i++)
@@ -76,7 +61,6 @@ inline bool make_pair(const Gate& a, const Gate& b, Gate& pair) {
   pair.k = 2;
   pair.flip[1] = b.flip[0], pair.reads[1] = b.reads[0];
   pair.constant = (a.constant & 1) | (b.constant & 1) << 1;
-  pair.pivots = pivots_of(pair);
   return true;
 }
 
