@@ -102,6 +102,8 @@ format: $(VENV)/dev ## rewrite the code in the project's style
 
 bench: $(VENV)/core ## measure what experiments/README.md claims (long)
 	$(BIN)/python experiments/bench_simulator.py --short
+	$(BIN)/python experiments/bench_simulator.py --cases 20,4,1 \
+	  --peers "one mean" "one mean on lightning.qubit" --out build/bench_one_mean.json
 	$(BIN)/python experiments/bench_training.py
 
 results: $(VENV)/core ## write the tables of the READMEs from experiments/results

@@ -295,6 +295,40 @@ def lightning() -> Build:
     return build
 
 
+def one_mean(name: str, **how: Any) -> Build:
+    """<Z_0> of one sample, and its gradient in the weights alone, in complex64."""
+    import jax
+    import jax.numpy as jnp
+    import pennylane as qml
+
+    qml.device(name, wires=2)  # imports the plugin
+    jax.devices()  # starts the backend
+
+    def build(weights: np.ndarray, features: np.ndarray) -> Step:
+        n = features.shape[1]
+        device = qml.device(name, wires=n, c_dtype=np.complex64)
+
+        @qml.qnode(device, **how)
+        def node(weights: Any) -> Any:
+            qml.AngleEmbedding(features[0], range(n), rotation="Y")
+            qml.StronglyEntanglingLayers(weights, range(n))
+            return qml.expval(qml.Z(0))
+
+        if name == "lightning.qubit":
+            array = qml.numpy.array(weights, requires_grad=True)
+            return lambda: (None, [qml.grad(node)(array)])
+        array = jnp.asarray(weights, jnp.float32)
+        compiled = jax.jit(jax.value_and_grad(node))
+
+        def step() -> tuple[Any, Sequence[Any]]:
+            value, gradient = jax.block_until_ready(compiled(array))
+            return value, [gradient]
+
+        return step
+
+    return build
+
+
 # -- the circuit elsewhere -------------------------------------------------------------
 
 
@@ -523,6 +557,11 @@ PEERS = {
     ),
     "PyTorch on qfm.statevector": Peer(
         (*TORCH, *OURS), {"adjoint": partial(pennylane_torch, "qfm.statevector")}
+    ),
+    "one mean": Peer(OURS, {"adjoint": partial(one_mean, "qfm.statevector")}),
+    "one mean on lightning.qubit": Peer(
+        ("pennylane", "pennylane_lightning"),
+        {"adjoint": partial(one_mean, "lightning.qubit", diff_method="adjoint")},
     ),
     "TensorCircuit-NG": Peer(("jax", "tensorcircuit-ng"), {"jit+vmap": tensorcircuit}),
     "TorchQuantum": Peer(
