@@ -1,10 +1,12 @@
 """A quantum circuit as a Flax layer."""
 
 import functools
+import importlib
 import inspect
 import math
+import sys
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -90,6 +92,44 @@ class QuantumLayer(nnx.Module):
         """Runs the circuit on each sample of `features`."""
         weights = {name: weight[...] for name, weight in self.weights.items()}
         return _run(self.function, self.circuit, self.device, features, weights)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickling: the function that runs the circuit is made again."""
+        state = dict(super().__getstate__())
+        del state["function"]
+        return state | {"circuit": _Pickled.of(self.circuit)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """From `__getstate__`."""
+        circuit = state["circuit"].circuit
+        function = _function_of(circuit, state["device"])
+        super().__setstate__(state | {"circuit": circuit, "function": function})
+
+
+class _Pickled(NamedTuple):
+    """A circuit as it is pickled.
+
+    A decorated QNode hides the function under whose name Python would look for it, so
+    that the QNode itself is looked up by its name.
+    """
+
+    module: str
+    name: str
+    value: VariationalCircuit | qml.QNode | None
+
+    @classmethod
+    def of(cls, circuit: VariationalCircuit | qml.QNode) -> "_Pickled":
+        if isinstance(circuit, qml.QNode):
+            module, name = circuit.func.__module__, circuit.func.__qualname__
+            if getattr(sys.modules.get(module), name, None) is circuit:
+                return cls(module, name, None)
+        return cls("", "", circuit)
+
+    @property
+    def circuit(self) -> VariationalCircuit | qml.QNode:
+        if self.value is not None:
+            return self.value
+        return getattr(importlib.import_module(self.module), self.name)
 
 
 _cached_jax_function: Callable[..., Callable[..., jax.Array]] = functools.lru_cache(

@@ -3,7 +3,7 @@
 Every function returns a figure that no window and no global holds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,19 @@ from scipy.stats import binomtest
 
 from ..evaluation import N_BINS
 from ..runs.directory import Run
-from .style import INK, MUTED, WIDE, Look, house_style, lay_out, looks, short
+from ..training.history import History
+from .style import (
+    INK,
+    MUTED,
+    WIDE,
+    Look,
+    check_some,
+    house_style,
+    lay_out,
+    looks,
+    looks_of,
+    short,
+)
 
 
 def plot_leaderboard(runs: Sequence[Run], own: Sequence[Look] | None = None) -> Figure:
@@ -57,30 +69,42 @@ def plot_leaderboard(runs: Sequence[Run], own: Sequence[Look] | None = None) -> 
 
 
 def plot_training_curves(
-    runs: Sequence[Run], own: Sequence[Look] | None = None
+    runs: Sequence[Run] | Mapping[str, History], own: Sequence[Look] | None = None
 ) -> Figure:
     """Draws loss (nats) and accuracy (per cent) over the epochs.
 
     A ring marks the epoch whose weights were scored.
 
     Args:
-        runs: Finished runs.
+        runs: Finished runs, or histories that `fit` gave, by the names to show.
         own: The look of each; made where left out.
 
     Raises:
         InputError: If there are no runs.
+
+    Example:
+        >>> from qfm_jax.training.history import EpochRecord
+        >>> epoch = EpochRecord(1, 10, 0.9, 0.6, 0.8, 0.7, 0.001, 2.0, 640.0)
+        >>> figure = plot_training_curves({"mine": History((epoch,), 1)})
+        >>> [axes.get_ylabel() for axes in figure.axes]
+        ['cross-entropy (nats)', 'accuracy (%)']
     """
-    own = own or looks(runs)
+    if isinstance(runs, Mapping):
+        check_some(list(runs))
+        histories, own = list(runs.values()), own or looks_of(list(runs))
+    else:
+        own = own or looks(runs)
+        histories = [run.history for run in runs]
     with house_style():
         figure = Figure(figsize=(WIDE, 3.9), layout="constrained")
         left, right = figure.subplots(1, 2)
-        for look, run in zip(own, runs, strict=True):
-            _draw_curve(left, look, run, "loss", unit=1)
-            _draw_curve(right, look, run, "accuracy", unit=100)
+        for look, history in zip(own, histories, strict=True):
+            _draw_curve(left, look, history, "loss", unit=1)
+            _draw_curve(right, look, history, "accuracy", unit=100)
         left.set(title="Loss", xlabel="epoch", ylabel="cross-entropy (nats)")
         right.set(title="Accuracy", xlabel="epoch", ylabel="accuracy (%)")
         handles = _curve_handles(own)
-        columns = min(len(handles), 4 if len(runs) > 4 else 7)
+        columns = min(len(handles), 4 if len(own) > 4 else 7)
         figure.legend(handles=handles, loc="outside upper left", ncols=columns)
         return lay_out(figure)
 
@@ -165,13 +189,15 @@ def plot_calibration(runs: Sequence[Run], own: Sequence[Look] | None = None) -> 
         return lay_out(figure)
 
 
-def _draw_curve(axes: Axes, look: Look, run: Run, name: str, *, unit: int) -> None:
+def _draw_curve(
+    axes: Axes, look: Look, history: History, name: str, *, unit: int
+) -> None:
     """Training dotted, validation with markers; `name` is `loss` or `accuracy`."""
-    records = run.history.epochs
+    records = history.epochs
     epochs = [record.epoch for record in records]
     train = [unit * getattr(record, f"train_{name}") for record in records]
     validation = [unit * getattr(record, f"validation_{name}") for record in records]
-    best = run.history.best_epoch
+    best = history.best_epoch
     axes.plot(epochs, train, color=look.color, **_TRAIN)
     axes.plot(epochs, validation, color=look.color, marker=look.marker)
     axes.plot([best], [validation[best - 1]], **_RING)

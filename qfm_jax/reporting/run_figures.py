@@ -3,14 +3,18 @@
 Every function returns a figure that no window and no global holds.
 """
 
+import inspect
+from collections.abc import Mapping
+
 import numpy as np
 import pennylane as qml
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from pennylane.typing import TensorLike
 
-from .._checks import check_at_least
+from .._checks import check_at_least, input_error
 from ..circuits import VariationalCircuit
 from ..evaluation import percent
 from ..runs.directory import Run
@@ -102,8 +106,17 @@ def plot_mistakes(run: Run, n_images: int = 12) -> Figure:
     return figure
 
 
-def plot_circuit(circuit: VariationalCircuit) -> Figure:
+def plot_circuit(
+    circuit: VariationalCircuit | qml.QNode, **arguments: TensorLike
+) -> Figure:
     """Draws a circuit, gate by gate, with PennyLane's drawer.
+
+    Args:
+        circuit: A circuit of this project, or any QNode.
+        **arguments: Those of a QNode, by name: `inputs` of one sample, and weights.
+
+    Raises:
+        InputError: For a QNode without one of its arguments.
 
     Example:
         >>> from qfm_jax.circuits import build_circuit
@@ -111,20 +124,33 @@ def plot_circuit(circuit: VariationalCircuit) -> Figure:
         >>> sorted({text.get_text() for text in figure.axes[0].texts})
         ['0', '1', '2', 'RY']
     """
-    # Any features do, but those of an amplitude embedding must have norm 1.
-    inputs = np.full(circuit.n_features, circuit.n_features**-0.5)
-    weights = np.zeros(circuit.weights_shape)
-    tape = qml.tape.make_qscript(circuit)(inputs, weights)
+    tape = _tape_of(circuit, arguments)
     with house_style(**_CIRCUIT):
         figure = Figure()
         # The drawer measures its labels to fit them into the gates, which needs Agg.
         FigureCanvasAgg(figure)
         # `qml.draw_mpl` would lose the font size of a function that is no QNode.
-        wires = range(circuit.n_qubits)
+        is_qnode = isinstance(circuit, qml.QNode)
+        wires = tape.wires if is_qnode else range(circuit.n_qubits)
         options = {"wire_order": wires, "fontsize": 23, "fig": figure}
         qml.drawer.tape_mpl(tape, style="rcParams", show_all_wires=True, **options)
         _scale(figure, 0.42)
     return figure
+
+
+def _tape_of(
+    circuit: VariationalCircuit | qml.QNode, arguments: Mapping[str, TensorLike]
+) -> qml.tape.QuantumScript:
+    if isinstance(circuit, qml.QNode):
+        try:
+            inspect.signature(circuit.func).bind(**arguments)
+        except TypeError as error:
+            must = "be those of the QNode, by name"
+            raise input_error("arguments", must, f"are not: {error}") from None
+        return qml.tape.make_qscript(circuit.func)(**arguments)
+    # Any features do, but those of an amplitude embedding must have norm 1.
+    inputs = np.full(circuit.n_features, circuit.n_features**-0.5)
+    return qml.tape.make_qscript(circuit)(inputs, np.zeros(circuit.weights_shape))
 
 
 def _scale(figure: Figure, factor: float) -> None:

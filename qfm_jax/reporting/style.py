@@ -101,7 +101,7 @@ def looks(runs: Sequence[Run]) -> list[Look]:
     return looks_of(_labels(runs))
 
 
-def check_some(runs: Sequence[Run]) -> None:
+def check_some(runs: Sequence[Any]) -> None:
     """Raises if there are no runs.
 
     Raises:

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import nnx
 
 from .._checks import check_at_least, input_error
@@ -47,6 +48,27 @@ def check_images(
             must = f"have labels in [0, {n_classes - 1}]"
             cure = "Build the model with as many classes as the data have."
             raise input_error(name, must, f"has {low} to {high}", cure)
+
+
+def check_own(optimizer: Any, loss: Any) -> None:
+    """Raises where an own optimiser or an own loss is not what `fit` takes."""
+    if optimizer is not None:
+        cure = "Pass optax.lion, or lambda rate: optax.sgd(rate, momentum=0.9)."
+        must = "be a function from the learning rate to an optax optimiser"
+        if not callable(optimizer):
+            raise input_error("optimizer", must, f"is {optimizer!r}", cure)
+        made = optimizer(lambda step: 1e-3)
+        if not isinstance(made, optax.GradientTransformation):
+            raise input_error("optimizer", must, f"gives {made!r}", cure)
+    if not callable(loss):
+        must = "be a function of logits and labels"
+        raise input_error("loss", must, f"is {loss!r}")
+    logits = jax.ShapeDtypeStruct((3, 2), jnp.float32)
+    found = jax.eval_shape(loss, logits, jax.ShapeDtypeStruct((3,), jnp.int32))
+    if getattr(found, "shape", None) != (3,):
+        must = "give a loss for each sample, (batch,)"
+        was = f"gives {getattr(found, 'shape', found)} for a batch of 3"
+        raise input_error("loss", must, was, "Leave the mean over the batch out.")
 
 
 def check_alike(models: Sequence[nnx.Module], **lists: Sequence[Any]) -> None:

@@ -1,8 +1,10 @@
 """How a model is trained: the values, and the optimiser that they stand for."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal
 
+import jax
 import optax
 
 from .._checks import check_at_least, check_one_of, check_range
@@ -136,12 +138,29 @@ def learning_rate_schedule(config: TrainConfig, n_steps: int) -> optax.Schedule:
     )
 
 
+Optimizer = Callable[[optax.Schedule], optax.GradientTransformation]
+"""From the learning rate of each step to what makes updates of gradients."""
+
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
+"""From logits (batch, n_classes) and labels (batch,) to losses (batch,)."""
+
+cross_entropy: Loss = optax.softmax_cross_entropy_with_integer_labels
+
+
 def build_optimizer(
-    config: TrainConfig, schedule: optax.Schedule
+    config: TrainConfig, schedule: optax.Schedule, own: Optimizer | None = None
 ) -> optax.GradientTransformation:
-    """Clipping by the global norm, then Adam or AdamW with the schedule's rate."""
+    """Clipping by the global norm, then an optimiser with the schedule's rate.
+
+    Args:
+        config: Of the training; it names Adam or AdamW.
+        schedule: The learning rate of each step.
+        own: Makes another optimiser.
+    """
     steps = [optax.clip_by_global_norm(config.clip_norm)] if config.clip_norm else []
-    if config.optimizer == "adamw":
+    if own is not None:
+        steps.append(own(schedule))
+    elif config.optimizer == "adamw":
         steps.append(optax.adamw(schedule, weight_decay=config.weight_decay))
     else:
         steps.append(optax.adam(schedule))

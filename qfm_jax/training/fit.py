@@ -1,6 +1,6 @@
 """Model and data -> trained weights and their history; of many seeds at once too."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -10,11 +10,11 @@ from jax.sharding import Mesh
 from .._checks import input_error
 from ..data import Images
 from ..parallel.mesh import narrowed
-from .checks import check_alike
-from .config import TrainConfig
-from .history import History
+from .checks import check_alike, check_own
+from .config import Loss, Optimizer, TrainConfig, cross_entropy
+from .history import EpochRecord, History
 from .loop import Loop, OnEpoch
-from .store import Store, description_of
+from .store import Store, description_of, own_description
 
 
 def fit(
@@ -24,6 +24,9 @@ def fit(
     config: TrainConfig,
     key: jax.Array,
     *,
+    optimizer: Optimizer | None = None,
+    loss: Loss = cross_entropy,
+    on_epoch: Callable[[EpochRecord], bool | None] | None = None,
     directory: Path | str | None = None,
     resume: bool = False,
     progress: bool = True,
@@ -31,16 +34,24 @@ def fit(
 ) -> History:
     """Trains a model in place; leaves it with its best weights, in evaluation mode.
 
-    The loss is the mean cross-entropy of a batch. "Best" is the highest validation
-    accuracy, and of equals the latest. All randomness derives from `key` and the
-    step, so that a resumed run equals one that never stopped, bit for bit.
+    "Best" is the highest validation accuracy, and of equals the latest. All randomness
+    derives from `key` and the step, so that a resumed run equals one that never
+    stopped, bit for bit.
 
     Args:
-        model: Maps float images (batch, height, width) in [0, 1] to logits.
+        model: Any Flax module that maps float images (batch, height, width) in [0, 1]
+            to logits.
         train: Images that the weights are fitted to.
         validation: Images that choose the best epoch.
         config: How to train.
         key: PRNG key of shuffling and augmentation.
+        optimizer: From the learning rate of each step, which `config` plans, to any
+            optax optimiser, such as `optax.lion`; that of `config` where left out.
+            Gradients are clipped as `config` says.
+        loss: From logits (batch, n_classes) and labels (batch,) to losses (batch,),
+            whose mean is minimised; the cross-entropy where left out.
+        on_epoch: Called with the record of each epoch; training stops where it returns
+            True, and the best weights so far stay.
         directory: Where checkpoints and `metrics.jsonl` go; nowhere where left out.
         resume: Continue from the last checkpoint in `directory`, or from the start
             where none was written yet.
@@ -52,8 +63,9 @@ def fit(
         One record for each epoch.
 
     Raises:
-        InputError: For too few images, labels that the model has no class for, a
-            directory that already holds a run, or a checkpoint that does not fit.
+        InputError: For too few images, labels that the model has no class for, a loss
+            of another shape, what is no optimiser, a directory that already holds a
+            run, or a checkpoint that does not fit.
         TrainingDiverged: When the loss or its gradient is NaN or infinite.
         TrainingInterrupted: After Ctrl-C, when the checkpoint is written.
 
@@ -69,12 +81,25 @@ def fit(
     """
     if resume and directory is None:
         raise input_error("directory", "name the run to resume", "is None")
-    loop = Loop([model], [train], [validation], config, mesh)
+    check_own(optimizer, loss)
+    loop = Loop(
+        [model],
+        [train],
+        [validation],
+        config,
+        mesh,
+        own_optimizer=optimizer,
+        loss=loss,
+    )
     store = None
     if directory is not None:
         description = description_of(model, config, len(train), len(validation))
+        description |= own_description(optimizer, loss)
         store = Store(Path(directory), description)
-    (history,) = loop.train([key], store, resume=resume, progress=progress)
+    told = None if on_epoch is None else lambda records: on_epoch(records[0])
+    (history,) = loop.train(
+        [key], store, resume=resume, progress=progress, on_epoch=told
+    )
     return history
 
 
@@ -107,7 +132,8 @@ def fit_seeds(
         keys: PRNG key of each seed.
         rate_factors: What each seed's learning rate is multiplied with; 1 where left
             out.
-        on_epoch: Called with the records of all seeds after each epoch.
+        on_epoch: Called with the records of all seeds after each epoch; all stop where
+            it returns True.
         directory: Where one checkpoint of all seeds goes, and `metrics-0.jsonl` and so
             on of each; nowhere where left out.
         resume: Continue from that checkpoint, or from the start where none was written.

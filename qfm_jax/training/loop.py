@@ -20,15 +20,15 @@ from ..parallel.mesh import place, share_out, take_back
 from ..parallel.processes import exchange, is_first
 from ..simulator.arrays import on_gpu
 from .checks import check_images, few_steps
-from .config import TrainConfig
+from .config import Loss, Optimizer, TrainConfig, cross_entropy
 from .history import EpochRecord, History, best_epoch, epochs_since_better
 from .interruption import deferred_interrupt
 from .progress import TrainingProgress
 from .steps import Steps, TrainState
 from .store import Records, Store, of_first
 
-OnEpoch = Callable[[tuple[EpochRecord, ...]], None]
-"""Called with the record of each seed."""
+OnEpoch = Callable[[tuple[EpochRecord, ...]], bool | None]
+"""Called with the record of each seed; training stops where it returns True."""
 
 
 class TrainingDiverged(InputError):  # noqa: N818 - an event, like KeyboardInterrupt
@@ -57,6 +57,8 @@ class Loop:
         config: TrainConfig,
         mesh: Mesh | None,
         rate_factors: Sequence[float] | None = None,
+        own_optimizer: Optimizer | None = None,
+        loss: Loss = cross_entropy,
     ):
         check_images(models[0], train=train, validation=validation)
         self.models = models
@@ -65,7 +67,9 @@ class Loop:
         self.mesh = mesh
         self.n_seeds = None if rate_factors is None else len(models)
         self.rate_factors = rate_factors or [1.0]
-        self.steps = Steps.of(models[0], config, len(train[0]), mesh, self.n_seeds)
+        self.steps = Steps.of(
+            models[0], config, len(train[0]), mesh, self.n_seeds, own_optimizer, loss
+        )
         self._place(train)
 
     def _place(self, train: Sequence[Images]) -> None:
@@ -128,8 +132,10 @@ class Loop:
         while step < self.steps.count and not all(map(self._is_over, records)):
             epoch = step // self.steps.per_epoch + 1
             state = self._run_epoch(epoch, state, told)
-            state, records = self._finish_epoch(epoch, state, records, told)
+            state, records, stops = self._finish_epoch(epoch, state, records, told)
             step = self._step_of(state)
+            if any(exchange(stops)):
+                break
             if any(exchange(told.interrupted.is_set())):
                 raise _interruption(step, told.store)
         best = take_back(state.best, self.mesh) if self.n_seeds is None else state.best
@@ -227,8 +233,12 @@ class Loop:
 
     def _finish_epoch(
         self, epoch: int, state: TrainState, records: list[Records], told: "_Told"
-    ) -> tuple[TrainState, list[Records]]:
-        """Validates, records, and saves: metrics first, since a checkpoint counts."""
+    ) -> tuple[TrainState, list[Records], bool]:
+        """Validates, records, and saves: metrics first, since a checkpoint counts.
+
+        Returns:
+            The state, the records, and whether somebody who was told stops here.
+        """
         logits = self._logits(state)
         sums = jax.device_get((state.loss_sum, state.n_right, state.seconds))
         new = tuple(
@@ -253,10 +263,9 @@ class Loop:
                 best = nnx.state(self.models[0])
                 told.store.checkpoints.save("best", step, best)
             told.store.checkpoints.save("last", step, self._kept(state))
-        if told.on_epoch:
-            told.on_epoch(new)
+        stops = bool(told.on_epoch(new)) if told.on_epoch else False
         told.bar.finish_epoch(new[0], best=is_best[0])
-        return state, records
+        return state, records, stops
 
     def _kept(self, state: TrainState) -> TrainState:
         """Without the copies of seeds that fill the devices."""

@@ -27,7 +27,14 @@ from ..parallel.mesh import (
     spread,
 )
 from .augmentation import erase, shift_and_flip
-from .config import TrainConfig, build_optimizer, learning_rate_schedule
+from .config import (
+    Loss,
+    Optimizer,
+    TrainConfig,
+    build_optimizer,
+    cross_entropy,
+    learning_rate_schedule,
+)
 from .history import EpochRecord
 
 T = TypeVar("T")
@@ -75,6 +82,10 @@ class Steps:
     one where left out."""
     n_seeds: int | None = None
     """Seeds that train together; None for one model, whose arrays have no such axis."""
+    own_optimizer: Optimizer | None = None
+    """Makes the optimiser in place of that of `config`."""
+    loss: Loss = cross_entropy
+    """What is minimised: its mean over a batch."""
 
     @classmethod
     def of(
@@ -84,12 +95,15 @@ class Steps:
         n_images: int,
         mesh: Mesh | None = None,
         n_seeds: int | None = None,
+        own_optimizer: Optimizer | None = None,
+        loss: Loss = cross_entropy,
     ) -> "Steps":
         """The steps of a model, which is left in evaluation mode."""
         model.train()
         graphdef = nnx.graphdef(model)
         model.eval()
-        return cls(graphdef, config.settled(n_images), n_images, mesh, n_seeds)
+        settled = config.settled(n_images)
+        return cls(graphdef, settled, n_images, mesh, n_seeds, own_optimizer, loss)
 
     @property
     def batch_size(self) -> int:
@@ -114,7 +128,7 @@ class Steps:
     @functools.cached_property
     def optimizer(self) -> optax.GradientTransformation:
         """What makes updates of gradients."""
-        return build_optimizer(self.config, self.schedule)
+        return build_optimizer(self.config, self.schedule, self.own_optimizer)
 
     def initial_state(
         self, models: Sequence[nnx.Module], keys: Sequence[jax.Array]
@@ -192,7 +206,7 @@ class Steps:
             labels: Of the validation images.
             rate_factor: What the learning rate was multiplied with.
         """
-        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+        losses = self.loss(jnp.asarray(logits), jnp.asarray(labels))
         n_images, n_steps = self.per_epoch * self.batch_size, epoch * self.per_epoch
         loss_sum, n_right, seconds = sums
         return EpochRecord(
@@ -290,7 +304,7 @@ class Steps:
         labels: jax.Array,
         rate_factor: jax.Array | float = 1.0,
     ) -> TrainState:
-        """One step on a batch: gradient of the mean cross-entropy, then an update.
+        """One step on a batch: gradient of the mean loss, then an update.
 
         The learning rate enters the updates as a factor alone, whatever the optimiser
         of `build_optimizer`: times `rate_factor`, one program takes many rates.
@@ -306,7 +320,7 @@ class Steps:
         def loss_of(params: nnx.State) -> tuple[jax.Array, Any]:
             model = nnx.merge(self.graphdef, params, state.others, copy=True)
             logits = model(to_unit(images))
-            losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+            losses = self.loss(logits, labels)
             n_right = jnp.sum(logits.argmax(axis=1) == labels)
             others = nnx.state(model, nnx.Not(nnx.Param))
             return losses.mean(), (n_right, others)

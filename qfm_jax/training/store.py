@@ -14,7 +14,7 @@ from .._checks import InputError
 from ..parallel.mesh import is_key
 from ..parallel.processes import are_several, exchange, from_first
 from .checkpoints import Checkpoints
-from .config import TrainConfig
+from .config import Loss, Optimizer, TrainConfig, cross_entropy
 from .history import EpochRecord, append_record, keep_records
 from .steps import TrainState
 
@@ -86,6 +86,18 @@ def of_first(state: TrainState, records: Records) -> tuple[TrainState, Records]:
         for x, leaf in zip(found, leaves, strict=True)
     ]
     return jax.tree.unflatten(structure, keyed), records
+
+
+def own_description(optimizer: Optimizer | None, loss: Loss) -> dict[str, Any]:
+    """The names of a training's own optimiser and loss, as far as there are any.
+
+    Example:
+        >>> own_description(None, cross_entropy)
+        {}
+    """
+    own = {"optimizer": optimizer, "loss": None if loss is cross_entropy else loss}
+    name = lambda part: getattr(part, "__qualname__", type(part).__qualname__)  # noqa: E731
+    return {key: name(part) for key, part in own.items() if part is not None}
 
 
 def description_of(

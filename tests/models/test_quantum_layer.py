@@ -1,5 +1,7 @@
 """The NNX layer: batch axes, transformations, QNodes of users, and its errors."""
 
+import copy
+import pickle
 from types import SimpleNamespace
 
 import jax
@@ -399,3 +401,55 @@ def test_double_precision_takes_weights_of_single_precision(layers, dtype):
     with jax.enable_x64(True):
         double = jax.tree.leaves(gradient())
     np.testing.assert_allclose(double[0], single[0], atol=1e-5)
+
+
+@qml.qnode(qml.device("qfm.statevector", wires=3))
+def decorated(inputs, turns):
+    qml.AngleEmbedding(inputs, range(3))
+    qml.StronglyEntanglingLayers(turns, range(3))
+    return [qml.expval(qml.Z(i)) for i in range(3)]
+
+
+class Own(nnx.Module):
+    def __init__(self, circuit, **how):
+        rngs = nnx.Rngs(0)
+        self.reduce = nnx.Linear(4, 3, rngs=rngs)
+        self.circuit = QuantumLayer(circuit, rngs=rngs, **how)
+
+    def __call__(self, images):
+        return self.circuit(self.reduce(images))
+
+
+@pytest.mark.parametrize(
+    ("circuit", "how"),
+    [
+        (CIRCUIT, {}),
+        (CIRCUIT, {"device": "default.qubit"}),
+        (decorated, {"weight_shapes": {"turns": (1, 3, 3)}}),
+    ],
+)
+@pytest.mark.parametrize(
+    "again",
+    [
+        copy.deepcopy,
+        nnx.clone,
+        lambda model: pickle.loads(pickle.dumps(model)),  # noqa: S301
+        lambda model: nnx.merge(*nnx.split(model), copy=True),
+    ],
+)
+def test_a_copy_gives_the_same_and_has_weights_of_its_own(circuit, how, again):
+    model = Own(circuit, **how)
+    images = RNG.uniform(0, 1, (5, 4)).astype(np.float32)
+    before = model(images)
+    other = again(model)
+    np.testing.assert_array_equal(other(images), before)
+    for weight in other.circuit.weights.values():
+        weight[...] = weight[...] + 1
+    np.testing.assert_array_equal(model(images), before)
+    assert np.abs(other(images) - before).max() > 0.01
+
+
+def test_tabulate_counts_the_angles():
+    table = nnx.tabulate(Own(CIRCUIT), jnp.ones((2, 4)))
+    assert "QuantumLayer" in table or "QuantumLay" in table
+    assert "6" in table

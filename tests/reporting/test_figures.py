@@ -3,6 +3,7 @@ import dataclasses
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
+import pennylane as qml
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
@@ -246,3 +247,17 @@ def test_images_that_are_few_are_all_shown(digits):
     assert len(axes.images) == 5
     with pytest.raises(InputError, match=r"`n_images` must be .* least 1, but is 0"):
         plot_images(digits, n_images=0)
+
+
+def test_a_qnode_is_drawn_with_its_arguments():
+    @qml.qnode(qml.device("qfm.statevector", wires=2))
+    def circuit(inputs, angle):
+        qml.RX(inputs[0], 0)
+        qml.CRZ(angle, [0, 1])
+        return qml.expval(qml.Z(1))
+
+    figure = plot_circuit(circuit, inputs=np.zeros(1), angle=0.1)
+    texts = {text.get_text() for text in figure.axes[0].texts}
+    assert {"RX", "RZ"} <= texts
+    with pytest.raises(InputError, match=r"be those of the QNode.*'angle'"):
+        plot_circuit(circuit, inputs=np.zeros(1))

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
@@ -507,3 +508,80 @@ def test_training_in_double_precision(double_precision, small, tmp_path):
     again = fit(Wide(), *parts, config, key, directory=tmp_path, resume=True,
                 progress=False)  # fmt: skip
     assert figures(again) == figures(history)
+
+
+def hinge(logits, labels):
+    """Crammer and Singer's, by sample."""
+    right = jnp.take_along_axis(logits, labels[:, None], 1)
+    others = jnp.where(jax.nn.one_hot(labels, logits.shape[1]), -jnp.inf, logits)
+    return jnp.maximum(0, 1 + others.max(1) - right[:, 0])
+
+
+def fit_own(data, **own):
+    model = build()
+    config = TrainConfig(epochs=2, batch_size=50, clip_norm=0.0)
+    parts = data.train, data.validation, config, jax.random.key(3)
+    return model, fit(model, *parts, progress=False, **own)
+
+
+def test_an_own_optimiser_and_loss_are_those_of_a_plain_loop(small):
+    momentum = lambda rate: optax.sgd(rate, momentum=0.9)  # noqa: E731
+    model, history = fit_own(small, optimizer=momentum, loss=hinge)
+    config = TrainConfig(epochs=2, batch_size=50, clip_norm=0.0)
+    steps = loop.Steps.of(build(), config, 200)
+    plain, key = build(), jax.random.key(3)
+    velocity = jax.tree.map(jnp.zeros_like, nnx.state(plain, nnx.Param))
+    losses, kept, best = [], [], -1.0
+    for epoch in (1, 2):
+        order = np.asarray(steps.order(key, epoch))
+        for i in range(4):
+            rows = order[50 * i : 50 * (i + 1)]
+            images = small.train.images[rows].astype(np.float32) / 255
+            labels = jnp.asarray(small.train.labels[rows], jnp.int32)
+            loss_of = lambda m: hinge(m(images), labels).mean()  # noqa: B023, E731
+            loss, gradient = nnx.value_and_grad(loss_of)(plain)
+            losses.append(float(loss))
+            rate = float(steps.schedule(4 * (epoch - 1) + i))
+            velocity = jax.tree.map(lambda v, g: 0.9 * v + g, velocity, gradient)
+            own = nnx.state(plain, nnx.Param)
+            nnx.update(plain, jax.tree.map(lambda w, v: w - rate * v, own, velocity))  # noqa: B023
+        images = small.validation.images.astype(np.float32) / 255
+        logits = plain(images)
+        accuracy = float((logits.argmax(1) == small.validation.labels).mean())
+        if accuracy >= best:
+            best, kept = accuracy, weights_of(plain)
+        record = history.epochs[epoch - 1]
+        assert record.train_loss == pytest.approx(np.mean(losses[-4:]), rel=1e-5)
+        expected = hinge(logits, jnp.asarray(small.validation.labels, jnp.int32)).mean()
+        assert record.validation_loss == pytest.approx(float(expected), rel=1e-5)
+    for one, other in zip(weights_of(model), kept, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_who_is_told_of_an_epoch_may_stop(small):
+    told = []
+    _, history = fit_own(small, on_epoch=lambda record: told.append(record) or True)
+    assert history.epochs == tuple(told)
+    assert len(told) == 1
+
+
+def test_a_checkpoint_knows_its_own_optimiser_and_loss(small, tmp_path):
+    fit_own(small, optimizer=optax.lion, directory=tmp_path)
+    _, history = fit_own(small, optimizer=optax.lion, directory=tmp_path, resume=True)
+    assert len(history.epochs) == 2
+    with pytest.raises(InputError, match="optimizer"):
+        fit_own(small, directory=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        ({"optimizer": optax.adam(1e-3)}, "`optimizer` must be a function from the"),
+        ({"optimizer": lambda rate: rate}, "`optimizer` must be a function .* gives"),
+        ({"loss": 3}, "`loss` must be a function of logits and labels"),
+        ({"loss": lambda a, b: a.mean()}, "`loss` must give a loss for each sample"),
+    ],
+)
+def test_what_is_no_optimiser_or_loss_is_refused(small, own, sentence):
+    with pytest.raises(InputError, match=sentence):
+        fit_own(small, **own)

@@ -77,10 +77,13 @@ def test_every_seed_goes_the_way_that_it_goes_alone(trained):
     for history, alone in zip(histories, expected, strict=True):
         assert history.best_epoch == alone.best_epoch
         for name in ("train_loss", "train_accuracy", "validation_loss"):
+            # Rounding may turn one image of 200: under `vmap` another program runs.
+            one_image = 1 / 200 if name == "train_accuracy" else 0
             np.testing.assert_allclose(
                 [getattr(record, name) for record in history.epochs],
                 [getattr(record, name) for record in alone.epochs],
                 rtol=1e-3,
+                atol=one_image,
             )
         steps = [(r.epoch, r.step, r.learning_rate) for r in history.epochs]
         assert steps == [(r.epoch, r.step, r.learning_rate) for r in alone.epochs]

@@ -19,7 +19,7 @@ namespace ffi = xla::ffi;
 
 namespace qfm {
 
-#if defined(__x86_64__)
+#if defined(QFM_X86)
 #define FOR_EACH_SET(F) F(baseline) F(avx2) F(avx512)
 #else
 #define FOR_EACH_SET(F) F(baseline)
@@ -39,7 +39,7 @@ const Kernels<T>& kernels() {
   static const Kernels<T> chosen = [] {
     const char* asked = getenv("QFM_NATIVE");
     std::string most = asked ? asked : "";
-#if defined(__x86_64__)
+#if defined(QFM_X86)
     bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     bool has_avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
