@@ -111,8 +111,8 @@ def samples(run: Run, features: str, train_size: int | None) -> tuple[Samples, S
         features_of = functools.partial(circuit_features, load_model(run))
     few = slice(None, train_size)
     return (
-        (features_of(data.train.images[few]), data.train.labels[few]),
-        (features_of(data.test.images), data.test.labels),
+        (features_of(data.train.pixels[few]), data.train.labels[few]),
+        (features_of(data.test.pixels), data.test.labels),
     )
 
 

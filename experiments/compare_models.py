@@ -317,7 +317,7 @@ def fit_baseline(cell: Mapping[str, Any]) -> Row:
         cell["dataset"], train_size=cell["train_size"], seed=cell["seed"]
     )
     parts = (data.train, data.test)
-    train, test = ((pixel_features(part.images), part.labels) for part in parts)
+    train, test = ((pixel_features(part.pixels), part.labels) for part in parts)
     reset_peak_memory()
     found = score_baseline(cell["model"], train, test, seed=cell["seed"])
     is_linear = cell["model"] == "logistic-regression"

@@ -82,6 +82,6 @@ def accuracies_of(models: Sequence[Classifier], data: Sequence[Dataset]) -> list
     """Share of the test images that each model classifies rightly."""
     test = data[0].test
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(nnx.state, models))
-    images = [test.images] * len(models)
+    images = [test.pixels] * len(models)
     found = predict_seeds(models[0], states, images).argmax(axis=2)
     return [float(share) for share in (found == test.labels).mean(axis=1)]

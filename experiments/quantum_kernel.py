@@ -119,7 +119,7 @@ def components(
     data = load_dataset(dataset, train_size=train_size, seed=seed)
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     pixels = {
-        name: part.images.reshape(len(part), -1) / 255 for name, part in parts.items()
+        name: part.pixels.reshape(len(part), -1) / 255 for name, part in parts.items()
     }
     pca = PCA(n_components, svd_solver="covariance_eigh").fit(pixels["train"])
     features = {name: pca.transform(values) for name, values in pixels.items()}

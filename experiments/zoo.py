@@ -150,7 +150,7 @@ def row_of(run: Run) -> Row:
     if run.config.data.classes:
         data = load_data(run)
         parts = (data.train, data.test)
-        train, test = ((pixel_features(part.images), part.labels) for part in parts)
+        train, test = ((pixel_features(part.pixels), part.labels) for part in parts)
         found = score_baseline("logistic-regression", train, test)
         row["logistic_regression"] = dataclasses.asdict(found)
     return row

@@ -113,7 +113,7 @@ def make_mistakes(logits: np.ndarray, labels: np.ndarray, most: int = 24) -> Mis
     predictions, confidence = probabilities.argmax(1), probabilities.max(1)
     wrong = np.flatnonzero(predictions != labels)
     wrong = wrong[np.argsort(-confidence[wrong])][:most]
-    images = load_dataset("digits").test.images
+    images = load_dataset("digits").test.pixels
     return Mistakes(
         images=images[wrong % len(images)],
         labels=labels[wrong].astype(np.int32),

@@ -48,7 +48,7 @@ def feature_keeper(
 
 
 def _keep_features(directory: Path, data: Dataset, model: Classifier) -> None:
-    train, test = (circuit_features(model, p.images) for p in (data.train, data.test))
+    train, test = (circuit_features(model, p.pixels) for p in (data.train, data.test))
     content = io.BytesIO()
     np.savez(content, train=train, test=test)
     write_whole(directory / FEATURES, content.getvalue())
@@ -84,7 +84,7 @@ def _fitted(
             path = directory / "baselines" / f"{sees}-{name}.json"
             if not path.exists():
                 tell(f"{name} on {sees}")
-                features = features or [pixel_features(part.images) for part in parts]
+                features = features or [pixel_features(part.pixels) for part in parts]
                 train, test = zip(features, labels, strict=True)
                 score = score_baseline(name, train, test, seed=config.run.seed)
                 write_record(path, Baseline(sees, score))

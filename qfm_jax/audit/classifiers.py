@@ -118,7 +118,7 @@ def score_baseline(
     Example:
         >>> from qfm_jax import load_dataset
         >>> data = load_dataset("digits", train_size=500)
-        >>> train, test = ((pixel_features(part.images), part.labels)
+        >>> train, test = ((pixel_features(part.pixels), part.labels)
         ...                for part in (data.train, data.test))
         >>> score_baseline("rbf-svm", train, test).accuracy > 0.9
         True

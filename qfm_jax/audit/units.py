@@ -180,7 +180,7 @@ def train_units(
     flops = flops_of_image(models[0], data[seeds[0]].image_shape)
     # At once: each model alone would compile a program of its own.
     states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(nnx.state, models))
-    images = [test.images] * len(seeds)
+    images = [test.pixels] * len(seeds)
     labels = predict_seeds(models[0], states, images, mesh=mesh).argmax(axis=2)
     of_seeds = zip(seeds, models, histories, labels, strict=True)
     for seed, model, history, predictions in of_seeds:

@@ -111,7 +111,7 @@ def read_idx_images(images: Path, labels: Path) -> Images:
         InputError: if a file is damaged, or the two do not fit each other.
     """
     pixels, classes = read_idx(images, n_axes=3), read_idx(labels, n_axes=1)
-    check_pixel_shape(str(images), pixels, ("n", 28, 28))
+    check_pixel_shape(str(images), pixels)
     check_contrast(str(images), pixels)
     if len(pixels) != len(classes):
         defect = f"holds {len(classes):,} labels for {len(pixels):,} images"

@@ -3,9 +3,10 @@
 import os
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,8 @@ from .._checks import check_at_least, check_one_of, input_error
 from .archive import ARCHIVES, UnavailableError, find_archive, read_archive, recognise
 from .digits import read_digits
 from .folder import read_folder
-from .images import Images
+from .images import Images, images_of
+from .pictures import images_of_pairs
 from .split import check_size, stratified_split
 
 DATASETS = ("auto", "digits", "fashion-mnist", "mnist")
@@ -44,8 +46,36 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Rows and columns of every image."""
+        """(height, width) of every image, or (height, width, 3) in colour."""
         return self.train.image_shape
+
+    def __str__(self) -> str:
+        """Name, size of the images, and how many each part has of each class."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        counts = [
+            np.bincount(images.labels, minlength=self.n_classes)
+            for images in parts.values()
+        ]
+        rows = list(zip(self.class_names, *counts, strict=True))
+        if len(rows) > MOST_SHOWN:
+            rows = [*rows[: MOST_SHOWN - 1], ("...", "", "", "")]
+        table = [("", *parts), ("all", *map(len, parts.values())), *rows]
+        widths = [max(len(str(row[i])) for row in table) for i in range(4)]
+        lines = [
+            "  ".join(
+                str(cell).ljust(width) if i == 0 else str(cell).rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in table
+        ]
+        height, width = self.image_shape[:2]
+        colour = "in colour" if len(self.image_shape) == 3 else "grey"
+        title = f"{self.name}: {height} x {width} pixels, {colour}, "
+        return "\n".join([f"{title}{self.n_classes} classes", *lines])
+
+
+MOST_SHOWN = 12
+"""Classes of which `print` shows the counts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,10 +88,16 @@ class _Source:
     class_names: tuple[str, ...]
     place: str
     warning: str | None = None
+    validation: Images | None = None
+    """Where the source has its own; chosen of the training images otherwise."""
+
+
+Part = Any
+"""Images and labels: a pair of arrays, or a sequence of (image, label)."""
 
 
 def load_dataset(
-    name: str = "auto",
+    name: str | Path | Mapping[str, Part] | Sequence[Part] = "auto",
     *,
     folder: str | Path | None = None,
     train_size: int | None = None,
@@ -80,17 +116,25 @@ def load_dataset(
     Args:
         name: `fashion-mnist`; `mnist`; `digits`, the 1,797 real 8x8 images inside
             scikit-learn, enlarged, 360 of them to test on; or `auto`, Fashion-MNIST
-            where it can be had, else `digits` with a warning.
+            where it can be had, else `digits` with a warning. Or data of your own:
+            the path that `folder` takes; a pair of arrays (images, labels); a sequence
+            of (image, label), such as a data set of PyTorch or of Hugging Face; or a
+            mapping of the parts `train`, `test` and `validation` to such.
         folder: with a published name, where its four `.gz` files lie. With `auto`, data
-            of your own: a folder of four IDX files named as those of MNIST, plain or
-            `.gz`, or an `.npz` file, or a folder with one, with the arrays `x_train`
-            (n, 28, 28), `y_train` (n,), `x_test` and `y_test`. Pixels are whole numbers
-            from 0 to 255, not 0 and 1 alone, or floats in [0, 1]; labels count from 0,
-            two classes or more.
+            of your own: a folder with a folder of PNG or JPEG files for each class,
+            below `train`, `val` and `test` where it is split; an `.npz` file, or a
+            folder with one, with the arrays `x_train` (n, height, width[, 3]),
+            `y_train` (n,), `x_test` and `y_test`, and `x_val` and `y_val` if you like,
+            or with those of MedMNIST; or four IDX files named as those of MNIST, plain
+            or `.gz`. Images are grey or of three colours, all of one size, 8 pixels
+            high and wide or more. Pixels are whole numbers from 0 to 255, not 0 and 1
+            alone, or floats in [0, 1]; labels count from 0, two classes or more. Of
+            images without a test part, a fifth is for testing.
         train_size: number of training images to keep, after the validation images have
             been set apart; all of them by default.
-        validation_size: number of validation images; a twelfth of the training file by
-            default, which is 5,000 of 60,000.
+        validation_size: number of validation images; by default those of the data's
+            own validation part, or a twelfth of the training file, which is 5,000 of
+            60,000.
         test_size: number of test images to keep, chosen without regard to `seed`; all
             of them by default.
         classes: names of the classes to keep, or their numbers as in "0", two or more,
@@ -107,6 +151,14 @@ def load_dataset(
         (500, 119, 360)
         >>> digits.n_classes, digits.image_shape
         (10, (28, 28))
+        >>> x, y = np.random.default_rng(0).uniform(size=(60, 8, 9, 3)), [0, 1, 2] * 20
+        >>> print(load_dataset((x, y)))
+        arrays: 8 x 9 pixels, in colour, 3 classes
+             train  validation  test
+        all     44           4    12
+        0       15           1     4
+        1       15           1     4
+        2       14           2     4
     """
     found = load_splits(
         name,
@@ -121,7 +173,7 @@ def load_dataset(
 
 
 def load_splits(
-    name: str = "auto",
+    name: str | Path | Mapping[str, Part] | Sequence[Part] = "auto",
     *,
     folder: str | Path | None = None,
     train_size: int | None = None,
@@ -149,16 +201,15 @@ def load_splits(
         >>> splits[3].test is splits[4].test
         True
     """
-    check_one_of("name", name, DATASETS, "Data of your own is named by `folder`.")
     for seed in seeds:
         check_at_least("seed", seed, 0)
-    source = _read_source(name) if folder is None else _read_given(name, Path(folder))
+    source = _source_of(name, folder)
     if classes:
         source = _of_classes(source, classes)
     test = _sample("test_size", source.test, test_size, TEST_SEED)
     found = {}
     for seed in seeds:
-        train, validation = _split_training(source.train, validation_size, seed)
+        train, validation = _split_training(source, validation_size, seed)
         found[seed] = Dataset(
             name=source.name,
             train=_sample("train_size", train, train_size, seed),
@@ -169,6 +220,68 @@ def load_splits(
             warning=source.warning,
         )
     return found
+
+
+def _source_of(name: Any, folder: str | Path | None) -> _Source:
+    """What was named, or handed over."""
+    if not isinstance(name, str | Path):
+        if folder is not None:
+            was = f"is {str(folder)!r}"
+            raise input_error("folder", "be left out for images of your own", was)
+        return _of_parts(name)
+    if isinstance(name, Path) or (name not in DATASETS and Path(name).exists()):
+        if folder is not None:
+            raise input_error(
+                "folder", "be left out", f"is {folder!r}, beside {name!r}"
+            )
+        return _read_given("auto", Path(name))
+    cure = "Data of your own is named by its path."
+    check_one_of("name", name, DATASETS, cure)
+    return _read_source(name) if folder is None else _read_given(name, Path(folder))
+
+
+def _of_parts(given: Any) -> _Source:
+    """Of arrays and sequences that a person has in memory."""
+    parts = dict(given) if isinstance(given, Mapping) else {"train": given}
+    allowed = ("train", "validation", "test")
+    for part in parts:
+        check_one_of("name", part, allowed, "These are the parts of a data set.")
+    if "train" not in parts:
+        raise input_error("name", "have the part 'train'", f"has {sorted(parts)}")
+    images = {part: _images_of_part(value, part) for part, value in parts.items()}
+    names = [getattr(value, "classes", None) for value in parts.values()]
+    return _of_images("arrays", images, next(filter(None, names), None), "memory")
+
+
+def _images_of_part(value: Any, part: str) -> Images:
+    if isinstance(value, Images):
+        return value
+    is_pair = isinstance(value, tuple) and len(value) == 2 and np.ndim(value[0]) >= 3
+    if not is_pair:
+        return images_of_pairs(value, part)
+    names = f"images of {part}", f"labels of {part}"
+    return images_of(value[0], value[1], names)
+
+
+def _of_images(
+    name: str, images: dict[str, Images], names: Sequence[str] | None, place: str
+) -> _Source:
+    """Classes are named by number where they have no names; a fifth may test."""
+    if len({part.image_shape for part in images.values()}) > 1:
+        shapes = {part: own.image_shape for part, own in images.items()}
+        raise input_error("name", "have images of one shape", f"has {shapes}")
+    train, test = images["train"], images.get("test")
+    others = [part for name, part in images.items() if name != "train"]
+    labels = np.concatenate([np.zeros(0, np.int32), *(part.labels for part in others)])
+    numbered = _numbered_classes(train.labels, labels)
+    if test is None:
+        rest, chosen = stratified_split(
+            train.labels, len(train) // 5 or 1, seed=TEST_SEED
+        )
+        train, test = train.take(rest), train.take(chosen)
+    if names is not None and len(names) == len(numbered):
+        numbered = tuple(map(str, names))
+    return _Source(name, train, test, numbered, place, None, images.get("validation"))
 
 
 def _of_classes(source: _Source, classes: Sequence[str]) -> _Source:
@@ -187,12 +300,13 @@ def _of_classes(source: _Source, classes: Sequence[str]) -> _Source:
         kept = images.take(np.flatnonzero(np.isin(images.labels, chosen)))
         number = np.full(len(names), -1, kept.labels.dtype)
         number[chosen] = np.arange(len(chosen))
-        return Images(kept.images, number[kept.labels])
+        return Images(kept.pixels, number[kept.labels])
 
     return replace(
         source,
         train=of_part(source.train),
         test=of_part(source.test),
+        validation=source.validation and of_part(source.validation),
         class_names=tuple(names[i] for i in chosen),
     )
 
@@ -226,7 +340,7 @@ def _read_auto() -> _Source:
             "1,797 digits inside scikit-learn instead, a much easier task."
         )
         # The line that calls load_dataset; where it was sought is not for a report.
-        warnings.warn(f"{warning} {error}", stacklevel=5)
+        warnings.warn(f"{warning} {error}", stacklevel=6)
         return _read_embedded(warning)
 
 
@@ -255,9 +369,8 @@ def _read_given(name: str, folder: Path) -> _Source:
     published = recognise(folder) if name == "auto" else name
     if published:
         return _read_published(published, folder)
-    train, test = read_folder(folder)
-    class_names = _numbered_classes(train.labels, test.labels)
-    return _Source(folder.resolve().stem, train, test, class_names, str(folder))
+    images, names = read_folder(folder)
+    return _of_images(folder.resolve().stem, images, names, str(folder))
 
 
 def _numbered_classes(
@@ -279,9 +392,12 @@ def _numbered_classes(
 
 
 def _split_training(
-    images: Images, size: int | None, seed: int
+    source: _Source, size: int | None, seed: int
 ) -> tuple[Images, Images]:
-    """Training and validation images out of the training file."""
+    """Training and validation images, out of the training file where need be."""
+    images, own = source.train, source.validation
+    if own is not None:
+        return images, _sample("validation_size", own, size, TEST_SEED)
     if size is None:
         size = max(1, len(images) // 12)
     cure = "At least one image must remain to train on."

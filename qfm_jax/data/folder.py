@@ -1,59 +1,85 @@
-"""Data of a person's own: four IDX files, or one NumPy archive."""
+"""Data of a person's own: pictures, four IDX files, or one NumPy archive."""
 
+import zipfile
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .._checks import check_shape, input_error
+from .._checks import input_error
 from .archive import FILES, read_idx_images
 from .idx import damaged
-from .images import IMAGE_SHAPE, Images, check_pixel_shape, to_pixels
+from .images import Images, images_of
 from .npz import read_npz
+from .pictures import is_folder_of_pictures, read_pictures
 
-KEYS = ("x_train", "y_train", "x_test", "y_test")
+KEYS = {
+    "train": ("x_train", "y_train"),
+    "validation": ("x_val", "y_val"),
+    "test": ("x_test", "y_test"),
+}
+"""Images and labels of an archive; those of validation may be missing."""
+
+MEDMNIST = {
+    "train": ("train_images", "train_labels"),
+    "validation": ("val_images", "val_labels"),
+    "test": ("test_images", "test_labels"),
+}
+"""The same as MedMNIST calls them."""
 
 
-def read_folder(path: Path) -> tuple[Images, Images]:
-    """Training and test images from a folder of IDX files or an `.npz` file.
+def read_folder(path: Path) -> tuple[dict[str, Images], tuple[str, ...] | None]:
+    """Images of a person's own from a folder or a file.
 
     Args:
-        path: a folder with the four FILES, each plain or `.gz`; or an `.npz` file, or
-            a folder with one, that holds the arrays KEYS.
+        path: a folder with a folder of PNG or JPEG files for each class; a folder with
+            the four FILES, each plain or `.gz`; or an `.npz` file, or a folder with
+            one, that holds the arrays KEYS, or those of MedMNIST.
+
+    Returns:
+        The images by part: `train`, and `test` and `validation` where there are any;
+        and the names of the classes, where folders have them.
 
     Raises:
-        InputError: if the files are missing or damaged, the images are not 28x28, or
-            images and labels do not fit each other.
+        InputError: if the files are missing or damaged, the images have several sizes,
+            or images and labels do not fit each other.
 
     Example:
         >>> import tempfile
+        >>> import numpy as np
         >>> path = Path(tempfile.mkdtemp()) / "mine.npz"
         >>> x, y = np.zeros((4, 28, 28)), np.arange(4)
         >>> np.savez(path, x_train=x, y_train=y, x_test=x[:1], y_test=y[:1])
-        >>> [len(images) for images in read_folder(path)]
-        [4, 1]
+        >>> {part: len(images) for part, images in read_folder(path)[0].items()}
+        {'train': 4, 'test': 1}
     """
-    train, test = _read(path)
-    for part, images in (("training", train), ("test", test)):
+    parts, names = _read(path)
+    for part, images in parts.items():
         if not len(images):
-            raise input_error("folder", f"hold {part} images", f"{path} holds none")
-    return train, test
+            called = "training" if part == "train" else part
+            raise input_error("folder", f"hold {called} images", f"{path} holds none")
+    shapes = {images.image_shape for images in parts.values()}
+    if len(shapes) > 1:
+        must = "hold images of one size, all grey or all in colour"
+        raise input_error("folder", must, f"{path} holds {sorted(shapes)}")
+    return parts, names
 
 
-def _read(path: Path) -> tuple[Images, Images]:
+def _read(path: Path) -> tuple[dict[str, Images], tuple[str, ...] | None]:
     if path.is_file():
-        return _read_npz(path)
+        return _read_npz(path), None
     files = [_idx_path(path, file) for file in FILES]
     present = [file for file in files if file.is_file()]
     if len(present) == len(FILES):
-        return read_idx_images(*files[:2]), read_idx_images(*files[2:])
+        train, test = read_idx_images(*files[:2]), read_idx_images(*files[2:])
+        return {"train": train, "test": test}, None
     archives = sorted(path.glob("*.npz"))
+    if not present and not archives and is_folder_of_pictures(path):
+        return read_pictures(path)
     if present or len(archives) != 1:
-        must = f"hold {', '.join(FILES)} (plain or .gz), or one .npz file"
+        must = f"hold {', '.join(FILES)} (plain or .gz), one .npz file, or a folder "
+        must += "of pictures for each class"
         found = sorted(file.name for file in path.iterdir())[:8]
         was = f"{path} holds {', '.join(found) or 'nothing'}"
         raise input_error("folder", must, was)
-    return _read_npz(archives[0])
+    return _read_npz(archives[0]), None
 
 
 def _idx_path(folder: Path, file: str) -> Path:
@@ -61,30 +87,25 @@ def _idx_path(folder: Path, file: str) -> Path:
     return compressed if compressed.is_file() else folder / file
 
 
-def _read_npz(path: Path) -> tuple[Images, Images]:
+def _read_npz(path: Path) -> dict[str, Images]:
     if path.suffix != ".npz":
         raise input_error("folder", "name a folder or an .npz file", f"is {path}")
     try:
-        arrays = read_npz(path, KEYS)
+        with zipfile.ZipFile(path) as archive:
+            held = {name.removesuffix(".npy") for name in archive.namelist()}
+        keys = MEDMNIST if set(MEDMNIST["train"]) <= held else KEYS
+        parts = {part: own for part, own in keys.items() if part != "validation"}
+        if held & set(keys["validation"]):
+            parts = keys
+        arrays = read_npz(path, [name for own in parts.values() for name in own])
     except KeyError as error:
-        must = f"hold the arrays {', '.join(KEYS)}"
+        ours, theirs = (
+            ", ".join((*own["train"], *own["test"])) for own in (KEYS, MEDMNIST)
+        )
+        must = f"hold the arrays {ours}, or {theirs}"
         raise input_error("folder", must, f"{path} lacks {error.args[0]}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise damaged(path, f"is no intact .npz file ({error})") from error
-    x_train, y_train, x_test, y_test = (arrays[key] for key in KEYS)
-    return _to_images("train", x_train, y_train), _to_images("test", x_test, y_test)
-
-
-def _to_images(part: str, x: np.ndarray, y: np.ndarray) -> Images:
-    check_pixel_shape(f"x_{part}", x, ("n", *IMAGE_SHAPE))
-    check_shape(f"y_{part}", y.shape, (len(x),), "Give one label per image.")
-    return Images(to_pixels(f"x_{part}", x), _to_labels(f"y_{part}", y))
-
-
-def _to_labels(argument: str, y: np.ndarray) -> NDArray[np.int32]:
-    if y.dtype.kind not in "iu":
-        raise input_error(argument, "hold whole numbers", f"has type {y.dtype}")
-    if len(y) and not (y.min() >= 0 and y.max() < 2**31):
-        was = f"goes from {y.min()} to {y.max()}"
-        raise input_error(argument, "hold labels that count from 0", was)
-    return y.astype(np.int32)
+    return {
+        part: images_of(arrays[x], arrays[y], (x, y)) for part, (x, y) in parts.items()
+    }

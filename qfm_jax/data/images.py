@@ -1,31 +1,33 @@
-"""Images and their labels, and the reading of one image of a person's own."""
+"""Images and their labels."""
 
 import functools
-import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from .._checks import InputError, check_shape, input_error
-from .npz import most_bytes
+from .._checks import check_shape, input_error
 
 IMAGE_SHAPE = (28, 28)
+"""Of the published data sets."""
+
+LEAST_SIDE = 8
+"""Pixels that an image must have on each side."""
 
 PIXELS = "hold whole numbers from 0 to 255 or floats in [0, 1]"
 """What an array of images must do."""
 
 
 class Images:
-    """Grey images and the class of each.
+    """Images, grey or in colour, and the class of each.
 
     Images that were taken of others share their arrays, and copy them when they are
     first asked for: ten splits of 60,000 images are ten lists of numbers.
 
     Args:
-        images: uint8 (n, 28, 28), from 0, the background, to 255.
+        pixels: uint8 (n, height, width), from 0, black, to 255, or (n, height, width,
+            3) in colour: red, green, blue. At least 8 pixels high and wide.
         labels: int32 (n,), from 0 to n_classes - 1.
 
     Raises:
@@ -38,24 +40,34 @@ class Images:
         (3, array([2, 0], dtype=int32))
     """
 
-    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int32]):
-        check_pixel_shape("images", images, ("n", *IMAGE_SHAPE))
-        check_shape("labels", labels.shape, (len(images),))
-        for name, array, kind in (
-            ("images", images, "uint8"),
-            ("labels", labels, "int32"),
+    def __init__(self, pixels: NDArray[np.uint8], labels: NDArray[np.int32]):
+        check_pixel_shape("pixels", pixels)
+        check_shape("labels", labels.shape, (len(pixels),))
+        for name, array, kind, cure in (
+            ("pixels", pixels, "uint8", "`images_of` makes them of other numbers."),
+            ("labels", labels, "int32", "Convert them with `.astype('int32')`."),
         ):
             if array.dtype != kind:
-                cure = f"Convert them with `.astype({kind!r})`."
                 raise input_error(name, f"be {kind}", f"is {array.dtype}", cure)
-        check_contrast("images", images)
-        self._pool = images, labels
+        check_contrast("pixels", pixels)
+        self._pool = pixels, labels
         self._rows: NDArray[np.integer] | None = None
 
     @functools.cached_property
-    def images(self) -> NDArray[np.uint8]:
-        """uint8 (n, 28, 28), from 0, the background, to 255."""
+    def pixels(self) -> NDArray[np.uint8]:
+        """uint8 (n, height, width[, 3]), from 0, black, to 255."""
         return self._pool[0] if self._rows is None else self._pool[0][self._rows]
+
+    @property
+    def values(self) -> NDArray[np.float32]:
+        """float32 in [0, 1], of the same shape: what models take. Made at each call."""
+        return self.pixels.astype(np.float32) / np.float32(255)
+
+    @property
+    def images(self) -> Any:
+        """Gone: bytes and numbers were easily mistaken for each other."""
+        cure = "`.values` are float32 in [0, 1], as models take them, `.pixels` uint8."
+        raise AttributeError(f"Images have no `images`. {cure}")
 
     @functools.cached_property
     def labels(self) -> NDArray[np.int32]:
@@ -64,7 +76,7 @@ class Images:
 
     @property
     def image_shape(self) -> tuple[int, ...]:
-        """Rows and columns of every image."""
+        """(height, width) of every image, or (height, width, 3)."""
         return self._pool[0].shape[1:]
 
     def __len__(self) -> int:
@@ -77,6 +89,50 @@ class Images:
         of_all = np.arange(len(self)) if self._rows is None else self._rows
         taken._rows = of_all[np.asarray(indices, int)]
         return taken
+
+
+def images_of(
+    pixels: ArrayLike,
+    labels: ArrayLike,
+    names: tuple[str, str] = ("pixels", "labels"),
+) -> Images:
+    """Images of arrays of any number type.
+
+    Args:
+        pixels: (n, height, width), (n, height, width, 1) or (n, height, width, 3),
+            whole numbers from 0 to 255 or floats in [0, 1].
+        labels: Whole numbers from 0, (n,) or (n, 1).
+        names: What the arrays are called in errors.
+
+    Raises:
+        InputError: For other shapes, types or values.
+
+    Example:
+        >>> images_of(np.ones((2, 8, 8, 3)), [0, 1]).image_shape
+        (8, 8, 3)
+    """
+    pixels, labels = np.asarray(pixels), np.asarray(labels)
+    if pixels.ndim == 4 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if labels.ndim == 2 and labels.shape[-1] == 1:
+        labels = labels[:, 0]
+    check_pixel_shape(names[0], pixels)
+    check_shape(names[1], labels.shape, (len(pixels),), "Give one label per image.")
+    return Images(to_pixels(names[0], pixels), to_labels(names[1], labels))
+
+
+def to_labels(argument: str, labels: np.ndarray) -> NDArray[np.int32]:
+    """Labels as int32.
+
+    Raises:
+        InputError: For other types than whole numbers, and numbers below 0.
+    """
+    if labels.dtype.kind not in "iu":
+        raise input_error(argument, "hold whole numbers", f"has type {labels.dtype}")
+    if len(labels) and not (labels.min() >= 0 and labels.max() < 2**31):
+        was = f"goes from {labels.min()} to {labels.max()}"
+        raise input_error(argument, "hold labels that count from 0", was)
+    return labels.astype(np.int32)
 
 
 def pooled(
@@ -107,12 +163,23 @@ def pooled(
     return images, labels, rows
 
 
-def check_pixel_shape(
-    argument: str, pixels: NDArray[Any], expected: tuple[int | str, ...]
-) -> None:
-    """Raises unless `pixels` has the expected shape; the cure is for images."""
-    cure = "Every image is grey, without a channel axis: resize it to 28 x 28."
-    check_shape(argument, pixels.shape, expected, cure)
+def check_pixel_shape(argument: str, pixels: NDArray[Any]) -> None:
+    """Raises unless these are images: grey or of three colours, 8 x 8 or more."""
+    shape = pixels.shape
+    is_grey, is_coloured = pixels.ndim == 3, pixels.ndim == 4 and shape[-1] == 3
+    if not (is_grey or is_coloured):
+        must = "have shape (n, height, width) or (n, height, width, 3)"
+        cure = ""
+        if pixels.ndim == 4:
+            cure = "Images are grey, without a channel axis, or red, green and blue."
+        if pixels.ndim == 4 and shape[1] in (1, 3):
+            cure = "Move the channels to the end: `np.moveaxis(pixels, 1, -1)`."
+        raise input_error(argument, must, f"has shape {shape}", cure)
+    if len(pixels) and min(shape[1:3]) < LEAST_SIDE:
+        must = f"be at least {LEAST_SIDE} pixels high and wide"
+        raise input_error(
+            argument, must, f"has {shape[1]} x {shape[2]}", "Resize them."
+        )
 
 
 def check_contrast(argument: str, pixels: np.ndarray) -> None:
@@ -145,87 +212,3 @@ def to_pixels(argument: str, array: np.ndarray) -> NDArray[np.uint8]:
         check_contrast(argument, array)
     scaled = array if is_whole else np.rint(array * 255)
     return scaled.astype(np.uint8)
-
-
-def read_image(path: str | Path, *, resize: bool = False) -> NDArray[np.uint8]:
-    """Reads one image of a person's own, as `qfm predict` takes it.
-
-    Colours become grey levels and what is transparent becomes black, the background
-    of the training images.
-
-    Args:
-        path: a PNG or JPEG file of 8 bits a channel, or a NumPy file `.npy` that
-            holds whole numbers from 0 to 255 or floats in [0, 1].
-        resize: stretch an image of any size to 28 x 28 (Lanczos) instead of refusing
-            it. Crop it to a square around the object first.
-
-    Returns:
-        Grey levels, uint8 (28, 28).
-
-    Raises:
-        InputError: if the file is missing, damaged, of another type or another size, or
-            its whole numbers are 0 and 1 alone.
-
-    Example:
-        >>> import tempfile
-        >>> path = Path(tempfile.mkdtemp()) / "white.npy"
-        >>> np.save(path, np.ones((14, 14)))
-        >>> read_image(path, resize=True).min()
-        np.uint8(255)
-    """
-    path = Path(path)
-    if not path.is_file():
-        was = f"{path} is {'a folder' if path.is_dir() else 'not there'}"
-        raise input_error("path", "name a PNG, JPEG or .npy file", was)
-    read = _read_npy if path.suffix == ".npy" else _read_picture
-    try:
-        pixels = read(path)
-    except InputError:
-        raise
-    except Exception as error:  # decoders fail in many ways on damaged bytes
-        was = f"{path} cannot be read ({error})"
-        must = "name an intact PNG, JPEG or .npy file"
-        raise input_error("path", must, was, "Save the image again.") from error
-    if pixels.shape != IMAGE_SHAPE and not (resize and pixels.size):
-        was = f"{path} has {' x '.join(str(length) for length in pixels.shape)}"
-        cure = "Use `resize=True` (`--resize`), which stretches it to 28 x 28."
-        raise input_error("path", "name an image of 28 x 28 pixels", was, cure)
-    return _resized(pixels)
-
-
-def _read_npy(path: Path) -> NDArray[np.uint8]:
-    array = np.load(path, mmap_mode="r", allow_pickle=False)
-    check_shape(str(path), array.shape, ("rows", "columns"), "Save one grey image.")
-    return to_pixels(str(path), array)
-
-
-def _read_picture(path: Path) -> NDArray[np.uint8]:
-    from PIL import Image, ImageOps
-
-    with Image.open(path, formats=("PNG", "JPEG")) as file:
-        n_pixels, limit = math.prod(file.size), most_bytes(path) // 4
-        if n_pixels > limit:  # a file of a kilobyte can claim a gigabyte
-            was = f"{path} claims {n_pixels:,} pixels"
-            cure = "Make it smaller."
-            must = f"have at most {limit:,} pixels for a file of its size"
-            raise input_error("path", must, was, cure)
-        if file.mode.startswith(("I", "F")):  # Pillow would cut these at 255
-            was = f"{path} has mode {file.mode}"
-            cure = "Save it with 8 bits."
-            raise input_error("path", "have 8 bits a channel", was, cure)
-        picture: Any = ImageOps.exif_transpose(file)
-    if picture.has_transparency_data:
-        black = Image.new("RGBA", picture.size, "black")
-        picture = Image.alpha_composite(black, picture.convert("RGBA"))
-    pixels = np.asarray(picture.convert("L"))
-    check_contrast(str(path), pixels)
-    return pixels
-
-
-def _resized(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if pixels.shape == IMAGE_SHAPE:
-        return pixels
-    from PIL import Image
-
-    picture: Any = Image.fromarray(pixels)
-    return np.asarray(picture.resize(IMAGE_SHAPE[::-1], Image.Resampling.LANCZOS))

@@ -160,7 +160,7 @@ def _exported(run: Run, circuit: VariationalCircuit) -> tuple[QuantumCircuit, st
         # Amplitudes and matrices are numbers in Qiskit: those of an image stand in.
         model = load_model(run)
     features = model.features(
-        to_unit(jnp.asarray(load_data(run, test_size=1).test.images))
+        to_unit(jnp.asarray(load_data(run, test_size=1).test.pixels))
     )
     sample = np.asarray(features).reshape(-1, circuit.n_features)[0]
     weights = jax.tree.leaves(nnx.state(model.block))[0].reshape(circuit.weights_shape)

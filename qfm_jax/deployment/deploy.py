@@ -137,7 +137,7 @@ def _deploy(
     model = in_evaluation_mode(load_model(run, device=DeviceConfig()))
     parts = nnx.split(model)
     at_once = min(CHUNK, len(images))
-    features = in_chunks(functools.partial(_features, *parts), images.images, at_once)
+    features = in_chunks(functools.partial(_features, *parts), images.pixels, at_once)
     exact = in_chunks(functools.partial(_results, *parts), features, at_once)
     weights = [
         np.asarray(layer.weights["weights"][...]) for layer in model.circuit_layers
@@ -148,7 +148,7 @@ def _deploy(
         # what they are computed from.
         trained = map(np.asarray, jax.tree.leaves(nnx.state(model, nnx.Param)))
         made_of = (
-            [images.images, *weights, *trained] if measure else [features, *weights]
+            [images.pixels, *weights, *trained] if measure else [features, *weights]
         )
         jobs = Jobs(folder, _description(target, made_of))
     if target.is_pennylane:
@@ -244,7 +244,7 @@ def sample_of(run: Run, samples: int | None, *, seed: int = 0) -> Images:
         return test
     check_size("samples", samples, len(test), "Leave it out for all of them.")
     _, chosen = stratified_split(test.labels, samples, seed=seed)
-    return Images(test.images[chosen], test.labels[chosen])
+    return Images(test.pixels[chosen], test.labels[chosen])
 
 
 RunJob = Callable[[int, np.ndarray], np.ndarray]

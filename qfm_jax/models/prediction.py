@@ -46,8 +46,8 @@ def predict_logits(
     batch is filled up.
 
     Args:
-        model: Maps float images (batch, height, width) in [0, 1] to logits.
-        images: uint8 (n, height, width), n >= 1.
+        model: Maps float images (batch, height, width[, 3]) in [0, 1] to logits.
+        images: uint8 (n, height, width[, 3]), or floats in [0, 1]; n >= 1.
         batch_size: Images at once; bounds the memory, does not change the result.
         mesh: Devices that share each batch, and all hold the model.
 
@@ -55,8 +55,8 @@ def predict_logits(
         Logits (n, n_classes), float32.
 
     Raises:
-        InputError: For images of another type or rank, none, some without a pixel above
-            1, or a batch size below 1.
+        InputError: For images of another rank, other values, none, some without a pixel
+            above 1 among bytes, or a batch size below 1.
 
     Example:
         >>> from qfm_jax.models import Classifier, ModelConfig
@@ -65,14 +65,15 @@ def predict_logits(
         (7, 10)
     """
     check_at_least("batch_size", batch_size, 1)
-    check_shape("images", images.shape, ("n", "height", "width"))
+    _check_rank(images)
     check_at_least("len(images)", len(images), 1, "Pass at least one image.")
     _check_pixels(images)
     graphdef, state = nnx.split(in_evaluation_mode(model))
     starts = range(0, len(images), batch_size)
     batches = [images[start : start + batch_size] for start in starts]
     missing = batch_size - len(batches[-1])
-    batches[-1] = np.pad(batches[-1], ((0, missing), (0, 0), (0, 0)), mode="edge")
+    margins = ((0, missing), *((0, 0),) * (images.ndim - 1))
+    batches[-1] = np.pad(batches[-1], margins, mode="edge")
     if mesh:  # left to choose, the compiler spreads rows that do not divide
         batches = [place(batch, mesh) for batch in batches]
     logits = [np.asarray(_logits(graphdef, state, b, mesh)) for b in batches]
@@ -93,7 +94,7 @@ def predict_seeds(
         model: Gives the structure.
         states: States of it (one, or a tuple of parts), leaves with a leading axis of
             length n_seeds.
-        images: uint8 (n, height, width) of each seed.
+        images: Of each seed, as `predict_logits` takes them.
         batch_size: Images of each seed at once.
         mesh: Devices over which the seeds are spread, as in `fit_seeds`.
 
@@ -110,7 +111,8 @@ def predict_seeds(
     check_at_least("batch_size", batch_size, 1)
     n = len(images[0])
     for own in images:
-        check_shape("images", own.shape, (n, "height", "width"))
+        _check_rank(own)
+        check_shape("images", own.shape, (n, *images[0].shape[1:]))
     for own in {id(own): own for own in images}.values():
         _check_pixels(own)
     graphdef = nnx.graphdef(in_evaluation_mode(model))
@@ -124,7 +126,8 @@ def predict_seeds(
     for start in range(0, n, batch_size):
         batch = np.stack([images[row][start : start + batch_size] for row in rows])
         missing = batch_size - batch.shape[1]
-        batch = np.pad(batch, ((0, 0), (0, missing), (0, 0), (0, 0)), mode="edge")
+        margins = ((0, 0), (0, missing), *((0, 0),) * (batch.ndim - 2))
+        batch = np.pad(batch, margins, mode="edge")
         batch = place_rows(batch, mesh)
         found = np.asarray(_logits_of_seeds(graphdef, mesh, parts, batch))
         logits.append(found[:, : batch_size - missing])
@@ -163,11 +166,24 @@ def each_seed(
     return own_rows(at_once if on_gpu() else in_turn, mesh)
 
 
+def _check_rank(images: np.ndarray) -> None:
+    if images.ndim != 4:
+        check_shape("images", images.shape, ("n", "height", "width"))
+    else:
+        check_shape("images", images.shape, ("n", "height", "width", 3))
+
+
 def _check_pixels(images: np.ndarray) -> None:
-    if images.dtype != np.uint8:
-        must = "hold pixels from 0 to 255 as uint8"
-        raise input_error("images", must, f"has type {images.dtype}")
-    check_contrast("images", images)
+    if images.dtype == np.uint8:
+        check_contrast("images", images)
+        return
+    must = "hold pixels from 0 to 255 as uint8, or floats in [0, 1]"
+    if images.dtype.kind != "f":
+        cure = "`qfm_jax.data.images_of` makes `Images` of numbers of other types."
+        raise input_error("images", must, f"has type {images.dtype}", cure)
+    if not ((images >= 0) & (images <= 1)).all():  # NaN fails both
+        was = f"is {images.dtype} from {images.min()} to {images.max()}"
+        raise input_error("images", must, was, "Divide by 255.")
 
 
 def in_evaluation_mode(model: M) -> M:
@@ -187,10 +203,12 @@ def _logits(
 
 
 def to_unit(images: jax.Array) -> jax.Array:
-    """Maps uint8 pixels to float32 in [0, 1].
+    """Maps uint8 pixels to float32 in [0, 1]; floats stay as they are.
 
     Example:
         >>> float(to_unit(np.uint8(51)))
         0.20000000298023224
     """
+    if images.dtype != jnp.uint8:
+        return images.astype(jnp.float32)
     return images.astype(jnp.float32) / 255

@@ -41,7 +41,7 @@ def plot_images(data: Dataset, n_images: int = 12) -> Figure:
             for column, i in enumerate(chosen):
                 # Dark on light prints well; without interpolation the pixels stay.
                 axes.imshow(
-                    train.images[i],
+                    train.pixels[i],
                     cmap="gray_r",
                     interpolation="none",
                     extent=(column + 0.04, column + 0.96, row + 0.96, row + 0.04),

@@ -136,7 +136,7 @@ def _described(config: RunConfig, data: Dataset, mesh: Mesh | None) -> dict[str,
     """What processes that train together must have in common."""
     parts = {"train": data.train, "validation": data.validation}
     digests = {
-        name: f"{zlib.crc32(part.labels.tobytes() + part.images.tobytes()):08x}"
+        name: f"{zlib.crc32(part.labels.tobytes() + part.pixels.tobytes()):08x}"
         for name, part in parts.items()
     }
     described = {"devices": mesh.size if mesh else 1, "dataset": data.name, **digests}
@@ -150,9 +150,9 @@ def score_model(model: nnx.Module, test: Images) -> tuple[Scores, np.ndarray, fl
 
     The time is that of classifying all images once, after compilation.
     """
-    predict_logits(model, test.images[:1])
+    predict_logits(model, test.pixels[:1])
     start = time.perf_counter()
-    logits = predict_logits(model, test.images)
+    logits = predict_logits(model, test.pixels)
     seconds = time.perf_counter() - start
     return score(logits, test.labels), logits, seconds
 
@@ -252,7 +252,7 @@ def _mistakes(test: Images, logits: np.ndarray) -> Mistakes:
     wrong = np.flatnonzero(predictions != test.labels)
     order = wrong[np.argsort(-confidence[wrong], kind="stable")][:N_MISTAKES]
     return Mistakes(
-        test.images[order], test.labels[order], predictions[order], confidence[order]
+        test.pixels[order], test.labels[order], predictions[order], confidence[order]
     )
 
 

@@ -12,7 +12,7 @@ def shift_and_flip(
     """Shifts each image by whole pixels in both directions and mirrors half of them.
 
     Args:
-        images: (batch, height, width), any type.
+        images: (batch, height, width[, channels]), any type.
         key: PRNG key.
         max_shift: Largest shift in pixels; what moves in from outside is zero.
 
@@ -28,7 +28,7 @@ def shift_and_flip(
         (5, 28, 28)
     """
     check_at_least("max_shift", max_shift, 0)
-    batch, height, width = images.shape
+    batch, height, width, *channels = images.shape
     shift_key, flip_key = jax.random.split(key)
     span = 2 * max_shift + 1
     offsets = jax.random.randint(shift_key, (batch, 2), 0, span)
@@ -37,7 +37,7 @@ def shift_and_flip(
     columns = jnp.arange(width)
     columns = offsets[:, 1:] + jnp.where(flips, columns[::-1], columns)
     border = (max_shift, max_shift)
-    padded = jnp.pad(images, ((0, 0), border, border))
+    padded = jnp.pad(images, ((0, 0), border, border, *((0, 0),) * len(channels)))
     return jax.vmap(lambda image, r, c: image[r[:, None], c])(padded, rows, columns)
 
 
@@ -48,7 +48,7 @@ def erase(images: jax.Array, *, key: jax.Array, share: float = 0.5) -> jax.Array
     anything (random erasing: Zhong et al., arXiv 1708.04896).
 
     Args:
-        images: (batch, height, width), pixels from 0 to 255 of any type.
+        images: (batch, height, width[, channels]), pixels from 0 to 255 of any type.
         key: PRNG key.
         share: Of the images, in [0, 1].
 
@@ -64,7 +64,7 @@ def erase(images: jax.Array, *, key: jax.Array, share: float = 0.5) -> jax.Array
         (5, 28, 28)
     """
     check_range("share", share, 0, 1)
-    batch, height, width = images.shape
+    batch, height, width, *channels = images.shape
     chosen_key, grey_key, *keys = jax.random.split(key, 4)
 
     def covered(key: jax.Array, length: int) -> jax.Array:
@@ -79,4 +79,7 @@ def erase(images: jax.Array, *, key: jax.Array, share: float = 0.5) -> jax.Array
     rows, columns = covered(keys[0], height), covered(keys[1], width)
     is_chosen = jax.random.bernoulli(chosen_key, share, (batch, 1, 1))
     grey = jax.random.randint(grey_key, (batch, 1, 1), 0, 256).astype(images.dtype)
-    return jnp.where(is_chosen & rows[:, :, None] & columns[:, None, :], grey, images)
+    covers = is_chosen & rows[:, :, None] & columns[:, None, :]
+    if channels:
+        covers, grey = covers[..., None], grey[..., None]
+    return jnp.where(covers, grey, images)

@@ -77,7 +77,7 @@ class Loop:
         if self.n_seeds is None:
             _warn_of_padding(self.steps.batch_size, self.mesh)
             # Of several processes, each holds a share.
-            self.images = share_out(train[0].images, self.mesh)
+            self.images = share_out(train[0].pixels, self.mesh)
             self.labels = share_out(train[0].labels, self.mesh)
             rows, rates = np.arange(len(train[0])), np.array(1, np.float32)
         else:
@@ -275,7 +275,7 @@ class Loop:
 
     def _logits(self, state: TrainState, *, first_only: bool = False) -> Any:
         """Logits of the validation images, (n_seeds, n, n_classes), or of one each."""
-        images = [part.images[: 1 if first_only else None] for part in self.validation]
+        images = [part.pixels[: 1 if first_only else None] for part in self.validation]
         weights = state.params, state.others
         if self.n_seeds is not None:
             return predict_seeds(self.models[0], weights, images, mesh=self.mesh)

@@ -49,7 +49,7 @@ def test_they_see_all_pixels_and_what_the_circuit_sees(finished):
     audit, directory, _ = finished
     on_pixels, on_features = audit.baselines
     data = load_images(RUN)
-    pixels = [p.images.reshape(len(p), -1) / 255.0 for p in (data.train, data.test)]
+    pixels = [p.pixels.reshape(len(p), -1) / 255.0 for p in (data.train, data.test)]
     assert (on_pixels.sees, on_pixels.score.n_features) == ("pixels", 784)
     assert on_pixels.score.accuracy == pytest.approx(
         right_share(*pixels, data), abs=6e-3
@@ -57,7 +57,7 @@ def test_they_see_all_pixels_and_what_the_circuit_sees(finished):
     model = start_model(RUN, n_classes=10)
     key = keys_of(RUN.seed).training
     fit(model, data.train, data.validation, RUN.training, key, progress=False)
-    features = [circuit_features(model, p.images) for p in (data.train, data.test)]
+    features = [circuit_features(model, p.pixels) for p in (data.train, data.test)]
     with np.load(directory / "features.npz") as kept:
         for name, expected in zip(("train", "test"), features, strict=True):
             np.testing.assert_allclose(kept[name], expected, atol=1e-3)

@@ -294,7 +294,7 @@ def test_the_rate_that_was_chosen_is_trained_with(tmp_path):
     for seed in config.seeds:  # hardly moved from its start
         own = dataclasses.replace(RUN, seed=seed)
         data = load_images(own)
-        logits = predict_logits(start_model(own, n_classes=10), data.test.images)
+        logits = predict_logits(start_model(own, n_classes=10), data.test.pixels)
         table = json.loads((tmp_path / f"slow/units/tiny/seed-{seed}.json").read_text())
         np.testing.assert_array_equal(table["predictions"], logits.argmax(axis=1))
 

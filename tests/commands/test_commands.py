@@ -304,7 +304,7 @@ def test_evaluate_scores_fewer_images(capsys, run_directory):
 
 
 def test_predict_reads_images_of_your_own(capsys, run_directory, digits, tmp_path):
-    images = digits.test.images[:3]
+    images = digits.test.pixels[:3]
     Image.fromarray(images[0]).save(tmp_path / "one.png")
     Image.fromarray(images[1]).convert("RGB").save(tmp_path / "two.jpg", quality=100)
     np.save(tmp_path / "three.npy", images[2])

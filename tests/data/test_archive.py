@@ -92,7 +92,7 @@ def cached(tmp_path):
 
 def assert_is(dataset, seed):
     expected = arrays(seed)[NAMES[2]]
-    np.testing.assert_array_equal(dataset.test.images, expected)
+    np.testing.assert_array_equal(dataset.test.pixels, expected)
 
 
 COMPLETE = sorted(f"{name}.gz" for name in NAMES)

@@ -22,7 +22,7 @@ def digits():
 
 
 def flat(images):
-    return {image.tobytes() for image in images.images}
+    return {image.tobytes() for image in images.pixels}
 
 
 @st.composite
@@ -111,7 +111,7 @@ def test_seed_moves_validation_but_never_test(digits):
     assert flat(other.validation) != flat(digits.validation)
     assert flat(other.test) <= flat(digits.test)
     same = load_dataset("digits", seed=2, test_size=50)
-    assert np.array_equal(same.test.images, other.test.images)
+    assert np.array_equal(same.test.pixels, other.test.pixels)
 
 
 def test_train_size_counts_after_the_validation_images(digits):
@@ -144,7 +144,10 @@ def test_load_dataset_refuses(arguments, message):
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (np.zeros((2, 8, 8), "u1"), np.zeros(2, "i4"), r"shape \(n, 28, 28\)"),
+        (np.zeros((2, 7, 9), "u1"), np.zeros(2, "i4"), "8 pixels high and wide.*7 x 9"),
+        (np.zeros((2, 28), "u1"), np.zeros(2, "i4"), r"shape \(n, height, width\)"),
+        (np.zeros((2, 9, 9, 4), "u1"), np.zeros(2, "i4"), "red, green and blue"),
+        (np.zeros((2, 3, 9, 9), "u1"), np.zeros(2, "i4"), "np.moveaxis"),
         (np.zeros((2, 28, 28), "f4"), np.zeros(2, "i4"), "be uint8, but is float32"),
         (np.zeros((2, 28, 28), "u1"), np.zeros(2, "i8"), "be int32, but is int64"),
         (np.zeros((2, 28, 28), "u1"), np.zeros(3, "i4"), r"`labels` .*\(2,\)"),
@@ -163,7 +166,7 @@ def test_real_fashion_mnist():
     assert sizes == (55_000, 5_000, 10_000)
     assert np.bincount(dataset.validation.labels).tolist() == [500] * 10
     assert np.bincount(dataset.test.labels).tolist() == [1_000] * 10
-    both = np.concatenate([dataset.train.images, dataset.validation.images])
+    both = np.concatenate([dataset.train.pixels, dataset.validation.pixels])
     assert both.mean() / 255 == pytest.approx(0.28604, abs=5e-6)
     assert both.std() / 255 == pytest.approx(0.35302, abs=5e-6)
     assert dataset.class_names[dataset.test.labels[0]] == "Ankle boot"
@@ -177,7 +180,7 @@ def test_some_classes_are_kept_in_the_order_asked_for(digits):
         if part is chosen.test:  # the training split depends on the labels
             for new, old in enumerate((7, 0, 3)):
                 np.testing.assert_array_equal(
-                    part.images[part.labels == new], whole.images[whole.labels == old]
+                    part.pixels[part.labels == new], whole.pixels[whole.labels == old]
                 )
 
 

@@ -81,7 +81,7 @@ def test_exact_expectations_flip_nothing(run):
 def test_noise_on_aer_is_that_of_the_noisy_circuit(run):
     model = load_model(run)
     (layer,) = model.circuit_layers
-    features = np.asarray(model.features(sample_of(run, 3).images / np.float32(255)))
+    features = np.asarray(model.features(sample_of(run, 3).pixels / np.float32(255)))
     target = Target(noise="depolarizing:0.05")
     found = module._on_qiskit(model.circuit_layers, target, 0, features)
     noisy = NoisyCircuit(layer.circuit, "depolarizing:0.05")
@@ -107,7 +107,7 @@ def test_shots_scatter_and_a_seed_repeats_them(run):
 
 def test_jobs_have_outcomes_of_their_own(run):
     model = load_model(run)
-    features = np.asarray(model.features(sample_of(run, 3).images / np.float32(255)))
+    features = np.asarray(model.features(sample_of(run, 3).pixels / np.float32(255)))
     target = Target(shots=50)
     first, second = (
         module._on_qiskit(model.circuit_layers, target, number, features)

@@ -125,7 +125,7 @@ def test_a_rehearsal_has_the_errors_of_the_device(run, tmp_path, monkeypatch):
     assert found.scores.n_test == 20
     values = json.loads((tmp_path / "job-0.json").read_text())["expectations"]
     model, fake = load_model(run), backends.get_backend("fake_manila")
-    features = np.asarray(model.features(sample_of(run, 20).images / np.float32(255)))
+    features = np.asarray(model.features(sample_of(run, 20).pixels / np.float32(255)))
     ((circuits, isa),) = ran
     pubs = circuits.pubs(features, isa)
     noisy = AerSampler.from_backend(AerSimulator.from_backend(fake), seed=5)

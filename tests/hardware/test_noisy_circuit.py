@@ -250,8 +250,8 @@ def test_a_model_is_trained_with_noise(digits):
             return self.readout(self.circuit(features))
 
     model = Model(nnx.Rngs(0))
-    start = predict_logits(model, digits.test.images)
-    assert np.array_equal(start, predict_logits(model, digits.test.images))
+    start = predict_logits(model, digits.test.pixels)
+    assert np.array_equal(start, predict_logits(model, digits.test.pixels))
     config = TrainConfig(epochs=2, learning_rate=0.02)
     history = fit(
         *(model, digits.train, digits.validation, config, jax.random.key(0)),

@@ -82,7 +82,7 @@ def flops(mesh, size):
         (steps.initial_state([model], [jax.random.key(0)]),
          np.arange(len(data.train)), np.float32(1)))
     images, labels = (
-        share_out(rows, mesh) for rows in (data.train.images, data.train.labels))
+        share_out(rows, mesh) for rows in (data.train.pixels, data.train.labels))
     given = state, order, rate, images, labels, 0, 1
     program = steps.advance.lower(steps, *given).compile()
     if mesh:
@@ -180,7 +180,7 @@ for models, histories in found:
         close(curves[i].epochs, histories[i].epochs)
         compare(expected[i], models[i], atol=5e-5)
 states = jax.tree.map(lambda *leaves: np.stack(leaves), *map(nnx.state, expected))
-images = np.stack([data.test.images] * 3)
+images = np.stack([data.test.pixels] * 3)
 one, two = (predict_seeds(expected[0], states, images, mesh=part)
             for part in (None, make_mesh(2)))
 assert one.shape == two.shape == (3, len(data.test), data.n_classes)

@@ -235,7 +235,7 @@ def test_images_stand_in_the_row_of_their_class(digits):
         row, column = divmod(i, 3)
         left, _, _, top = image.get_extent()
         assert (int(left), int(top)) == (column, row)
-        own = digits.train.images[digits.train.labels == row]
+        own = digits.train.pixels[digits.train.labels == row]
         np.testing.assert_array_equal(image.get_array(), own[column])
     assert render(figure, "png")
 

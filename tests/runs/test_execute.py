@@ -70,13 +70,13 @@ def test_loaded_model_reaches_the_very_scores(run):
     scores, *_ = score_model(model, load_data(run, test_size=200).test)
     assert scores == run.result.scores
     validation = load_data(run).validation
-    guesses = predict_logits(model, validation.images).argmax(axis=1)
+    guesses = predict_logits(model, validation.pixels).argmax(axis=1)
     accuracy = np.mean(guesses == validation.labels)
     assert accuracy == run.history.best.validation_accuracy
 
 
 def test_loaded_model_runs_on_another_device(run):
-    images = jnp.asarray(load_data(run).test.images[:4]) / 255
+    images = jnp.asarray(load_data(run).test.pixels[:4]) / 255
     own = load_model(run)(images)
     other = load_model(run, device=DeviceConfig("lightning.qubit"))(images)
     np.testing.assert_allclose(other, own, atol=2e-5)
@@ -84,13 +84,13 @@ def test_loaded_model_runs_on_another_device(run):
 
 def test_mistakes_are_the_most_certain_ones(run):
     test = load_data(run, test_size=200).test
-    probabilities = softmax(predict_logits(load_model(run), test.images), axis=1)
+    probabilities = softmax(predict_logits(load_model(run), test.pixels), axis=1)
     wrong = probabilities.argmax(axis=1) != test.labels
     certain = np.sort(probabilities.max(axis=1)[wrong])[::-1][:24]
     np.testing.assert_allclose(run.mistakes.confidence, certain, rtol=1e-6)
     assert np.all(run.mistakes.labels != run.mistakes.predictions)
     for image, label in zip(run.mistakes.images, run.mistakes.labels, strict=True):
-        same = np.flatnonzero((test.images == image).all(axis=(1, 2)))
+        same = np.flatnonzero((test.pixels == image).all(axis=(1, 2)))
         assert label in test.labels[same]
 
 

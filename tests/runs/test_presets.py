@@ -52,7 +52,7 @@ def test_the_first_loss_is_near_that_of_a_guess(name, digits):
     """A sure random classifier has to unlearn first: cross-entropy up to 7 nats."""
     network = dataclasses.replace(MODELS[name].network, frozen_front=False)
     model = Classifier(network, rngs=nnx.Rngs(7))
-    images, labels = digits.train.images[:64], digits.train.labels[:64]
+    images, labels = digits.train.pixels[:64], digits.train.labels[:64]
     logits = np.asarray(model(jnp.asarray(images) / 255), float)
     losses = logsumexp(logits, axis=1) - logits[np.arange(64), labels]
     assert losses.mean() < 1.2 * np.log(10)

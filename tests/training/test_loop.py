@@ -100,7 +100,7 @@ def test_linear_model_learns_the_digits(linear):
     model, history, digits = linear
     losses = [record.train_loss for record in history.epochs]
     assert losses[-1] < losses[1] < losses[0]
-    images = jnp.asarray(digits.test.images) / 255
+    images = jnp.asarray(digits.test.pixels) / 255
     logits = np.asarray(model(images))
     assert np.mean(logits.argmax(axis=1) == digits.test.labels) > 0.85
 
@@ -110,7 +110,7 @@ def test_model_is_left_with_the_weights_of_its_best_epoch(linear):
     accuracies = [record.validation_accuracy for record in history.epochs]
     assert history.best_epoch < 7, "the last epoch would prove nothing"
     assert history.best_epoch == 1 + int(np.argmax(accuracies))
-    logits = np.asarray(model(jnp.asarray(digits.validation.images) / 255))
+    logits = np.asarray(model(jnp.asarray(digits.validation.pixels) / 255))
     reached = np.mean(logits.argmax(axis=1) == digits.validation.labels)
     assert reached == history.best.validation_accuracy
 
@@ -161,7 +161,7 @@ def test_losses_are_those_of_a_reference_loop(small, options):
     expected = softmax_regression(
         np.asarray(linear["kernel"]),
         np.asarray(linear["bias"]),
-        small.train.images,
+        small.train.pixels,
         small.train.labels,
         config,
     )
@@ -231,7 +231,7 @@ def test_an_epoch_visits_each_image_at_most_once_in_an_order_of_its_own():
 def test_record_describes_the_state_after_its_epoch(small):
     model = build()
     history = train(model, small, **PLAIN)
-    logits = np.asarray(model(jnp.asarray(small.validation.images) / 255), float)
+    logits = np.asarray(model(jnp.asarray(small.validation.pixels) / 255), float)
     logits -= logits.max(axis=1, keepdims=True)
     losses = np.log(np.exp(logits).sum(axis=1))
     losses -= logits[np.arange(len(logits)), small.validation.labels]
@@ -310,7 +310,7 @@ def test_running_averages_and_dropout_follow_the_mode(small):
     assert np.any(model.norm.mean[...])
     assert model.dropout.rngs.count[...] == 4 * history.best_epoch
     # Evaluation mode: an image's logits do not depend on its batch, nor on chance.
-    images = jnp.asarray(small.validation.images) / 255
+    images = jnp.asarray(small.validation.pixels) / 255
     alone = jnp.concatenate([model(images[i : i + 1]) for i in range(len(images))])
     np.testing.assert_allclose(model(images), alone, rtol=1e-4, atol=1e-5)
     reached = np.mean(np.asarray(alone).argmax(axis=1) == small.validation.labels)
@@ -455,7 +455,7 @@ def test_labels_without_a_class(small, part, label):
     images = getattr(small, part)
     labels = images.labels.copy()
     labels[3] = label
-    parts = vars(small) | {part: Images(images.images, labels)}
+    parts = vars(small) | {part: Images(images.pixels, labels)}
     sentence = rf"`{part}` must have labels in \[0, 9\], but has"
     with pytest.raises(InputError, match=sentence):
         train(build(), SimpleNamespace(**parts))
@@ -536,7 +536,7 @@ def test_an_own_optimiser_and_loss_are_those_of_a_plain_loop(small):
         order = np.asarray(steps.order(key, epoch))
         for i in range(4):
             rows = order[50 * i : 50 * (i + 1)]
-            images = small.train.images[rows].astype(np.float32) / 255
+            images = small.train.pixels[rows].astype(np.float32) / 255
             labels = jnp.asarray(small.train.labels[rows], jnp.int32)
             loss_of = lambda m: hinge(m(images), labels).mean()  # noqa: B023, E731
             loss, gradient = nnx.value_and_grad(loss_of)(plain)
@@ -545,7 +545,7 @@ def test_an_own_optimiser_and_loss_are_those_of_a_plain_loop(small):
             velocity = jax.tree.map(lambda v, g: 0.9 * v + g, velocity, gradient)
             own = nnx.state(plain, nnx.Param)
             nnx.update(plain, jax.tree.map(lambda w, v: w - rate * v, own, velocity))  # noqa: B023
-        images = small.validation.images.astype(np.float32) / 255
+        images = small.validation.pixels.astype(np.float32) / 255
         logits = plain(images)
         accuracy = float((logits.argmax(1) == small.validation.labels).mean())
         if accuracy >= best:

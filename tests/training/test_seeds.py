@@ -91,7 +91,7 @@ def test_every_seed_goes_the_way_that_it_goes_alone(trained):
 
 def test_every_model_ends_with_the_weights_that_it_ends_with_alone(trained, data):
     models, _, alone, _, _ = trained
-    images = data[0].test.images[:20]
+    images = data[0].test.pixels[:20]
     for model, other in zip(models, alone, strict=True):
         logits = predict_logits(model, images, batch_size=20)
         expected = predict_logits(other, images, batch_size=20)
@@ -159,7 +159,7 @@ def test_bad_input_gets_a_sentence(data):
         fit_seeds([], [], [], CONFIG, [])
     with pytest.raises(InputError, match="`keys` must have an entry for each of the 3"):
         fit_seeds(models, train, validation, CONFIG, keys[:2])
-    short = [*train[:2], Images(train[2].images[:9], train[2].labels[:9])]
+    short = [*train[:2], Images(train[2].pixels[:9], train[2].labels[:9])]
     with pytest.raises(InputError, match=r"`train` must have as many .* 220, 9\]"):
         fit_seeds(models, short, validation, CONFIG, keys)
     with pytest.raises(InputError, match="`rate_factors` must have an entry for each"):
