@@ -10,6 +10,7 @@ import cattrs
 import tomli_w
 
 from .._checks import InputError, check_at_least, input_error
+from ..circuits import CIRCUITS, EMBEDDINGS
 from ..devices import DeviceConfig
 from ..files import write_whole
 from ..models import ModelConfig
@@ -127,7 +128,7 @@ def converter() -> cattrs.Converter:
     converter.register_structure_hook(DeviceConfig, _structure_device)
     as_it_is = converter.get_structure_hook(ModelConfig)
     converter.register_structure_hook(
-        ModelConfig, lambda table, kind: as_it_is(_with_head(table), kind)
+        ModelConfig, lambda table, kind: as_it_is(_of_today(table), kind)
     )
     converter.register_structure_hook(int, _structure_whole)
     converter.register_structure_hook(int | Literal["all"] | None, _structure_count)
@@ -202,9 +203,18 @@ def _structure_switch(value: Any, _: type) -> bool:
     return value
 
 
-def _with_head(table: dict[str, Any]) -> dict[str, Any]:
-    """Version 0.1 called the head of a network its readout."""
-    return {"head" if name == "readout" else name: v for name, v in table.items()}
+def _of_today(table: dict[str, Any]) -> dict[str, Any]:
+    """A network as it is written now.
+
+    Version 0.1 called its head its readout, and a whole circuit was named as an
+    embedding, with layers that it did not have.
+    """
+    table = {"head" if name == "readout" else name: v for name, v in table.items()}
+    embedding = table.get("embedding")
+    if embedding in CIRCUITS and embedding not in EMBEDDINGS:
+        parts = {"circuit": embedding, "embedding": None, "layers": None}
+        return table | parts
+    return table
 
 
 def _structure_device(table: dict[str, Any], _: type) -> DeviceConfig:
