@@ -129,7 +129,7 @@ def from_qiskit(
         <qiskit...>
         >>> from_qiskit(built, inputs=["a"])
         QiskitCircuit(n_qubits=1, input_names=('a',), weight_names=('b',),
-            observables=None)
+            observables=None, takes=Angles(...))
     """
     if not isinstance(circuit, QuantumCircuit):
         raise input_error("circuit", "be a QuantumCircuit", f"is {circuit!r}")
