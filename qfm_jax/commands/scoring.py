@@ -19,6 +19,7 @@ from ..models.prediction import predict_logits
 from ..reporting import write_report
 from ..runs.directory import Run, read_run
 from ..runs.model import load_model
+from ..runs.origin import NotLoadedError
 from .options import check_new_file, err
 
 
@@ -73,6 +74,8 @@ class Report:
         for directory in self.directories:
             try:
                 results.append(_read(directory))
+            except NotLoadedError:
+                raise
             except InputError as error:
                 if not _holds_result(directory):
                     raise

@@ -14,7 +14,9 @@ from ..circuits import CIRCUITS, EMBEDDINGS
 from ..devices import DeviceConfig
 from ..files import write_whole
 from ..models import ModelConfig
+from ..parallel.loading import LoadedFile
 from ..training import TrainConfig
+from .origin import ask_for_loaded
 
 T = TypeVar("T")
 
@@ -60,6 +62,8 @@ class RunConfig:
     """Seed of the split, the start, the shuffling and the augmentation."""
     trunk: str | None = None
     """A finished run whose layers before the block this one starts from."""
+    loaded: tuple[LoadedFile, ...] | None = None
+    """Files of a user's own that it is made with; a copy of each is kept."""
 
     def __post_init__(self) -> None:
         check_at_least("seed", self.seed, 0)
@@ -105,12 +109,13 @@ def read_toml(
 
     Raises:
         InputError: If the file is damaged, of another version, or describes something
-            else than `kind`.
+            else than `kind`, or a file that it needs is not loaded.
         FileNotFoundError: If it is not there.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         upgrade(path, table, newest, older)
+        ask_for_files_of(path, table)
         return converter().structure(table, kind)
     except InputError:
         raise
@@ -119,6 +124,24 @@ def read_toml(
     except cattrs.BaseValidationError as error:
         problems = in_words(error)
         raise InputError(f"{path} does not describe a run: {problems}.") from error
+
+
+def ask_for_files_of(path: Path, table: dict[str, Any]) -> None:
+    """Raises unless the files are loaded that a run, or a table with one, names.
+
+    First of all: what the files add may be named in the rest.
+
+    Args:
+        path: Of the file that holds the table.
+        table: Of a `RunConfig`, or of something that holds one as `run`.
+
+    Raises:
+        InputError: As `ask_for_loaded` does.
+        cattrs.BaseValidationError: If the names are no such table.
+    """
+    own = table.get("run", table)
+    named = own.get("loaded") if isinstance(own, dict) else None
+    ask_for_loaded(path, converter().structure(named or [], tuple[LoadedFile, ...]))
 
 
 def converter() -> cattrs.Converter:
