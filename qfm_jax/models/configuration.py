@@ -47,10 +47,6 @@ class ModelConfig:
     """What is before the head: a circuit or a stand-in of it (see `BLOCKS`),
     after a dense layer that reduces the features to those it takes; or `none`."""
 
-    circuit: str | None = None
-    """Name of a whole circuit, see `CIRCUITS`; where left out, it is made of an
-    embedding and layers."""
-
     embedding: str | None = None
     """How a circuit made of two parts takes its features in; `angle` where left out."""
 
@@ -104,6 +100,10 @@ class ModelConfig:
     mirrored: bool = False
     """Whether an image is classified, outside of training, by the mean logits of itself
     and its mirror image; for classifiers without a block."""
+
+    circuit: str | None = None
+    """Name of a whole circuit, see `CIRCUITS`; where left out, it is made of an
+    embedding and layers."""
 
     def __post_init__(self) -> None:
         check_one_of("block", self.block, ("none", *BLOCKS))

@@ -59,6 +59,7 @@ def load_file(path: Path | str, *, options: tuple[str, ...] | None = None) -> No
         >>> load_file(path)
         >>> MODELS.pop("wide").network.hidden
         (512,)
+        >>> del sys.modules["wide"]  # it is not loaded any more
     """
     path = Path(path)
     if path.suffix != ".py" or not path.is_file():

@@ -140,8 +140,15 @@ def ask_for_files_of(path: Path, table: dict[str, Any]) -> None:
         cattrs.BaseValidationError: If the names are no such table.
     """
     own = table.get("run", table)
-    named = own.get("loaded") if isinstance(own, dict) else None
-    ask_for_loaded(path, converter().structure(named or [], tuple[LoadedFile, ...]))
+    named = {"loaded": own.get("loaded")} if isinstance(own, dict) else {}
+    ask_for_loaded(path, converter().structure(named, _Named).loaded)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Named:
+    """The files that a table names."""
+
+    loaded: tuple[LoadedFile, ...] | None = None
 
 
 def converter() -> cattrs.Converter:
