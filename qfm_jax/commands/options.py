@@ -91,10 +91,10 @@ def _with_circuit(preset: Preset, arguments: Sequence[str]) -> Preset:
     circuit = value_of("--circuit", arguments)
     if circuit is None:
         return preset
-    whole = {"circuit": circuit, "embedding": None, "layers": None}
-    return dataclasses.replace(
-        preset, network=dataclasses.replace(preset.network, **whole)
+    network = dataclasses.replace(
+        preset.network, circuit=circuit, embedding=None, layers=None
     )
+    return dataclasses.replace(preset, network=network)
 
 
 def value_of(option: str, arguments: Sequence[str]) -> str | None:
