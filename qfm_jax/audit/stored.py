@@ -24,6 +24,7 @@ from ..runs.config import (
     converter,
     in_words,
     read_toml,
+    unknown_circuit_of,
     upgrade,
 )
 from .records import Audit, AuditConfig, Tuning, Unit
@@ -223,6 +224,8 @@ def naming_damage(
         raise
     except cattrs.BaseValidationError as error:
         problems = in_words(error)
-        raise InputError(f"{path} is damaged: {problems}. {cure}") from error
+        raise unknown_circuit_of(path, error) or InputError(
+            f"{path} is damaged: {problems}. {cure}"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged: {error}. {cure}") from error

@@ -173,6 +173,9 @@ def start_of(part: Any) -> Start | None:
     raise input_error("circuit", must, was)
 
 
+MOST_TRIED = 64
+"""Features that are tried one by one: each runs the circuit's Python code once."""
+
 MEMBERS = ("n_qubits", "n_features", "weights_shape", "n_observables")
 
 
@@ -184,7 +187,8 @@ def check_declaration(circuit: Any) -> None:
 
     Raises:
         InputError: For a missing member, features or weights that it reads and does not
-            declare, another number of results, results that are no expectation values,
+            declare, features that it declares and does not read, where there are at
+            most 64, another number of results, results that are no expectation values,
             wires that are not 0, ..., n_qubits - 1, or a start of another shape.
 
     Example:
@@ -207,8 +211,11 @@ def check_declaration(circuit: Any) -> None:
     takes, start = takes_of(circuit), start_of(circuit)
     for name, numbers in vars(start).items() if start else ():
         _check_broadcasts(name, numbers, shape)
-    tape = _run_once(circuit, _sample(takes, circuit.n_features))
+    inputs = _sample(takes, circuit.n_features)
+    tape = _run_once(circuit, inputs)
     _check_results(circuit, tape)
+    if len(inputs) <= MOST_TRIED:
+        _check_all_are_read(circuit, inputs, tape)
 
 
 def _check_broadcasts(name: str, numbers: Numbers, shape: tuple[int, ...]) -> None:
@@ -238,6 +245,34 @@ def _run_once(circuit: Any, inputs: np.ndarray) -> qml.tape.QuantumScript:
         what = first_line(error)
         was = what if isinstance(error, InputError) else f"{error!r}"
         raise input_error("circuit", must, f"it fails: {was.rstrip('.')}") from error
+
+
+def _check_all_are_read(
+    circuit: Any, inputs: np.ndarray, tape: qml.tape.QuantumScript
+) -> None:
+    """Changes one feature after the other: each must change an operation."""
+    unread = []
+    for i, value in enumerate(inputs):
+        changed = inputs.copy()
+        changed[i] = 1 - value if inputs.dtype == int else 0.7 * value + 0.0123
+        if _alike(_run_once(circuit, changed), tape):
+            unread.append(i)
+    if unread:
+        must = f"read the {len(inputs)} features that it declares"
+        names = ", ".join(map(str, unread))
+        raise input_error("circuit", must, f"does not read those of index {names}")
+
+
+def _alike(one: qml.tape.QuantumScript, other: qml.tape.QuantumScript) -> bool:
+    if len(one.operations) != len(other.operations):
+        return False
+    return all(
+        type(a) is type(b)
+        and a.wires == b.wires
+        and len(a.data) == len(b.data)
+        and all(map(np.array_equal, a.data, b.data))
+        for a, b in zip(one.operations, other.operations, strict=True)
+    )
 
 
 def _check_results(circuit: Any, tape: qml.tape.QuantumScript) -> None:

@@ -1,7 +1,7 @@
 """Circuits by name: whole ones in one table, and those made of two parts."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from .._checks import InputError, check_at_least, check_one_of, first_line, input_error
@@ -13,6 +13,13 @@ from .layers import LAYERS
 from .observables import local_words
 from .pixel_reuploading import PixelReuploading
 from .reuploading import DataReuploading
+
+LOAD_FIRST = "A file of yours that adds it goes before the command: --load FILE."
+
+
+class UnknownCircuitError(InputError):
+    """No circuit, or part of circuits, has this name here."""
+
 
 Builder = Callable[[int, int], VariationalCircuit]
 """Called with n_qubits and n_layers: a function, or the class of the circuit itself."""
@@ -58,7 +65,7 @@ def named_circuit(name: str, n_qubits: int, n_layers: int) -> VariationalCircuit
         (1, 3, 2)
         >>> del CIRCUITS["staircase"]
     """
-    check_one_of("circuit", name, CIRCUITS)
+    check_name(name)
     check_at_least("n_qubits", n_qubits, 1)
     check_at_least("n_layers", n_layers, 1)
     circuit = _built(CIRCUITS[name], n_qubits, n_layers)
@@ -110,9 +117,28 @@ def check_parts(embedding: str, layers: str) -> None:
         >>> check_parts("angle", "tree")
     """
     whole = f"It is a whole circuit: name it as `circuit={embedding!r}`."
-    cure = whole if embedding in CIRCUITS else ""
-    check_one_of("embedding", embedding, EMBEDDINGS, cure)
-    check_one_of("layers", layers, LAYERS)
+    cure = whole if embedding in CIRCUITS else LOAD_FIRST
+    _check_name("embedding", embedding, EMBEDDINGS, cure)
+    _check_name("layers", layers, LAYERS, LOAD_FIRST)
+
+
+def check_name(circuit: str) -> None:
+    """Raises unless it is the name of a whole circuit.
+
+    Raises:
+        UnknownCircuitError: Telling the nearest names.
+
+    Example:
+        >>> check_name("hamiltonian")
+    """
+    _check_name("circuit", circuit, CIRCUITS, LOAD_FIRST)
+
+
+def _check_name(argument: str, name: str, table: Iterable[str], cure: str) -> None:
+    try:
+        check_one_of(argument, name, table, cure)
+    except InputError as error:
+        raise UnknownCircuitError(str(error)) from None
 
 
 @functools.lru_cache(maxsize=256)

@@ -5,14 +5,13 @@ from typing import Any
 
 from .._checks import check_at_least, check_one_of, check_range, input_error
 from ..circuits import (
-    CIRCUITS,
     Angles,
     VariationalCircuit,
     build_circuit,
     named_circuit,
 )
 from ..circuits.declaration import takes_of
-from ..circuits.table import check_parts
+from ..circuits.table import check_name, check_parts
 from .block import BLOCKS
 
 
@@ -161,8 +160,7 @@ class ModelConfig:
             object.__setattr__(self, "layers", layers or "strongly-entangling")
             check_parts(*parts_of(self))
             return
-        cure = "A file of yours that adds it goes before the command: --load FILE."
-        check_one_of("circuit", self.circuit, CIRCUITS, cure)
+        check_name(self.circuit)
         for part in ("embedding", "layers"):
             if (value := getattr(self, part)) is not None:
                 must = f"be None where a whole circuit is named, {self.circuit!r}"

@@ -76,7 +76,7 @@ def load_file(path: Path | str, *, options: tuple[str, ...] | None = None) -> No
     module.__file__ = str(whole)
     sys.modules[path.stem] = module  # dataclasses look their module up
     try:
-        exec(compile(content, whole, "exec"), module.__dict__)
+        exec(compile(content, whole, "exec", dont_inherit=True), vars(module))
     except Exception as error:
         del sys.modules[path.stem]
         raise InputError(f"{path}{_line_of(error, path)} fails: {error!r}.") from error

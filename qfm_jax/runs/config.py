@@ -11,6 +11,7 @@ import tomli_w
 
 from .._checks import InputError, check_at_least, input_error
 from ..circuits import CIRCUITS, EMBEDDINGS
+from ..circuits.table import UnknownCircuitError
 from ..devices import DeviceConfig
 from ..files import write_whole
 from ..models import ModelConfig
@@ -123,7 +124,9 @@ def read_toml(
         raise InputError(f"{path} is damaged: {error}. Restore it.") from error
     except cattrs.BaseValidationError as error:
         problems = in_words(error)
-        raise InputError(f"{path} does not describe a run: {problems}.") from error
+        raise unknown_circuit_of(path, error) or InputError(
+            f"{path} does not describe a run: {problems}."
+        ) from error
 
 
 def ask_for_files_of(path: Path, table: dict[str, Any]) -> None:
@@ -164,6 +167,21 @@ def converter() -> cattrs.Converter:
     converter.register_structure_hook(int | Literal["all"] | None, _structure_count)
     converter.register_structure_hook(bool, _structure_switch)
     return converter
+
+
+def unknown_circuit_of(path: Path, error: BaseException) -> UnknownCircuitError | None:
+    """What says that a file names a circuit that is not here; None if it is damaged.
+
+    Args:
+        path: Of the file.
+        error: That it raised when it was read, which may hold others.
+    """
+    if isinstance(error, UnknownCircuitError):
+        return UnknownCircuitError(f"{path} needs a circuit that is not here: {error}")
+    for inner in getattr(error, "exceptions", ()):
+        if found := unknown_circuit_of(path, inner):
+            return found
+    return None
 
 
 def in_words(error: cattrs.BaseValidationError) -> str:

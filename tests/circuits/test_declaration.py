@@ -114,6 +114,7 @@ def test_layers_say_how_their_weights_start():
         ({"takes": Angles}, "`circuit` must declare what it takes"),
         ({"takes": "angles"}, "`takes` of Ring is 'angles'"),
         ({"read": 5}, "`circuit` must take the 3 features and .* fails: IndexError"),
+        ({"read": 2}, "must read the 3 features .* does not read those of index 2"),
         ({"weights_shape": (1, 2)}, r"weights of shape \(1, 2\) that .* IndexError"),
         ({"weights_shape": 3}, "`weights_shape` must be a tuple.* but is 3"),
         ({"weights_shape": (0, 3)}, "`weights_shape` must be .* at least 1, but is 0"),
