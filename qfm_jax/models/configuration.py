@@ -145,19 +145,18 @@ class ModelConfig:
         circuit = circuit_of(self)
         found = takes_of(circuit), circuit.n_features
         if not isinstance(found[0], Angles) or found[1] != self.patch**2:
-            must = (
-                f"be {self.patch**2}, one for each pixel of a patch, and the circuit "
-            )
-            must += "one that takes angles"
+            must = f"be {self.patch**2}, one for each pixel of a patch, and its "
+            must += "circuit one that takes angles"
             was = f"is {self.n_qubits}, and it takes {found[1]}: {found[0]}"
             raise input_error("n_qubits", must, was)
 
     def _settle_circuit(self) -> None:
         """Names both parts of a circuit that has any, and none of another."""
         if self.circuit is None:
-            embedding, layers = self.embedding, self.layers
-            object.__setattr__(self, "embedding", embedding or "angle")
-            object.__setattr__(self, "layers", layers or "strongly-entangling")
+            if self.embedding is None:
+                object.__setattr__(self, "embedding", "angle")
+            if self.layers is None:
+                object.__setattr__(self, "layers", "strongly-entangling")
             check_parts(*parts_of(self))
             return
         check_name(self.circuit)

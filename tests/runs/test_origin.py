@@ -24,6 +24,7 @@ from qfm_jax.parallel.loading import (
     load_file,
     loaded_files,
 )
+from qfm_jax.reporting.repetition import repeat_command
 from qfm_jax.runs.config import RunConfig, read_toml, to_toml
 from qfm_jax.runs.directory import read_config, read_run
 from qfm_jax.runs.origin import NotLoadedError, ask_for_loaded, trusting_runs
@@ -239,6 +240,43 @@ def test_a_file_that_changed_since_is_named_with_both_digests(here, capsys):
         forget()
         assert main(typed(said)) == 0
         capsys.readouterr()
+
+
+def test_what_named_no_file_yet_is_not_damaged(here, capsys):
+    """Runs and audits of before a file was named: they need it all the same."""
+    path = here / "audit" / "audit.json"
+    table = json.loads(path.read_text())
+    del table["config"]["run"]["loaded"]
+    path.write_text(json.dumps(table))
+    config = here / "run" / "config.toml"
+    text = config.read_text()
+    config.write_text(text[: text.index("[[loaded]]")])
+    for opening in (["report", "audit"], ["report", "run", "audit"], ["cost", "run"]):
+        assert main(opening) == 2
+        said = capsys.readouterr().err
+        assert "needs a circuit that is not here: Argument `circuit` must be" in said
+        assert "goes before the command: --load FILE" in said
+        assert "damaged" not in said
+    load = ["--load", "run/loaded/turns.py"]
+    assert main([*load, "report", "run", "audit", "--out", "page.html"]) == 0
+
+
+def test_a_circuit_takes_the_place_of_a_presets_parts(made, capsys):
+    """`hybrid-cnn` has layers of its own; the report's command has the circuit."""
+    small = ["--channels", "2", "--hidden", "8", "--n-qubits", "2", "--out", "hybrid"]
+    load, circuit = ["--load", str(made / "turns.py")], ["--circuit", "turns"]
+    assert main([*load, "train", "hybrid-cnn", *circuit, *TINY, *small]) == 0
+    run = read_run("hybrid")
+    network = run.config.network
+    assert (network.circuit, network.embedding, network.layers) == ("turns", None, None)
+    assert "--circuit turns" in repeat_command(run)
+    for option in ("--embedding", "--layers"):
+        assert option not in repeat_command(run)
+    assert main(["train", "hybrid-cnn", "--circuit", "hamilton"]) == 2
+    assert "Did you mean 'hamiltonian'?" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "hybrid-cnn", "--circuit", "hamiltonian", "--layers", "tree"])
+    assert "must be None where a whole circuit is named" in capsys.readouterr().err
 
 
 def test_a_copy_that_changed_is_not_executed(here, capsys):
