@@ -36,6 +36,7 @@ from qfm_jax.cli import in_sentences
 from qfm_jax.hardware.backends import get_backend
 from qfm_jax.hardware.cost import Workload, circuit_cost, count_settings
 from qfm_jax.models import ModelConfig
+from qfm_jax.models.configuration import circuit_of
 from qfm_jax.reporting import CostRecord, pareto_front, plot_pareto
 from qfm_jax.reporting.style import render
 from qfm_jax.runs.config import converter
@@ -117,7 +118,7 @@ def cell_of(row: Row, backend: str) -> dict[str, Any]:
 def transpile_cell(cell: Mapping[str, Any]) -> Row:
     """What an image costs on the backend; None where Qiskit cannot hold the circuit."""
     network = converter().structure(cell["network"], ModelConfig)
-    circuit = network.circuit
+    circuit = circuit_of(network)
     try:
         exported = exported_circuit(circuit)
     except InputError as error:

@@ -7,6 +7,7 @@ answers at once.
 import difflib
 import functools
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -37,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         0
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    trust = "--trust-run" in arguments
+    arguments = [argument for argument in arguments if argument != "--trust-run"]
     files = []
     while arguments and arguments[0] == "--load":
         if len(arguments) < 3:
@@ -56,17 +59,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         return _fail(f"There is no command {name!r}.{hint} `qfm --help` lists them.")
-    return _run(name, rest, files)
+    return _run(name, rest, files, trust)
 
 
-def _run(name: str, arguments: list[str], files: list[str]) -> int:
+def _run(name: str, arguments: list[str], files: list[str], trust: bool) -> int:
+    from ._checks import InputError
     from .commands import run_command
     from .parallel.loading import load_file
+    from .runs.origin import NotLoadedError, trusting_runs
 
     def run() -> None:
         for file in files:
             load_file(file)
-        run_command(name, arguments)
+        try:
+            with trusting_runs(trust):
+                run_command(name, arguments)
+        except NotLoadedError as error:
+            command = shlex.join(["qfm", "--trust-run", name, *arguments])
+            raise InputError(
+                f"{error} If you trust it, type `{command}`, which executes the copy "
+                "with all your rights."
+            ) from error
 
     return in_sentences(run)
 
@@ -145,13 +158,14 @@ def _overview() -> str:
     lines = [f"  {name:<10} {summary}" for name, summary in COMMANDS.items()]
     return "\n".join(
         [
-            "usage: qfm [--load FILE] COMMAND [OPTIONS]",
+            "usage: qfm [--load FILE] [--trust-run] COMMAND [OPTIONS]",
             "",
             "Quantum, hybrid and classical image classifiers, trained and compared.",
             "",
             *lines,
             "",
-            "`--load FILE` first runs a Python file of your own, which may add models.",
+            "`--load FILE` first runs a Python file of your own, which may add models",
+            "and circuits; `--trust-run` the copies of such files that a run keeps.",
             "`qfm COMMAND --help` describes its options; `qfm --version` the version.",
         ]
     )

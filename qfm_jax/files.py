@@ -18,6 +18,9 @@ from ._checks import InputError
 LOCK = "lock"
 """The file that is locked while a process works on its directory; it stays."""
 
+LOADED = "loaded"
+"""The folder of copies of a user's own files that a directory was made with."""
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Writes a file that is either whole or not there, or as it was before.
@@ -173,7 +176,8 @@ def is_unused(directory: Path) -> bool:
     if not directory.is_dir():
         return not directory.exists()
     return all(
-        path.name == LOCK or path.suffix == ".tmp" for path in directory.iterdir()
+        path.name in (LOCK, LOADED) or path.suffix == ".tmp"
+        for path in directory.iterdir()
     )
 
 

@@ -245,7 +245,8 @@ class Audit:
         names = [self.control, *(["removed"] if self.control == "linear" else [])]
         own = {result.name: result.difference for result in self.results}
         differences = [d for name in names if (d := own.get(name)) is not None]
-        return verdict_sentence(self.model, differences, BLOCKS, SUBJECTS)
+        summaries = {name: kind.summary for name, kind in BLOCKS.items()}
+        return verdict_sentence(self.model, differences, summaries, SUBJECTS)
 
     @property
     def near_chance(self) -> tuple[str, ...]:

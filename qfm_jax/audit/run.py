@@ -144,7 +144,8 @@ def _begun(
     with locked(directory, HELD):
         if not resume:
             check_is_empty(directory)  # again, since now nobody else can fill it
-            start_directory(directory, CONFIG_FILE, config, CONFIG_FORMAT)
+            loaded = config.run.loaded
+            start_directory(directory, CONFIG_FILE, config, CONFIG_FORMAT, loaded)
         yield data
 
 

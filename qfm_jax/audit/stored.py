@@ -1,6 +1,7 @@
 """The files of an audit: all that it is made of, written and read.
 
 audit.toml             AuditConfig: all that repeats the audit
+loaded/                copies of the files of a user's own that it was made with
 tuning/NAME.json       Tuning: the learning rates that were tried for a model
 units/NAME/seed-N.json Unit: predictions and scores of one training
 features.npz           what the circuit of the first seed's model was given
@@ -17,7 +18,15 @@ import cattrs
 
 from .._checks import InputError, input_error
 from ..files import read_table, write_json
-from ..runs.config import converter, in_words, read_toml, upgrade
+from ..parallel.loading import command_line
+from ..runs.config import (
+    ask_for_files_of,
+    converter,
+    in_words,
+    read_toml,
+    unknown_circuit_of,
+    upgrade,
+)
 from .records import Audit, AuditConfig, Tuning, Unit
 
 T = TypeVar("T")
@@ -73,13 +82,14 @@ def read_audit(path: Path | str) -> Audit:
         with naming_damage(path, "Restore it."):
             table = read_table(path)
             upgrade(path, table, AUDIT_FORMAT, older)
+            ask_for_files_of(path, table["config"])
             table["results"] = list(table["results"].values())
             table.pop("sentence", None)
             return converter().structure(table, Audit)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(
             f"{directory} holds no finished audit: there is no audit.json. Continue it "
-            f"with --resume {directory}."
+            f"with `{command_line('audit', '--resume', directory)}`."
         ) from error
 
 
@@ -214,6 +224,8 @@ def naming_damage(
         raise
     except cattrs.BaseValidationError as error:
         problems = in_words(error)
-        raise InputError(f"{path} is damaged: {problems}. {cure}") from error
+        raise unknown_circuit_of(path, error) or InputError(
+            f"{path} is damaged: {problems}. {cure}"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path} is damaged: {error}. {cure}") from error

@@ -22,6 +22,7 @@ from ..parallel import (
     check_shared,
     run_units,
 )
+from ..parallel.loading import command_line
 from ..runs.config import RunConfig
 from ..runs.model import load_seeds
 from .records import AuditConfig
@@ -116,7 +117,8 @@ def train_elsewhere(
     except UnitsFailedError as error:
         failures = {n: dataclasses.asdict(f) for n, f in error.failures.items()}
         write_json(failed, {"format": RECORD_FORMAT, "units": failures})
-        what_next = f"{failed} says why; go on with --resume {directory}."
+        command = command_line("audit", "--resume", directory)
+        what_next = f"{failed} says why; go on with `{command}`."
         raise UnitsFailedError(error.failures, what_next) from None
     failed.unlink(missing_ok=True)
     _await_files(expected)

@@ -1,26 +1,25 @@
 """Circuits: inputs and weights -> operations and the expectation values they end in."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from pennylane.measurements import ExpectationMP
 from pennylane.typing import TensorLike
 
-from .._checks import check_one_of, input_error
-from .embeddings import EMBEDDINGS, Embedding
-from .hamiltonian import HamiltonianReuploading
-from .layers import LAYERS, Layers
-from .observables import expectations, local_words, pauli_words
-from .pixel_reuploading import PixelReuploading
-from .reuploading import DataReuploading
+from .._checks import input_error
+from .declaration import Start, Takes, start_of, takes_of
+from .embeddings import Embedding
+from .layers import Layers
+from .observables import expectations, pauli_words
 
 
 @runtime_checkable
 class VariationalCircuit(Protocol):
-    """What devices and models ask of a circuit; write your own with these members.
+    """What devices ask of a circuit; write your own with these members.
 
-    Make it a frozen dataclass: equal circuits are then compiled once.
+    Make it a frozen dataclass: equal circuits are then compiled once. A classifier of
+    `ModelConfig` also asks for `takes`, such as `Angles()`, and `weights_start` says
+    how the weights start, where that is not `Normal()` (see `declaration`).
     """
 
     @property
@@ -91,6 +90,16 @@ class Circuit:
         return self.embedding.n_features
 
     @property
+    def takes(self) -> Takes:
+        """What the embedding takes."""
+        return takes_of(self.embedding)
+
+    @property
+    def weights_start(self) -> Start | None:
+        """How the weights of the layers start; None where they do not say."""
+        return start_of(self.layers)
+
+    @property
     def weights_shape(self) -> tuple[int, ...]:
         """Shape of the weights that the layers take."""
         return self.layers.weights_shape
@@ -116,60 +125,3 @@ class Circuit:
         self.embedding(inputs)
         self.layers(weights)
         return expectations(self.observables, self.n_qubits)
-
-
-def build_circuit(
-    embedding: str, layers: str, n_qubits: int, n_layers: int
-) -> VariationalCircuit:
-    """Builds a circuit from names, as the command line gives them.
-
-    It measures Z on every wire; of layers that narrow down to some of them, such as a
-    convolutional network or a tree, all words of one and two letters on those.
-
-    Args:
-        embedding: A name in `EMBEDDINGS`, or in `REUPLOADINGS`.
-        layers: A name in `LAYERS`.
-        n_qubits: Number of qubits, at least 1.
-        n_layers: Number of layers, at least 1.
-
-    Raises:
-        InputError: For an unknown name (tells the nearest ones), a size below 1, or
-            layers that a re-uploading circuit does not have.
-
-    Example:
-        >>> circuit = build_circuit("amplitude", "strongly-entangling", 4, n_layers=2)
-        >>> circuit.n_features, circuit.weights_shape
-        (16, (2, 4, 3))
-        >>> build_circuit("hamiltonian", "unitary", 4, n_layers=2).weights_shape
-        (2, 272)
-    """
-    check_one_of("embedding", embedding, [*EMBEDDINGS, *REUPLOADINGS])
-    check_one_of("layers", layers, LAYERS)
-    if embedding in REUPLOADINGS:
-        build, its_layers = REUPLOADINGS[embedding]
-        if layers != its_layers:
-            must = f"be {its_layers!r} with the embedding {embedding!r}"
-            raise input_error("layers", must, f"is {layers!r}")
-        return build(n_qubits, n_layers)
-    built = LAYERS[layers](n_qubits, n_layers)
-    left = getattr(built, "wires_left", None)
-    words = None if left is None else local_words(left, n_qubits)
-    return Circuit(EMBEDDINGS[embedding](n_qubits), built, words)
-
-
-REUPLOADINGS: dict[str, tuple[Callable[[int, int], VariationalCircuit], str]] = {
-    "reuploading": (
-        lambda n_qubits, n_layers: DataReuploading(n_qubits, n_layers, n_qubits),
-        "strongly-entangling",
-    ),
-    "hamiltonian": (HamiltonianReuploading, "unitary"),
-    "pixel-reuploading": (PixelReuploading.of_layers, "strongly-entangling"),
-}
-"""Circuits that take the features in again in each layer, by the names of embeddings:
-called with n_qubits and n_layers; and the name of the layers between the uploads."""
-
-ANGLES = frozenset({"angle", "zz", "reuploading"})
-"""Embeddings, by name, whose features are angles and want to be bounded."""
-
-PIXELS = frozenset({"pixel-reuploading"})
-"""Embeddings, by name, that take each pixel as it is, and no frame around them."""

@@ -12,6 +12,7 @@ from pennylane.wires import WiresLike
 from .._checks import check_at_least, check_one_of, input_error
 from ._arguments import as_wires, check_broadcastable
 from .blocks import BLOCKS, POOLING, ROTATION, TwoQubitBlock
+from .declaration import Start, Takes, start_of, takes_of
 from .embeddings import Embedding
 from .observables import expectations, local_words, pauli_words, word_of
 
@@ -203,6 +204,16 @@ class ConvolutionalCircuit:
     def n_features(self) -> int:
         """Number of features that the embedding takes."""
         return self.embedding.n_features
+
+    @property
+    def takes(self) -> Takes:
+        """What the embedding takes."""
+        return takes_of(self.embedding)
+
+    @property
+    def weights_start(self) -> Start | None:
+        """How the weights of the layers start; None where they do not say."""
+        return start_of(self.layers)
 
     @property
     def weights_shape(self) -> tuple[int, ...]:

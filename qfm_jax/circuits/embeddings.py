@@ -11,6 +11,7 @@ from pennylane.wires import WiresLike
 
 from .._checks import check_at_least, check_one_of, input_error
 from ._arguments import as_wires, check_broadcastable
+from .declaration import Amplitudes, Angles, Takes
 
 ROTATIONS = {"X": qml.RX, "Y": qml.RY, "Z": qml.RZ}
 
@@ -25,6 +26,10 @@ class Embedding(Protocol):
     @property
     def n_features(self) -> int:
         """Length of the last axis of `features`."""
+
+    @property
+    def takes(self) -> Takes:
+        """What the features are, such as `Angles()`."""
 
     def __call__(self, features: TensorLike, wires: WiresLike | None = None) -> None:
         """Applies the operations; index `features[..., i]`, so that batches work."""
@@ -64,6 +69,11 @@ class AngleEmbedding:
     def n_features(self) -> int:
         """One feature a qubit."""
         return self.n_qubits
+
+    @property
+    def takes(self) -> Angles:
+        """Angles; the expectations have frequency 1 in each."""
+        return Angles(frequency=1)
 
     def __call__(self, features: TensorLike, wires: WiresLike | None = None) -> None:
         """Applies the rotations.
@@ -119,6 +129,11 @@ class ZZEmbedding:
     def n_features(self) -> int:
         """One feature a qubit."""
         return self.n_qubits
+
+    @property
+    def takes(self) -> Angles:
+        """Angles, of which products are taken too: no Fourier series."""
+        return Angles()
 
     def __call__(self, features: TensorLike, wires: WiresLike | None = None) -> None:
         """Applies all repetitions.
@@ -185,6 +200,11 @@ class AmplitudeEmbedding:
             cure = f"Take n_qubits={(self.n_features - 1).bit_length()} or more."
             raise input_error("n_features", must, f"is {self.n_features}", cure)
 
+    @property
+    def takes(self) -> Amplitudes:
+        """Real numbers of any size, not all zero."""
+        return Amplitudes()
+
     def __call__(self, features: TensorLike, wires: WiresLike | None = None) -> None:
         """Prepares the state; the first operation of a circuit.
 
@@ -223,4 +243,4 @@ EMBEDDINGS = {
     "zz": ZZEmbedding,
     "amplitude": AmplitudeEmbedding,
 }
-"""Embeddings by the names that the command line takes; each is called with n_qubits."""
+"""Parts of circuits that take features in, by name; each is called with n_qubits."""

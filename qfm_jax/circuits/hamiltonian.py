@@ -9,6 +9,7 @@ from pennylane.typing import TensorLike
 
 from .._checks import check_at_least
 from ._arguments import as_wires, check_broadcastable
+from .declaration import Amplitudes
 from .embeddings import AmplitudeEmbedding
 from .observables import expectations, pauli_words
 from .unitary import UnitaryLayers, exponential, known_unitary
@@ -63,6 +64,11 @@ class HamiltonianReuploading:
     def n_features(self) -> int:
         """A feature for each basis state: 2**n_qubits."""
         return 2**self.n_qubits
+
+    @property
+    def takes(self) -> Amplitudes:
+        """Real numbers of any size, not all zero."""
+        return Amplitudes()
 
     @property
     def weights_shape(self) -> tuple[int, ...]:

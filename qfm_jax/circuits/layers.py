@@ -20,7 +20,10 @@ ENTANGLEMENTS = ("reverse_linear", "linear", "circular", "full")
 
 
 class Layers(Protocol):
-    """What a circuit asks of its layers; write your own with these members."""
+    """What a circuit asks of its layers; write your own with these members.
+
+    They may have `weights_start` too, a `Normal` or `Uniform`: how the weights start.
+    """
 
     @property
     def n_qubits(self) -> int:
@@ -273,4 +276,4 @@ LAYERS: dict[str, Callable[[int, int], Layers]] = {
     "tree": TreeLayers,
     "chain": ChainLayers,
 }
-"""Layers by the names that the command line takes; called with n_qubits, n_layers."""
+"""Parts of circuits that take weights in, by name; called with n_qubits, n_layers."""

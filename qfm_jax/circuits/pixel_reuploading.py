@@ -12,6 +12,7 @@ from pennylane.wires import Wires
 
 from .._checks import check_at_least, check_one_of, input_error
 from ._arguments import as_wires, check_broadcastable
+from .declaration import Pixels
 from .observables import expectations, pauli_words
 
 ORDERS = ("patch", "raster")
@@ -110,6 +111,11 @@ class PixelReuploading:
     def pixels(self) -> tuple[tuple[tuple[int, ...], ...], ...]:
         """The pixel at each place (layer, qubit, angle) of one pass; -1 for none."""
         return _places(self.n_qubits, self.n_features, self.order)
+
+    @property
+    def takes(self) -> Pixels:
+        """An image, pooled to n_features pixels."""
+        return Pixels()
 
     @property
     def weights_shape(self) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from qiskit.quantum_info import Statevector
 
 from .._checks import input_error
 from ._arguments import check_broadcastable
+from .declaration import Angles, Takes
 from .formulas import Formula, as_formula, evaluate
 from .observables import expectations, pauli_words
 from .qiskit_gates import PENNYLANE
@@ -56,6 +57,8 @@ class QiskitCircuit:
     """Of each gate Qiskit's name, its angles and its wires."""
     observables: tuple[str, ...] | None = None
     """Pauli words such as ("ZIII", "IZII"), letter i for wire i; by default every Z."""
+    takes: Takes = field(default_factory=Angles)
+    """What the data are; `dataclasses.replace` gives another range."""
 
     def __post_init__(self) -> None:
         pauli_words(self.observables, self.n_qubits)
@@ -126,7 +129,7 @@ def from_qiskit(
         <qiskit...>
         >>> from_qiskit(built, inputs=["a"])
         QiskitCircuit(n_qubits=1, input_names=('a',), weight_names=('b',),
-            observables=None)
+            observables=None, takes=Angles(...))
     """
     if not isinstance(circuit, QuantumCircuit):
         raise input_error("circuit", "be a QuantumCircuit", f"is {circuit!r}")

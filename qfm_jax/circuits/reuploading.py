@@ -7,6 +7,7 @@ from pennylane.typing import TensorLike
 
 from .._checks import check_at_least, input_error
 from ._arguments import as_wires, check_broadcastable
+from .declaration import Angles
 from .embeddings import AngleEmbedding
 from .layers import StronglyEntanglingLayers
 from .observables import expectations, pauli_words
@@ -73,6 +74,12 @@ class DataReuploading:
     def layers(self) -> StronglyEntanglingLayers:
         """Take the weights in."""
         return StronglyEntanglingLayers(self.n_qubits, self.n_layers)
+
+    @property
+    def takes(self) -> Angles:
+        """Angles; their frequency is the largest number of uploads of a feature."""
+        n_uploads = self.n_layers * self.n_qubits
+        return Angles(frequency=-(-n_uploads // self.n_features))
 
     @property
     def weights_shape(self) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from pennylane.typing import TensorLike
 
 from .._checks import input_error
 from .circuit import VariationalCircuit
+from .declaration import Start, Takes, start_of, takes_of
 
 
 class Rewritten:
@@ -27,6 +28,16 @@ class Rewritten:
     def n_features(self) -> int:
         """Number of features of the circuit."""
         return self.circuit.n_features
+
+    @property
+    def takes(self) -> Takes:
+        """What the circuit takes."""
+        return takes_of(self.circuit)
+
+    @property
+    def weights_start(self) -> Start | None:
+        """How the weights of the circuit start; None where it does not say."""
+        return start_of(self.circuit)
 
     @property
     def weights_shape(self) -> tuple[int, ...]:

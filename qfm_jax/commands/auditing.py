@@ -16,7 +16,7 @@ from ..audit.controls import build_controls
 from ..devices import DeviceConfig
 from ..models import ModelConfig
 from ..parallel import Scheduler
-from ..parallel.loading import loaded_files
+from ..parallel.loading import command_line, loaded_files, loaded_paths
 from ..parallel.mesh import cores_as_devices, make_seed_mesh
 from ..reporting import audit_table, baselines_table, write_audit_report
 from ..runs.config import DataConfig, RunConfig
@@ -159,6 +159,7 @@ class AuditCommand:
             device=device_config(self.device, None, self.diff_method, self.seed),
             seed=self.seed,
             trunk=self.trunk,
+            loaded=loaded_files() or None,
         )
         return AuditConfig(
             run,
@@ -202,7 +203,7 @@ class AuditCommand:
             must = "be left out with --scheduler, whose workers take what they have"
             raise input_error("devices", must, f"is {self.devices}")
         resources = tuple(map(_amount_of, self.unit_resources))
-        return Scheduler(self.scheduler, self.workers, resources, loaded_files())
+        return Scheduler(self.scheduler, self.workers, resources, loaded_paths())
 
     def run(self) -> None:
         """Trains every unit that is missing; ends with the table and the report."""
@@ -234,8 +235,8 @@ class AuditCommand:
                 )
         except KeyboardInterrupt as error:
             raise TrainingInterrupted(
-                f"The audit was interrupted; finished trainings are saved. Continue "
-                f"with --resume {directory}."
+                "The audit was interrupted; finished trainings are saved. Continue "
+                f"with `{command_line('audit', '--resume', directory)}`."
             ) from error
         report = write_audit_report(audit, directory / "report.html")
         if audit.warning:

@@ -75,7 +75,7 @@ Resume = Annotated[
 def named_model(command: str, arguments: Sequence[str]) -> tuple[str, Preset]:
     """The model that stands first; `hybrid-cnn` where only help is asked for."""
     if arguments and not arguments[0].startswith("-"):
-        return arguments[0], get_preset(arguments[0])
+        return arguments[0], _with_circuit(get_preset(arguments[0]), arguments)
     if not {"-h", "--help"} & set(arguments):
         raise input_error(
             "MODEL",
@@ -84,6 +84,17 @@ def named_model(command: str, arguments: Sequence[str]) -> tuple[str, Preset]:
             f"Choose one of {', '.join(MODELS)}.",
         )
     return "hybrid-cnn", get_preset("hybrid-cnn")
+
+
+def _with_circuit(preset: Preset, arguments: Sequence[str]) -> Preset:
+    """The preset with the circuit of `--circuit` in place of its own, and its parts."""
+    circuit = value_of("--circuit", arguments)
+    if circuit is None:
+        return preset
+    network = dataclasses.replace(
+        preset.network, circuit=circuit, embedding=None, layers=None
+    )
+    return dataclasses.replace(preset, network=network)
 
 
 def value_of(option: str, arguments: Sequence[str]) -> str | None:

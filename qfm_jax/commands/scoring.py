@@ -13,12 +13,14 @@ from tyro.conf import Positional, arg
 
 from .._checks import InputError, check_at_least, input_error
 from ..audit import Audit, read_audit
+from ..circuits.table import UnknownCircuitError
 from ..data import read_image
 from ..evaluation import percent
 from ..models.prediction import predict_logits
 from ..reporting import write_report
 from ..runs.directory import Run, read_run
 from ..runs.model import load_model
+from ..runs.origin import NotLoadedError
 from .options import check_new_file, err
 
 
@@ -73,6 +75,8 @@ class Report:
         for directory in self.directories:
             try:
                 results.append(_read(directory))
+            except (NotLoadedError, UnknownCircuitError):
+                raise  # it is whole, and the sentence says what to type
             except InputError as error:
                 if not _holds_result(directory):
                     raise

@@ -7,13 +7,14 @@ from typing import Annotated
 
 from jax.sharding import Mesh
 from rich.markup import escape
-from tyro.conf import OmitArgPrefixes, Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, Suppress, arg
 
 from .._checks import InputError, input_error
 from ..audit import Audit, read_audit
 from ..data import load_dataset
 from ..devices import DeviceConfig
 from ..models import ModelConfig
+from ..parallel.loading import LoadedFile, command_line, loaded_files
 from ..parallel.mesh import make_mesh
 from ..parallel.processes import find_place, joined
 from ..reporting import write_figures, write_report
@@ -115,6 +116,7 @@ class Train:
             device=device_config(self.device, self.shots, self.diff_method, self.seed),
             seed=self.seed,
             trunk=self.trunk,
+            loaded=loaded_files() or None,
         )
 
     def run(self) -> None:
@@ -136,7 +138,11 @@ class Train:
 
     def _execute(self, directory: Path, mesh: Mesh | None) -> None:
         resume = self.resume is not None
-        run = execute(self.config, directory, resume=resume, mesh=mesh)
+        try:
+            run = execute(self.config, directory, resume=resume, mesh=mesh)
+        except TrainingInterrupted as error:
+            command = command_line("train", "--resume", directory)
+            raise TrainingInterrupted(f"{error} Type `{command}`.") from error
         write_figures(run)
         print_runs([run], f"Run directory: {directory}")
 
@@ -173,6 +179,8 @@ class Compare:
         Path | None,
         arg(help="Directory of a comparison to continue: finished models are kept."),
     ] = None
+    loaded: Suppress[tuple[LoadedFile, ...] | None] = None
+    """Files of a user's own that it was made with."""
 
     @classmethod
     def of(cls, directory: Path) -> "Compare":
@@ -218,6 +226,7 @@ class Compare:
             ),
             device=device_config(self.device, self.shots, self.diff_method, self.seed),
             seed=self.seed,
+            loaded=loaded_files() or None,
         )
 
     def run(self) -> None:
@@ -239,17 +248,17 @@ class Compare:
             seed=self.seed,
         )
         if self.resume is None:  # so that `--resume DIR` alone goes on
-            options = dataclasses.replace(self, out=None, devices=None)
-            start_directory(directory, COMPARISON_FILE, options)
+            loaded = loaded_files() or None
+            options = dataclasses.replace(self, out=None, devices=None, loaded=loaded)
+            start_directory(directory, COMPARISON_FILE, options, loaded=loaded)
         runs = []
         for config in self.configs(len(data.train)):
             err.print(f"[bold]{config.model}[/]")
             try:
                 runs.append(_finish(config, directory / config.model, mesh))
             except TrainingInterrupted as error:
-                cure = (
-                    f"The comparison goes on with `qfm compare --resume {directory}`."
-                )
+                command = command_line("compare", "--resume", directory)
+                cure = f"The comparison goes on with `{command}`."
                 raise TrainingInterrupted(f"{error} {cure}") from error
             write_figures(runs[-1])
         audits, left_out = _audits_within(directory)

@@ -156,9 +156,9 @@ def load_dataset(
         arrays: 8 x 9 pixels, in colour, 3 classes
              train  validation  test
         all     44           4    12
-        0       15           1     4
+        0       14           2     4
         1       15           1     4
-        2       14           2     4
+        2       15           1     4
     """
     found = load_splits(
         name,

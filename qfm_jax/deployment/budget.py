@@ -25,6 +25,7 @@ from ..hardware.cost import (
 )
 from ..models.block import CIRCUIT_BLOCKS
 from ..models.classifier import circuits_per_image
+from ..models.configuration import circuit_of
 from ..models.prediction import to_unit
 from ..runs.directory import Run
 from ..runs.model import load_data, load_model
@@ -148,7 +149,7 @@ def _circuit_of(run: Run) -> VariationalCircuit:
         must = "name a run whose model has a circuit"
         was = f"{run.directory} holds {run.result.model!r}, which has none"
         raise input_error("RUN", must, was)
-    circuit = network.circuit
+    circuit = circuit_of(network)
     return Separable(circuit) if network.block == "separable" else circuit
 
 

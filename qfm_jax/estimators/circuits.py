@@ -20,7 +20,13 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._checks import check_at_least, check_range, input_error
-from ..circuits import DataReuploading, VariationalCircuit, build_circuit
+from ..circuits import (
+    CIRCUITS,
+    DataReuploading,
+    VariationalCircuit,
+    build_circuit,
+    named_circuit,
+)
 from ..devices import (
     WHOLE_BATCH_DEVICES,
     DeviceConfig,
@@ -47,9 +53,9 @@ class QuantumFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     Args:
         circuit: What takes the features in: a name in `qfm_jax.circuits.EMBEDDINGS`, or
-            `reuploading`, for which any number of features goes around the qubits,
-            layer after layer; or a circuit of your own, which brings all of the next
-            three.
+            of a whole circuit in `CIRCUITS`, of which `reuploading` takes any number of
+            features, around the qubits, layer after layer; or a circuit of your own,
+            which brings all of the next three.
         layers: Name of the layers that hold the weights, `strongly-entangling` with
             `reuploading`.
         n_qubits: Number of qubits, at least 1.
@@ -279,7 +285,11 @@ def _circuit_of(
         n_layers = max(estimator.n_layers, -(-n_features // n_qubits))
         return DataReuploading(n_qubits, n_layers, n_features)
     if isinstance(circuit, str):
-        circuit = build_circuit(circuit, estimator.layers, n_qubits, estimator.n_layers)
+        n_layers = estimator.n_layers
+        if circuit in CIRCUITS:
+            circuit = named_circuit(circuit, n_qubits, n_layers)
+        else:
+            circuit = build_circuit(circuit, estimator.layers, n_qubits, n_layers)
     if circuit.n_features != n_features:
         must = f"have the {circuit.n_features} features that the circuit takes"
         cure = f"Put PCA({circuit.n_features}) before it, or take {REUPLOADING!r}."

@@ -4,50 +4,77 @@ Every kind takes as many features as the circuit, (batch, n_features), and none 
 more. The kinds are the controls of an audit (see `qfm_jax.audit.controls`).
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from .._checks import check_at_least, check_one_of, input_error
-from ..circuits import (
-    AngleEmbedding,
-    Circuit,
-    DataReuploading,
-    Separable,
-    VariationalCircuit,
-)
+from ..circuits import Angles, Normal, Separable, VariationalCircuit
+from ..circuits.declaration import start_of, takes_of
 from ..devices import DeviceConfig
-from .quantum_layer import QuantumLayer
+from .quantum_layer import ANGLE_SPREAD, QuantumLayer, initializer_of
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockKind:
+    """What a block is, and what follows from it for what stands around it."""
+
+    summary: str
+    """What it is, in a line."""
+    runs_circuit: bool = False
+    """Whether a circuit runs in it."""
+    is_bounded: bool = False
+    """Whether its results lie within [-1, 1], whatever the features."""
+    is_nothing: bool = False
+    """Whether it gives what it takes."""
+    features: Literal["declared", "centred", "free"] = "centred"
+    """What a trained layer before it is squashed to: what the circuit declares, (-1, 1)
+    or nothing."""
+
+
+CIRCUIT = BlockKind(
+    "the circuit, trained", runs_circuit=True, is_bounded=True, features="declared"
+)
 
 BLOCKS = {
-    "circuit": "the circuit, trained",
-    "frozen": "the circuit at its random start, not trained",
-    "separable": "the circuit without its gates on two or more qubits (a preparation "
-    "of amplitudes stays)",
-    "fourier": "a sum of random Fourier terms of the features, of trained coefficients",
-    "dense": "one dense tanh layer of the circuit's width",
-    "matched": "a dense bottleneck with about as many parameters as the circuit",
-    "removed": "nothing: the features go on as they are",
-    "linear": "nothing, and the features are not squashed either",
+    "circuit": CIRCUIT,
+    "frozen": dataclasses.replace(
+        CIRCUIT, summary="the circuit at its random start, not trained"
+    ),
+    "separable": dataclasses.replace(
+        CIRCUIT,
+        summary="the circuit without its gates on two or more qubits (a preparation "
+        "of amplitudes stays)",
+    ),
+    "fourier": BlockKind(
+        "a sum of random Fourier terms of the features, of trained coefficients",
+        features="declared",
+    ),
+    "dense": BlockKind("one dense tanh layer of the circuit's width", is_bounded=True),
+    "matched": BlockKind(
+        "a dense bottleneck with about as many parameters as the circuit",
+        is_bounded=True,
+    ),
+    "removed": BlockKind("nothing: the features go on as they are", is_nothing=True),
+    "linear": BlockKind(
+        "nothing, and the features are not squashed either",
+        is_nothing=True,
+        features="free",
+    ),
 }
+"""Kinds of blocks by name."""
 
-CIRCUIT_BLOCKS = ("circuit", "frozen", "separable")
+CIRCUIT_BLOCKS = tuple(name for name, kind in BLOCKS.items() if kind.runs_circuit)
 """Kinds that run a circuit."""
-
-BOUNDED = (*CIRCUIT_BLOCKS, "dense", "matched")
-"""Kinds whose outputs lie within [-1, 1], whatever the features."""
 
 N_FREQUENCIES = 32
 """Terms of the Fourier surrogate; the angles of a small circuit would buy three."""
-
-ANGLE_SPREAD = 0.1
-"""Starts a circuit near its fixed gates alone. From angles all over the circle its
-expectations hardly depend on the features, and many starts stay at chance (Zhang et
-al., "Escaping from the barren plateau via Gaussian initializations", 2022)."""
 
 
 def build_block(
@@ -89,7 +116,7 @@ def build_block(
         return QuantumLayer(
             circuit,
             device=device,
-            init_method=nnx.initializers.normal(angle_spread),
+            init_method=initializer_of(start_of(circuit) or Normal(), angle_spread),
             trainable=kind != "frozen",
             rngs=rngs,
         )
@@ -157,8 +184,8 @@ def block_width(kind: str, circuit: VariationalCircuit) -> int:
         >>> block_width("circuit", circuit), block_width("removed", circuit)
         (3, 8)
     """
-    is_nothing = kind in ("removed", "linear")
-    return circuit.n_features if is_nothing else circuit.n_observables
+    passed_on = BLOCKS[kind].is_nothing
+    return circuit.n_features if passed_on else circuit.n_observables
 
 
 def highest_frequency(circuit: VariationalCircuit) -> int:
@@ -168,15 +195,15 @@ def highest_frequency(circuit: VariationalCircuit) -> int:
     sum_w c_w exp(i w x) over whole numbers |w_j| up to the number of uploads of feature
     j (Schuld, Sweke and Meyer, arXiv 2008.08605).
 
+    The circuit declares it, as `Angles(frequency=...)`.
+
     Raises:
         InputError: For a circuit of which that is not known, such as one whose features
             are amplitudes: the expectations are quadratic forms in them.
     """
-    if isinstance(circuit, DataReuploading):
-        n_uploads = circuit.n_layers * circuit.n_qubits
-        return -(-n_uploads // circuit.n_features)
-    if isinstance(circuit, Circuit) and isinstance(circuit.embedding, AngleEmbedding):
-        return 1
+    takes = takes_of(circuit)
+    if isinstance(takes, Angles) and takes.frequency is not None:
+        return takes.frequency
     must = "be another one for this circuit: its expectations are not known to be a "
     must += "Fourier series in its features"
     raise input_error("block", must, "is 'fourier'")

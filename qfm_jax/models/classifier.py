@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -10,13 +10,19 @@ import jax.numpy as jnp
 from flax import nnx
 
 from .._checks import check_at_least, check_shape, input_error
-from ..circuits import ANGLES, PIXELS
+from ..circuits.declaration import takes_of
 from ..devices import DeviceConfig
-from .block import CIRCUIT_BLOCKS, SideBySide, block_width, build_blocks
-from .configuration import ModelConfig
+from .block import SideBySide, block_width, build_blocks
+from .configuration import ModelConfig, circuit_of
 from .convolution import Convolution
-from .head import NOTHING, REDUCED_START, build_head, scaled_linear
-from .pixels import centred, coarse, framed, patches, pooled
+from .features import (
+    features_of_images,
+    features_of_patches,
+    middle_of,
+    squash_of,
+)
+from .head import REDUCED_START, build_head, gives_features, scaled_linear
+from .pixels import centred, coarse, patches
 from .quantum_layer import FrozenQuantumParam, QuantumLayer, QuantumParam
 
 
@@ -27,12 +33,13 @@ class Classifier(nnx.Module):
     `head`. All but the head may be empty.
 
     A trained layer reduces the features to those that the block takes, and a tanh
-    squashes them: to angles in (0, pi) for a circuit, where <Z> = cos(angle) is one to
-    one, and steepest where training starts, in the middle; to (-1, 1) for a classical
-    block, which sees the same centred. That layer starts small, so that every block
-    starts in the middle of its range, and the head behind it large (`build_head`).
-    Every other head starts small. Either way the first loss is near ln(n_classes),
-    that of a guess. Blocks start last: all else starts the same whatever they are.
+    squashes them: to the range of the angles that a circuit declares, such as (0, pi),
+    where <Z> = cos(angle) is one to one, and steepest where training starts, in the
+    middle; to (-1, 1) for a classical block, which sees the same centred. That layer
+    starts small, so that every block starts in the middle of its range, and the head
+    behind it large (`build_head`). Every other head starts small. Either way the first
+    loss is near ln(n_classes), that of a guess. Blocks start last: all else starts the
+    same whatever they are.
 
     Args:
         config: The model as data.
@@ -69,22 +76,23 @@ class Classifier(nnx.Module):
         self.has_block = config.block != "none"
         self.mirrored = config.mirrored
         self.deterministic = False  # set by `eval` and `train`, as that of a dropout
-        # In the middle of (0, pi) an angle says nothing; elsewhere 0 does.
-        self.middle = jnp.pi / 2 if _to_angles in _squash(config) else 0.0
+        # In the middle of its range an angle says nothing; elsewhere 0 does.
+        self.middle = middle_of(config)
         # Beside nothing, the features would be there twice.
-        self.is_residual = config.residual and config.block not in NOTHING
+        self.is_residual = config.residual and not gives_features(config)
         front: list[Any]
         back: list[Any] = []
         if config.patch and self.has_block:
-            front = [_patches_of(config.patch)]
+            circuit = circuit_of(config)
+            front = [features_of_patches(takes_of(circuit), config.patch)]
             rows, columns = _n_patches(config.patch, image_shape)
-            c_in = block_width(config.block, config.circuit)
+            c_in = block_width(config.block, circuit)
             back, n_features = _trunk(config, (rows, columns, c_in), rngs)
         else:
             front, n_features = _front(config, image_shape, rngs)
             if self.has_block:
                 n_in = n_features if self.is_residual else 0
-                width = block_width(config.block, config.circuit)
+                width = block_width(config.block, circuit_of(config))
                 n_features = config.n_circuits * width + n_in
         self.head = build_head(config, n_features, n_classes, rngs)
         self.front, self.back = nnx.Sequential(*front), nnx.Sequential(*back)
@@ -94,7 +102,7 @@ class Classifier(nnx.Module):
         if self.has_block:
             self.block = build_blocks(
                 config.block,
-                config.circuit,
+                circuit_of(config),
                 config.n_circuits,
                 angle_spread=config.angle_spread,
                 device=device,
@@ -175,13 +183,14 @@ def _front(
     if config.block == "none":
         layers, n_features = _trunk(config, (*image_shape, 1), rngs)
         return [_as_channel, *layers], n_features
-    n_features = config.n_circuits * config.circuit.n_features
+    circuit = circuit_of(config)
+    n_features = config.n_circuits * circuit.n_features
     if config.features == "pixels":
-        take = _pooled_to if config.embedding in PIXELS else _framed_to
-        return [take(n_features)], n_features
+        return [features_of_images(takes_of(circuit), n_features)], n_features
+    squash = squash_of(config)
     layers, n_in = _trunk(config, (*image_shape, 1), rngs)
     reduce = scaled_linear(n_in, n_features, REDUCED_START, rngs)
-    return [_as_channel, *layers, reduce, *_squash(config)], n_features
+    return [_as_channel, *layers, reduce, *([squash] if squash else [])], n_features
 
 
 def _trunk(
@@ -217,22 +226,6 @@ def _n_patches(side: int, image_shape: Sequence[int]) -> tuple[int, int]:
     return cut.shape[1], cut.shape[2]
 
 
-# Cached: models that are alike have the same functions, and so one program.
-@functools.cache
-def _patches_of(side: int) -> Callable[[jax.Array], jax.Array]:
-    return functools.partial(patches, side=side)
-
-
-@functools.cache
-def _framed_to(n_features: int) -> Callable[[jax.Array], jax.Array]:
-    return functools.partial(framed, n_features=n_features)
-
-
-@functools.cache
-def _pooled_to(n_features: int) -> Callable[[jax.Array], jax.Array]:
-    return functools.partial(pooled, n_features=n_features)
-
-
 def _as_channel(images: jax.Array) -> jax.Array:
     return centred(images)[..., None]
 
@@ -243,19 +236,6 @@ def _identity(x: jax.Array) -> jax.Array:
 
 def _flatten(x: jax.Array) -> jax.Array:
     return x.reshape(x.shape[0], -1)
-
-
-def _squash(config: ModelConfig) -> list[Any]:
-    """What bounds the features of a block: angles for a circuit and its series."""
-    takes_angles = config.block in (*CIRCUIT_BLOCKS, "fourier")
-    if config.block == "linear" or (takes_angles and config.embedding not in ANGLES):
-        return []
-    return [_to_angles] if takes_angles else [jnp.tanh]
-
-
-def _to_angles(x: jax.Array) -> jax.Array:
-    """Squashes to (0, pi)."""
-    return jnp.pi / 2 * (1 + jnp.tanh(x))
 
 
 def _check_can_halve(config: ModelConfig, height: int, width: int) -> None:

@@ -5,12 +5,13 @@ from typing import Any
 
 from .._checks import check_at_least, check_one_of, check_range, input_error
 from ..circuits import (
-    EMBEDDINGS,
-    LAYERS,
-    REUPLOADINGS,
+    Angles,
     VariationalCircuit,
     build_circuit,
+    named_circuit,
 )
+from ..circuits.declaration import takes_of
+from ..circuits.table import check_name, check_parts
 from .block import BLOCKS
 
 
@@ -45,11 +46,11 @@ class ModelConfig:
     """What is before the head: a circuit or a stand-in of it (see `BLOCKS`),
     after a dense layer that reduces the features to those it takes; or `none`."""
 
-    embedding: str = "angle"
-    """How the circuit takes its features in."""
+    embedding: str | None = None
+    """How a circuit made of two parts takes its features in; `angle` where left out."""
 
-    layers: str = "strongly-entangling"
-    """The circuit's trainable layers."""
+    layers: str | None = None
+    """Its trainable layers; `strongly-entangling` where left out."""
 
     n_qubits: int = 8
     """Qubits of the circuit; also the width of the dense block."""
@@ -99,10 +100,13 @@ class ModelConfig:
     """Whether an image is classified, outside of training, by the mean logits of itself
     and its mirror image; for classifiers without a block."""
 
+    circuit: str | None = None
+    """Name of a whole circuit, see `CIRCUITS`; where left out, it is made of an
+    embedding and layers."""
+
     def __post_init__(self) -> None:
         check_one_of("block", self.block, ("none", *BLOCKS))
-        check_one_of("embedding", self.embedding, (*EMBEDDINGS, *REUPLOADINGS))
-        check_one_of("layers", self.layers, LAYERS)
+        self._settle_circuit()
         check_one_of("features", self.features, ("dense", "pixels"))
         check_one_of("head", self.head, ("dense", "scale"))
         check_range("dropout", self.dropout, 0, 0.95)
@@ -138,13 +142,70 @@ class ModelConfig:
                 raise input_error(name, f"be {plain!r} where {where}", f"is {value!r}")
         if not self.patch:
             return
-        if (self.embedding, self.n_qubits) != ("angle", self.patch**2):
-            must = f"be {self.patch**2}, one for each pixel of a patch, and the "
-            must += "embedding 'angle'"
-            was = f"is {self.n_qubits}, with the embedding {self.embedding!r}"
+        circuit = circuit_of(self)
+        found = takes_of(circuit), circuit.n_features
+        if not isinstance(found[0], Angles) or found[1] != self.patch**2:
+            must = f"be {self.patch**2}, one for each pixel of a patch, and its "
+            must += "circuit one that takes angles"
+            was = f"is {self.n_qubits}, and it takes {found[1]}: {found[0]}"
             raise input_error("n_qubits", must, was)
 
-    @property
-    def circuit(self) -> VariationalCircuit:
-        """The circuit, or the one that the block stands in for."""
-        return build_circuit(self.embedding, self.layers, self.n_qubits, self.n_layers)
+    def _settle_circuit(self) -> None:
+        """Names both parts of a circuit that has any, and none of another."""
+        if self.circuit is None:
+            if self.embedding is None:
+                object.__setattr__(self, "embedding", "angle")
+            if self.layers is None:
+                object.__setattr__(self, "layers", "strongly-entangling")
+            check_parts(*parts_of(self))
+            return
+        check_name(self.circuit)
+        for part in ("embedding", "layers"):
+            if (value := getattr(self, part)) is not None:
+                must = f"be None where a whole circuit is named, {self.circuit!r}"
+                raise input_error(part, must, f"is {value!r}")
+
+
+def circuit_of(config: ModelConfig) -> VariationalCircuit:
+    """The circuit of a classifier's block, or the one that the block stands in for.
+
+    Raises:
+        InputError: For a circuit that cannot be built, or that is not what it declares.
+
+    Example:
+        >>> circuit_of(ModelConfig(block="circuit", n_qubits=3)).weights_shape
+        (2, 3, 3)
+        >>> circuit_of(ModelConfig(circuit="reuploading", n_qubits=3)).n_features
+        3
+    """
+    n_qubits, n_layers = config.n_qubits, config.n_layers
+    if config.circuit is not None:
+        return named_circuit(config.circuit, n_qubits, n_layers)
+    return build_circuit(*parts_of(config), n_qubits, n_layers)
+
+
+def parts_of(config: ModelConfig) -> tuple[str, str]:
+    """The names of embedding and layers of a circuit that is made of them.
+
+    Example:
+        >>> parts_of(ModelConfig())
+        ('angle', 'strongly-entangling')
+    """
+    assert config.embedding is not None
+    assert config.layers is not None
+    return config.embedding, config.layers
+
+
+def circuit_in_words(config: ModelConfig) -> str:
+    """What the circuit of a classifier is made of, for people.
+
+    Example:
+        >>> circuit_in_words(ModelConfig(circuit="hamiltonian", n_layers=3))
+        'hamiltonian, 3 layers'
+        >>> circuit_in_words(ModelConfig())
+        'angle embedding, 2 strongly-entangling layers'
+    """
+    if config.circuit is not None:
+        return f"{config.circuit}, {config.n_layers} layers"
+    embedding, layers = parts_of(config)
+    return f"{embedding} embedding, {config.n_layers} {layers} layers"

@@ -5,11 +5,8 @@ import jax.numpy as jnp
 from flax import nnx
 
 from .._checks import input_error
-from .block import BOUNDED
+from .block import BLOCKS
 from .configuration import ModelConfig
-
-NOTHING = ("none", "removed", "linear")
-"""Blocks that give what they take."""
 
 SMALL_START, LARGE_START, REDUCED_START = 0.1, 5.0, 0.03
 """How a head starts, small or large, and the layer that reduces the features for a
@@ -85,14 +82,25 @@ def build_head(
     saturation first. Where the block takes the pixels, a large start would be a random
     classifier that is sure of itself: there the weights start small and move faster.
     """
-    if config.head == "scale" and config.block not in NOTHING:
+    if config.head == "scale" and not gives_features(config):
         return ScaledHead(n_features, n_classes)
     if _has_reduction(config):
         return scaled_linear(n_features, n_classes, LARGE_START, rngs)
-    if config.features == "pixels" and config.block in BOUNDED:
+    is_bounded = config.block != "none" and BLOCKS[config.block].is_bounded
+    if config.features == "pixels" and is_bounded:
         small = scaled_linear(n_features, n_classes, SMALL_START / GAIN, rngs)
         return Amplified(small, GAIN)
     return scaled_linear(n_features, n_classes, SMALL_START, rngs)
+
+
+def gives_features(config: ModelConfig) -> bool:
+    """Whether the head takes the features themselves: there is no block, or nothing.
+
+    Example:
+        >>> gives_features(ModelConfig(block="removed"))
+        True
+    """
+    return config.block == "none" or BLOCKS[config.block].is_nothing
 
 
 def scaled_linear(n_in: int, n_out: int, start: float, rngs: nnx.Rngs) -> nnx.Linear:

@@ -94,12 +94,13 @@ def framed(images: jax.Array, n_features: int) -> jax.Array:
     return padded.reshape(len(images), n_features)
 
 
-def pooled(images: jax.Array, n_features: int) -> jax.Array:
-    """Centred pixels as angles, row by row; means over blocks where there are too many.
+def pooled(images: jax.Array, n_features: int, *, raw: bool = False) -> jax.Array:
+    """Centred pixels, row by row; means over blocks where there are too many.
 
     Args:
         images: (batch, height, width) in [0, 1].
         n_features: Pixels that are left, a square number.
+        raw: Leave the pixels in [0, 1].
 
     Returns:
         Features (batch, n_features).
@@ -116,15 +117,17 @@ def pooled(images: jax.Array, n_features: int) -> jax.Array:
     if any(length % side for length in sides):
         must = f"take {side} x {side} pixels, the means of blocks that fill the image"
         was = f"has images of {sides[0]} x {sides[1]}"
-        raise input_error("embedding", must, was)
-    return _pooled(centred(images), (side, side)).reshape(len(images), n_features)
+        raise input_error("circuit", must, was)
+    shown = images if raw else centred(images)
+    return _pooled(shown, (side, side)).reshape(len(images), n_features)
 
 
 def _frame(n_features: int) -> tuple[int, int]:
     n_qubits = n_features.bit_length() - 1
     if n_features != 1 << n_qubits:
-        must = "be an embedding that takes 2**n_qubits features, where these are pixels"
-        raise input_error("embedding", must, f"takes {n_features}", "Try 'amplitude'.")
+        must = "be one that takes 2**n_qubits amplitudes, where these are pixels"
+        cure = "Try the embedding 'amplitude'."
+        raise input_error("circuit", must, f"takes {n_features}", cure)
     return 1 << (n_qubits + 1) // 2, 1 << n_qubits // 2
 
 

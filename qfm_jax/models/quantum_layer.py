@@ -2,10 +2,9 @@
 
 import functools
 import importlib
-import inspect
 import math
 import sys
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -13,16 +12,22 @@ import jax.numpy as jnp
 import pennylane as qml
 from flax import nnx
 
-from .._checks import check_at_least, check_shape, input_error
-from ..circuits import VariationalCircuit
+from .._checks import check_shape, input_error
+from ..circuits import Normal, VariationalCircuit
+from ..circuits.declaration import Start, start_of
+from ..circuits.qnode import Shape, weight_shapes_of
 from ..devices import WHOLE_BATCH_DEVICES, DeviceConfig, as_jax_function, check_memory
 from ..parallel.mesh import in_shares
 
-Shape = int | tuple[int, ...]
 Initializer = Callable[..., jax.Array]
 
 uniform_angles = nnx.initializers.uniform(2 * math.pi)
 """Weights uniform in [0, 2 pi), as PennyLane's TorchLayer starts them."""
+
+ANGLE_SPREAD = 0.1
+"""Starts a circuit near its fixed gates alone. From angles all over the circle its
+expectations hardly depend on the features, and many starts stay at chance (Zhang et
+al., "Escaping from the barren plateau via Gaussian initializations", 2022)."""
 
 
 class QuantumParam(nnx.Param):
@@ -47,7 +52,8 @@ class QuantumLayer(nnx.Module):
             an int stands for (int,), and 1 or () for a scalar, as in TorchLayer.
         device: For a circuit only: where it runs; a name stands for its defaults.
         init_method: `initializer(key, shape, dtype)` of all weights, or one for each
-            name; uniform in [0, 2 pi) where left out.
+            name; where left out, as the circuit declares in `weights_start`, or else
+            uniform in [0, 2 pi).
         trainable: Whether the angles are trained, or stay at their start.
         rngs: Flax random number generators; the stream `params` starts the weights.
 
@@ -78,6 +84,8 @@ class QuantumLayer(nnx.Module):
         self.device = _as_config(device)
         self.function = _function_of(circuit, self.device)
         shapes = _weight_shapes(circuit, weight_shapes)
+        if init_method is None:
+            init_method = _declared(circuit)
         inits = _initializers(init_method, shapes)
         kind = QuantumParam if trainable else FrozenQuantumParam
         # A plain dictionary: a weight may be named like a method of nnx.Dict.
@@ -200,33 +208,40 @@ def _weight_shapes(
                 f"is {dict(weight_shapes)}",
             )
         return {"weights": circuit.weights_shape}
-    parameters = inspect.signature(circuit.func).parameters
-    arguments = list(parameters)
-    if "inputs" not in arguments:
-        raise input_error(
-            "circuit",
-            "be a QNode with an argument named `inputs`",
-            f"has the arguments {arguments}",
-            "Rename the argument that takes the data.",
-        )
-    given = dict(weight_shapes or {})
-    takes_any_name = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-    names = given if takes_any_name else arguments
-    wanted = [name for name in names if name != "inputs"]
-    if set(wanted) != set(given):
-        raise input_error(
-            "weight_shapes",
-            f"give a shape for each weight argument of the QNode, {wanted}",
-            f"has {sorted(given)}",
-        )
-    return {name: _as_shape(name, given[name]) for name in wanted}
+    return weight_shapes_of(circuit, weight_shapes)
 
 
-def _as_shape(name: str, shape: Shape) -> tuple[int, ...]:
-    lengths = tuple(shape) if isinstance(shape, Iterable) else (shape,)
-    for length in lengths:
-        check_at_least(f"weight_shapes[{name!r}]", length, 1)
-    return () if shape == 1 else lengths
+def initializer_of(start: Start, spread: float = ANGLE_SPREAD) -> Initializer:
+    """What draws weights as a circuit declares that they start.
+
+    Args:
+        start: From the circuit.
+        spread: Standard deviation of normal weights whose scale is 1, radians.
+
+    Example:
+        >>> from qfm_jax.circuits import Normal
+        >>> draw = initializer_of(Normal(mean=(1.0, 0.0), scale=(0.0, 1.0)))
+        >>> draw(jax.random.key(0), (3, 2), jnp.float32)[:, 0]
+        Array([1., 1., 1.], dtype=float32)
+    """
+    normal: Initializer = nnx.initializers.normal(spread)
+    if start == Normal():
+        return normal
+
+    def draw(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
+        if isinstance(start, Normal):
+            mean, scale = (jnp.asarray(part, dtype) for part in vars(start).values())
+            return mean + scale * normal(key, shape, dtype)
+        low, high = (jnp.asarray(part, dtype) for part in vars(start).values())
+        return low + (high - low) * jax.random.uniform(key, shape, dtype)
+
+    return draw
+
+
+def _declared(circuit: VariationalCircuit | qml.QNode) -> Initializer | None:
+    """What a circuit says of its start; None where it says nothing."""
+    start = None if isinstance(circuit, qml.QNode) else start_of(circuit)
+    return None if start is None else initializer_of(start)
 
 
 def _initializers(

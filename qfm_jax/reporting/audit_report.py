@@ -166,7 +166,7 @@ def _row(audit: Audit, result: ModelResult) -> dict[str, Any]:
     n_forward = training.n_steps(audit.n_train) * training.batch_size
     return {
         "name": result.name,
-        "what": BLOCKS["circuit"] if d is None else BLOCKS[result.name],
+        "what": BLOCKS["circuit" if d is None else result.name].summary,
         "question": result.question,
         "verdict": AT_CHANCE if _learns_nothing(result) else _says(result),
         "mean": percent(statistics.mean(result.accuracy), 2),

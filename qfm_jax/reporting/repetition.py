@@ -41,7 +41,7 @@ def train_command(config: RunConfig, dataset: str, out: str) -> str:
     if config.network.block == "circuit":
         shots = _changed(config.device, DeviceConfig(), ("shots",))
         options |= {"device": config.device.name} | shots
-    return _command("train", config.model, options, out)
+    return _command("train", config, options, out)
 
 
 def audit_command(audit: Audit) -> str:
@@ -54,7 +54,7 @@ def audit_command(audit: Audit) -> str:
     options |= {name: getattr(config, name) or None for name in names}
     if config.baselines != AuditConfig.baselines:
         options["baselines"] = config.baselines
-    return _command("audit", config.run.model, options, f"audit-{audit.model}")
+    return _command("audit", config.run, options, f"audit-{audit.model}")
 
 
 def _options(config: RunConfig, dataset: str) -> dict[str, Any]:
@@ -78,10 +78,13 @@ def _options(config: RunConfig, dataset: str) -> dict[str, Any]:
     }
 
 
-def _command(name: str, model: str, options: dict[str, Any], out: str) -> str:
+def _command(name: str, config: RunConfig, options: dict[str, Any], out: str) -> str:
+    loaded, model = config.loaded, config.model
     words = [_option(option, value) for option, value in options.items()]
     words.append(_option("out", out))
-    return " ".join([f"qfm {name}", shlex.quote(model), *filter(None, words)])
+    files = [shlex.join(["--load", file.name]) for file in loaded or ()]
+    start = " ".join(["qfm", *files, name])
+    return " ".join([start, shlex.quote(model), *filter(None, words)])
 
 
 def config_toml(config: RunConfig) -> str:

@@ -1,5 +1,6 @@
 """Runs -> their figures on disk, and one self-contained HTML file."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +9,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from ..audit import Audit
-from ..circuits import build_circuit
 from ..evaluation import percent
 from ..models import ModelConfig
 from ..models.block import BLOCKS
+from ..models.configuration import circuit_in_words, circuit_of
 from ..runs.directory import Run
 from . import comparison_figures, run_figures
 from .audit_report import audit_content
@@ -208,8 +209,8 @@ def _model(run: Run, label: str) -> dict[str, Any]:
         "mistakes": picture(run_figures.plot_mistakes(run), _mistakes_alt(run, label)),
         "circuit": picture(
             _circuit_figure(network),
-            f"Circuit of {label}: {network.embedding} embedding and {network.layers} "
-            f"layers on {network.n_qubits} qubits",
+            f"Circuit of {label}: {circuit_in_words(network)} on {network.n_qubits} "
+            "qubits",
         )
         if has_circuit
         else None,
@@ -243,17 +244,14 @@ def _description(network: ModelConfig, n_classes: int) -> str:
         parts.append(f"dense layers of width {', '.join(map(str, network.hidden))}")
     if network.block == "circuit":
         parts.append(
-            f"circuit on {network.n_qubits} qubits ({network.embedding} embedding, "
-            f"{network.n_layers} {network.layers} layers)"
+            f"circuit on {network.n_qubits} qubits ({circuit_in_words(network)})"
         )
     elif network.block != "none":
-        parts.append(f"in place of the circuit: {BLOCKS[network.block]}")
+        parts.append(f"in place of the circuit: {BLOCKS[network.block].summary}")
     return " → ".join([*parts, f"{n_classes} logits"])
 
 
 def _circuit_figure(network: ModelConfig) -> Figure:
     n_layers = min(network.n_layers, MOST_LAYERS_DRAWN)
-    circuit = build_circuit(
-        network.embedding, network.layers, network.n_qubits, n_layers
-    )
+    circuit = circuit_of(dataclasses.replace(network, n_layers=n_layers))
     return run_figures.plot_circuit(circuit)

@@ -107,7 +107,9 @@ def classical_control(run: Run, runs: Iterable[Run]) -> Run | None:
     return next((o for o in dense if _without_circuit(o) == wanted), None)
 
 
-OF_THE_CIRCUIT = ("block", "embedding", "layers", "n_layers", "angle_spread")
+OF_THE_CIRCUIT = (
+    *("block", "circuit", "embedding", "layers", "n_layers", "angle_spread"),
+)
 """Fields of a network that a dense layer does not read."""
 
 

@@ -10,10 +10,14 @@ import cattrs
 import tomli_w
 
 from .._checks import InputError, check_at_least, input_error
+from ..circuits import CIRCUITS, EMBEDDINGS
+from ..circuits.table import UnknownCircuitError
 from ..devices import DeviceConfig
 from ..files import write_whole
 from ..models import ModelConfig
+from ..parallel.loading import LoadedFile
 from ..training import TrainConfig
+from .origin import ask_for_loaded
 
 T = TypeVar("T")
 
@@ -59,6 +63,8 @@ class RunConfig:
     """Seed of the split, the start, the shuffling and the augmentation."""
     trunk: str | None = None
     """A finished run whose layers before the block this one starts from."""
+    loaded: tuple[LoadedFile, ...] | None = None
+    """Files of a user's own that it is made with; a copy of each is kept."""
 
     def __post_init__(self) -> None:
         check_at_least("seed", self.seed, 0)
@@ -104,12 +110,13 @@ def read_toml(
 
     Raises:
         InputError: If the file is damaged, of another version, or describes something
-            else than `kind`.
+            else than `kind`, or a file that it needs is not loaded.
         FileNotFoundError: If it is not there.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         upgrade(path, table, newest, older)
+        ask_for_files_of(path, table)
         return converter().structure(table, kind)
     except InputError:
         raise
@@ -117,7 +124,34 @@ def read_toml(
         raise InputError(f"{path} is damaged: {error}. Restore it.") from error
     except cattrs.BaseValidationError as error:
         problems = in_words(error)
-        raise InputError(f"{path} does not describe a run: {problems}.") from error
+        raise unknown_circuit_of(path, error) or InputError(
+            f"{path} does not describe a run: {problems}."
+        ) from error
+
+
+def ask_for_files_of(path: Path, table: dict[str, Any]) -> None:
+    """Raises unless the files are loaded that a run, or a table with one, names.
+
+    First of all: what the files add may be named in the rest.
+
+    Args:
+        path: Of the file that holds the table.
+        table: Of a `RunConfig`, or of something that holds one as `run`.
+
+    Raises:
+        InputError: As `ask_for_loaded` does.
+        cattrs.BaseValidationError: If the names are no such table.
+    """
+    own = table.get("run", table)
+    named = {"loaded": own.get("loaded")} if isinstance(own, dict) else {}
+    ask_for_loaded(path, converter().structure(named, _Named).loaded)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Named:
+    """The files that a table names."""
+
+    loaded: tuple[LoadedFile, ...] | None = None
 
 
 def converter() -> cattrs.Converter:
@@ -127,12 +161,27 @@ def converter() -> cattrs.Converter:
     converter.register_structure_hook(DeviceConfig, _structure_device)
     as_it_is = converter.get_structure_hook(ModelConfig)
     converter.register_structure_hook(
-        ModelConfig, lambda table, kind: as_it_is(_with_head(table), kind)
+        ModelConfig, lambda table, kind: as_it_is(_of_today(table), kind)
     )
     converter.register_structure_hook(int, _structure_whole)
     converter.register_structure_hook(int | Literal["all"] | None, _structure_count)
     converter.register_structure_hook(bool, _structure_switch)
     return converter
+
+
+def unknown_circuit_of(path: Path, error: BaseException) -> UnknownCircuitError | None:
+    """What says that a file names a circuit that is not here; None if it is damaged.
+
+    Args:
+        path: Of the file.
+        error: That it raised when it was read, which may hold others.
+    """
+    if isinstance(error, UnknownCircuitError):
+        return UnknownCircuitError(f"{path} needs a circuit that is not here: {error}")
+    for inner in getattr(error, "exceptions", ()):
+        if found := unknown_circuit_of(path, inner):
+            return found
+    return None
 
 
 def in_words(error: cattrs.BaseValidationError) -> str:
@@ -202,9 +251,18 @@ def _structure_switch(value: Any, _: type) -> bool:
     return value
 
 
-def _with_head(table: dict[str, Any]) -> dict[str, Any]:
-    """Version 0.1 called the head of a network its readout."""
-    return {"head" if name == "readout" else name: v for name, v in table.items()}
+def _of_today(table: dict[str, Any]) -> dict[str, Any]:
+    """A network as it is written now.
+
+    Version 0.1 called its head its readout, and a whole circuit was named as an
+    embedding, with layers that it did not have.
+    """
+    table = {"head" if name == "readout" else name: v for name, v in table.items()}
+    embedding = table.get("embedding")
+    if embedding in CIRCUITS and embedding not in EMBEDDINGS:
+        parts = {"circuit": embedding, "embedding": None, "layers": None}
+        return table | parts
+    return table
 
 
 def _structure_device(table: dict[str, Any], _: type) -> DeviceConfig:

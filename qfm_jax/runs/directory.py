@@ -1,6 +1,7 @@
 """A run directory: what was asked for, what came out, and everything in between.
 
 config.toml      RunConfig: all that repeats the run
+loaded/          copies of the files of a user's own that it was made with
 metrics.jsonl    one line for each epoch
 checkpoints/     the last state and the best weights
 scores.json      Result: the test scores and what they cost
@@ -12,6 +13,7 @@ lock             held while a process works on the run
 
 import dataclasses
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from .._checks import InputError
 from ..data.npz import read_npz
 from ..evaluation import Scores
 from ..files import is_unused, read_table, write_json, write_whole
+from ..parallel.loading import LoadedFile, command_line
 from ..training.history import History, read_records
 from .config import (
     RUN_FORMAT,
@@ -32,6 +35,7 @@ from .config import (
     read_toml,
     write_toml,
 )
+from .origin import keep_loaded
 
 CONFIG_FILE = "config.toml"
 
@@ -116,7 +120,7 @@ def write_config(directory: Path, config: RunConfig) -> None:
         InputError: If the directory already holds a run, or cannot be written.
     """
     check_holds_no_run(directory)
-    start_directory(directory, CONFIG_FILE, config)
+    start_directory(directory, CONFIG_FILE, config, loaded=config.loaded)
 
 
 def check_holds_no_run(directory: Path) -> None:
@@ -147,7 +151,11 @@ def check_is_empty(directory: Path) -> None:
 
 
 def start_directory(
-    directory: Path, name: str, options: Any, format_: int = RUN_FORMAT
+    directory: Path,
+    name: str,
+    options: Any,
+    format_: int = RUN_FORMAT,
+    loaded: Sequence[LoadedFile] | None = None,
 ) -> None:
     """Makes a directory; the options that repeat what it will hold come first.
 
@@ -156,12 +164,15 @@ def start_directory(
         name: Of the file of the options.
         options: A frozen dataclass of plain values.
         format_: Version of that file.
+        loaded: Files of a user's own that the options name; their copies are there
+            before the options are.
 
     Raises:
         InputError: If the directory cannot be written.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        keep_loaded(directory, loaded)
         write_toml(directory / name, options, format_)
     except OSError as error:
         raise InputError(
@@ -231,7 +242,7 @@ def _read_result(directory: Path) -> Result:
     except FileNotFoundError as error:
         raise InputError(
             f"{directory} holds no scores: the run is not finished. Continue it with "
-            f"--resume {directory}."
+            f"`{command_line('train', '--resume', directory)}`."
         ) from error
     except (ValueError, KeyError, AttributeError) as error:
         if isinstance(error, InputError):

@@ -119,7 +119,7 @@ MODELS = {
     ),
     "hamiltonian": Preset(
         "pure quantum: pixels as energies of 10 qubits, again in each of 8 layers",
-        replace(PURE, embedding="hamiltonian", layers="unitary", head="scale"),
+        replace(PURE, circuit="hamiltonian", embedding=None, layers=None, head="scale"),
         FAST,
     ),
     "qcnn": Preset(
@@ -131,7 +131,9 @@ MODELS = {
         "14x14 pixels as angles of 8 qubits, each with a trained scale, twice over",
         replace(
             PURE,
-            embedding="pixel-reuploading",
+            circuit="pixel-reuploading",
+            embedding=None,
+            layers=None,
             n_qubits=8,
             n_layers=18,
             angle_spread=0.2,

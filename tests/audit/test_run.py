@@ -199,7 +199,7 @@ def test_a_scheduler_changes_nothing(finished, tmp_path, dask_scheduler, monkeyp
         patch.setattr(trainings, "train_units", failing)
         sentence = (
             r"1 of the units failed, each tried 3 times: frozen, seeds 5 6. The first: "
-            r"ArithmeticError: too cold. .*failed.json says why; go on with --resume"
+            r"ArithmeticError: too cold. .*failed.json says why; go on with `qfm audit"
         )
         with pytest.raises(UnitsFailedError, match=sentence):
             run_audit(CONFIG, directory, **how)

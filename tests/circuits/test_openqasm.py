@@ -15,6 +15,7 @@ from qfm_jax.circuits import (
     RealAmplitudes,
     UnitaryLayers,
     build_circuit,
+    named_circuit,
     openqasm,
 )
 from qfm_jax.circuits.openqasm import from_qasm, to_qasm3
@@ -28,7 +29,7 @@ RNG = np.random.default_rng(67)
 CIRCUITS = {
     "zz": build_circuit("zz", "convolutional", 3, 2),
     "matrices": Circuit(AmplitudeEmbedding(3), UnitaryLayers(3, 2, 2)),
-    "hamiltonian": build_circuit("hamiltonian", "unitary", 3, 1),
+    "hamiltonian": named_circuit("hamiltonian", 3, 1),
 }
 
 

@@ -11,9 +11,9 @@ from qiskit.quantum_info import Statevector
 
 from qfm_jax._checks import InputError
 from qfm_jax.circuits import (
+    CIRCUITS,
     EMBEDDINGS,
     LAYERS,
-    REUPLOADINGS,
     AmplitudeEmbedding,
     AngleEmbedding,
     Circuit,
@@ -26,6 +26,7 @@ from qfm_jax.circuits import (
     Separable,
     StronglyEntanglingLayers,
     build_circuit,
+    named_circuit,
 )
 from qfm_jax.circuits.qiskit_export import observables_of, to_qiskit
 
@@ -81,10 +82,7 @@ CIRCUITS = {
         for embedding in EMBEDDINGS
         for layers in LAYERS
     },
-    **{
-        name: build_circuit(name, layers, 3, 2)
-        for name, (_, layers) in REUPLOADINGS.items()
-    },
+    **{name: named_circuit(name, 3, 2) for name in CIRCUITS},
     "pixels": PixelReuploading(3, 16, n_repeats=2),
     "raster": PixelReuploading(3, 5, order="raster", observables=("XYZ",)),
     "local": ConvolutionalCircuit(

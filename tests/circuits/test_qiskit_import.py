@@ -33,12 +33,13 @@ from qiskit.circuit.library import (
 from qiskit.quantum_info import Operator, SparsePauliOp, Statevector, random_unitary
 
 from qfm_jax._checks import InputError
-from qfm_jax.circuits import REUPLOADINGS, VariationalCircuit
+from qfm_jax.circuits import CIRCUITS, VariationalCircuit
 from qfm_jax.circuits.formulas import as_formula, evaluate
 from qfm_jax.circuits.qiskit_export import observables_of, to_qiskit
 from qfm_jax.circuits.qiskit_import import from_qiskit
 from qfm_jax.devices import as_jax_function
 from qfm_jax.models import Classifier, ModelConfig, QuantumLayer
+from qfm_jax.models.configuration import circuit_of
 
 RNG = np.random.default_rng(61)
 UNITARY = {
@@ -225,14 +226,11 @@ def test_it_trains_in_a_layer(circuit):
 
 
 def test_it_is_a_classifier_s_circuit(circuit, monkeypatch):
-    build = (lambda n_qubits, n_layers: circuit), "efficient-su2"
-    monkeypatch.setitem(REUPLOADINGS, "mine", build)
-    config = ModelConfig(
-        block="circuit", embedding="mine", layers="efficient-su2", n_qubits=3
-    )
+    monkeypatch.setitem(CIRCUITS, "mine", lambda n_qubits, n_layers: circuit)
+    config = ModelConfig(block="circuit", circuit="mine", n_qubits=circuit.n_qubits)
     model = Classifier(config, n_classes=10, image_shape=(8, 8), rngs=nnx.Rngs(0))
     assert model(jnp.zeros((5, 8, 8))).shape == (5, 10)
-    assert config.circuit is circuit
+    assert circuit_of(config) is circuit
 
 
 def test_which_parameters_are_data():

@@ -17,6 +17,7 @@ from qfm_jax.circuits import (
     HamiltonianReuploading,
     UnitaryLayers,
     build_circuit,
+    named_circuit,
 )
 from qfm_jax.circuits.unitary import exponential
 from qfm_jax.devices import DeviceConfig, as_jax_function
@@ -122,14 +123,14 @@ def test_pixels_are_energies(name):
 def test_names_build_them():
     circuit = build_circuit("amplitude", "unitary", 6, n_layers=2)
     assert circuit == Circuit(AmplitudeEmbedding(6), UnitaryLayers(6, 2))
-    found = build_circuit("hamiltonian", "unitary", 6, n_layers=2)
+    found = named_circuit("hamiltonian", 6, n_layers=2)
     assert found == HamiltonianReuploading(6, 2)
-    again = build_circuit("reuploading", "strongly-entangling", 3, n_layers=4)
+    again = named_circuit("reuploading", 3, n_layers=4)
     assert (again.n_features, again.n_layers) == (3, 4)
 
 
 def test_bad_input():
-    with pytest.raises(InputError, match="`layers` must be 'unitary' with the embed"):
+    with pytest.raises(InputError, match="whole circuit: name it as `circuit='hamil"):
         build_circuit("hamiltonian", "tree", 4, n_layers=2)
     for field in ("n_qubits", "n_layers", "group_size"):
         sizes = {"n_qubits": 3, "n_layers": 1, "group_size": 2} | {field: 0}

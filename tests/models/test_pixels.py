@@ -47,12 +47,12 @@ def test_pooled_pixels_are_means_of_blocks_row_by_row():
     expected = (IMAGES.reshape(4, 14, 2, 14, 2).mean((2, 4)) - CENTRE) / SCALE
     found = pooled(IMAGES, 196)
     np.testing.assert_allclose(found, expected.reshape(4, 196), atol=1e-5)
-    with pytest.raises(InputError, match=r"`embedding` must take 5 x 5 .* 28 x 28"):
+    with pytest.raises(InputError, match=r"`circuit` must take 5 x 5 .* 28 x 28"):
         pooled(IMAGES, 25)
 
 
 def test_bad_input():
-    with pytest.raises(InputError, match=r"`embedding` must .* but takes 12"):
+    with pytest.raises(InputError, match=r"`circuit` must be one .* but takes 12"):
         framed(IMAGES, 12)
     with pytest.raises(InputError, match=r"`n_qubits` must leave a frame .* but is 4"):
         framed(jnp.zeros((1, 4, 4)), 16)

@@ -93,7 +93,7 @@ PIXELS = {"embedding": "amplitude", "features": "pixels", "n_qubits": 7}
         ({"patch": 2, "n_qubits": 3}, "`n_qubits` must be 4, one for each .* is 3"),
         (
             {"patch": 2, "n_qubits": 4, "embedding": "amplitude"},
-            "`n_qubits` must be 4.* with the embedding 'amplitude'",
+            r"`n_qubits` must be 4.* that takes angles, but .* takes 16: Ampl",
         ),
         (
             {"patch": 2, "n_qubits": 4, "residual": True},
@@ -101,11 +101,15 @@ PIXELS = {"embedding": "amplitude", "features": "pixels", "n_qubits": 7}
         ),
         (
             {"embedding": "hamiltonian", "n_qubits": 2},
-            "`layers` must be 'unitary' with the embedding 'hamiltonian'",
+            "`embedding` must be one of .* whole circuit: name it as `circuit='hamilt",
+        ),
+        (
+            {"circuit": "hamiltonian", "n_qubits": 2},
+            "`layers` must be None where a whole circuit .* is 'real-amplitudes'",
         ),
         (
             {"features": "pixels", "n_qubits": 3},
-            "`embedding` must be an embedding that takes .* but takes 3",
+            "`circuit` must be a circuit of a square number .* but takes 3 features",
         ),
         # Pooled to 4 x 4 pixels, the image fills the frame.
         (PIXELS | {"n_qubits": 4}, "`n_qubits` must leave a frame around the image"),

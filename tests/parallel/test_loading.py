@@ -84,6 +84,6 @@ def test_a_file_that_is_not_there_or_hides_a_module(tmp_path, capsys):
     assert main(["--load", str(path), "models"]) == 2
     assert "must have a name that no other module has" in capsys.readouterr().err
     assert main(["--load", str(path), "--help"]) == 0
-    assert "usage: qfm [--load FILE] COMMAND" in capsys.readouterr().out
+    assert "usage: qfm [--load FILE] [--trust-run] COMMAND" in capsys.readouterr().out
     assert main(["--load", str(path)]) == 2
     assert "--load needs a Python file, and a command" in capsys.readouterr().err

@@ -21,6 +21,7 @@ from qfm_jax.runs.directory import (
     write_config,
     write_result,
 )
+from qfm_jax.runs.presets import MODELS
 from qfm_jax.runs.versions import machine_versions
 from qfm_jax.training import TrainConfig
 from qfm_jax.training.history import EpochRecord, append_record
@@ -106,6 +107,17 @@ def test_the_readout_of_version_0_1_is_the_head(tmp_path):
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace('head = "scale"', 'readout = "scale"'))
     assert 'readout = "scale"' in path.read_text(encoding="utf-8")
+    assert read_config(tmp_path / "run") == config
+
+
+def test_a_whole_circuit_was_named_as_an_embedding(tmp_path):
+    config = RunConfig("hamiltonian", MODELS["hamiltonian"].network)
+    write_config(tmp_path / "run", config)
+    path = tmp_path / "run" / "config.toml"
+    text = path.read_text(encoding="utf-8")
+    old = 'embedding = "hamiltonian"\nlayers = "unitary"'
+    path.write_text(text.replace('circuit = "hamiltonian"', old))
+    assert old in path.read_text(encoding="utf-8")
     assert read_config(tmp_path / "run") == config
 
 

@@ -117,4 +117,4 @@ def test_unknown_names_are_answered_with_the_nearest():
 def test_a_model_of_version_0_1_goes_by_its_new_name():
     assert get_preset("reuploading") is MODELS["pixel-reuploading"]
     network = MODELS["pixel-reuploading"].network
-    assert network.embedding == "pixel-reuploading"
+    assert network.circuit == "pixel-reuploading"
