@@ -25,7 +25,7 @@ def squash_of(config: ModelConfig) -> Map | None:
 
     Example:
         >>> squash = squash_of(ModelConfig(block="dense"))
-        >>> squash(jnp.array([0.0, 9.0]))
+        >>> squash(jnp.array([0.0, 99.0]))
         Array([0., 1.], dtype=float32)
     """
     takes = takes_of(circuit_of(config))
