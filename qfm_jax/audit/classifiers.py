@@ -53,13 +53,14 @@ class BaselineScore:
 
 
 def pixel_features(images: np.ndarray) -> np.ndarray:
-    """Flattens images (n, height, width) of uint8 to (n, height * width) in [0, 1].
+    """Flattens images (n, height, width[, 3]) of uint8 to (n, n_features) in [0, 1].
 
     Example:
         >>> pixel_features(np.full((2, 28, 28), 255, np.uint8)).shape
         (2, 784)
     """
-    check_shape("images", images.shape, ("n", "height", "width"))
+    colours = (3,) * (images.ndim == 4)
+    check_shape("images", images.shape, ("n", "height", "width", *colours))
     return images.reshape(len(images), -1).astype(np.float32) / 255
 
 

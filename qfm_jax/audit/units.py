@@ -91,7 +91,7 @@ def check_start(config: AuditConfig, data: Dataset) -> None:
         InputError: As `check_memory_of` and `start_model` do.
     """
     check_memory_of(config.run, data)
-    start_model(config.run, n_classes=data.n_classes)
+    start_model(config.run, n_classes=data.n_classes, image_shape=data.image_shape)
 
 
 def tune(
@@ -217,7 +217,14 @@ def _fit(
     mesh: Mesh | None,
 ) -> tuple[list[Classifier], tuple[History, ...]]:
     configs = [dataclasses.replace(run, seed=seed) for seed in seeds]
-    models = [start_model(c, n_classes=data[c.seed].n_classes) for c in configs]
+    models = [
+        start_model(
+            own,
+            n_classes=data[own.seed].n_classes,
+            image_shape=data[own.seed].image_shape,
+        )
+        for own in configs
+    ]
     histories = fit_seeds(
         models,
         [data[seed].train for seed in seeds],

@@ -28,7 +28,12 @@ Images = Annotated[
 ]
 Folder = Annotated[
     str | None,
-    arg(help="Folder of its files, or of your own IDX files or .npz.", metavar="DIR"),
+    arg(
+        help="Images of your own: a folder with a folder of pictures for each class, "
+        "an .npz file, or IDX files. Or where a published data set's files lie.",
+        metavar="PATH",
+        aliases=["--data"],
+    ),
 ]
 Size = Annotated[
     int | None, arg(help="Number of images; all where left out.", metavar="INT")

@@ -26,14 +26,14 @@ from .options import check_new_file, err
 
 @dataclasses.dataclass(frozen=True)
 class Predict:
-    """Classifies image files of your own: PNG, JPEG or NumPy `.npy`, 28 x 28 pixels."""
+    """Classifies image files of your own: PNG, JPEG or NumPy `.npy`."""
 
     directory: Positional[Path]
     """Run directory."""
     images: Positional[tuple[Path, ...]]
-    """Image files: grey levels, a bright object on black."""
+    """Image files, such as those that the model was trained on."""
     resize: bool = False
-    """Stretch images of another size to 28 x 28 pixels."""
+    """Stretch images of another size to that of the training images."""
     top: int = 3
     """Number of classes to show for each image."""
 
@@ -42,8 +42,11 @@ class Predict:
         check_at_least("--top", self.top, 1)
         if not self.images:
             raise input_error("IMAGES", "name at least one file", "is empty")
-        pixels = np.stack([read_image(p, resize=self.resize) for p in self.images])
         run = read_run(self.directory)
+        shape = run.result.image_shape
+        pixels = np.stack(
+            [read_image(p, resize=self.resize, shape=shape) for p in self.images]
+        )
         logits = predict_logits(load_model(run), pixels, batch_size=len(pixels))
         probabilities = softmax(logits, axis=1)  # (n_images, n_classes)
         table = Table("image", f"classes by {run.result.model}")

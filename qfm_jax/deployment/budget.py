@@ -127,7 +127,9 @@ def budget_of(
     workload = Workload(
         n_images=run.result.scores.n_test if n_images is None else n_images,
         shots=shots,
-        circuits_per_image=circuits_per_image(run.config.network, (28, 28)),
+        circuits_per_image=circuits_per_image(
+            run.config.network, run.result.image_shape
+        ),
         settings=count_settings(circuit),
     )
     found = [get_backend(name, n_qubits=circuit.n_qubits) for name in names]

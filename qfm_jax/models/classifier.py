@@ -27,7 +27,7 @@ from .quantum_layer import FrozenQuantumParam, QuantumLayer, QuantumParam
 
 
 class Classifier(nnx.Module):
-    """Maps images (batch, height, width) in [0, 1] to logits (batch, n_classes).
+    """Maps images (batch, height, width[, 3]) in [0, 1] to logits (batch, n_classes).
 
     `front` makes the features, `block` maps them, `back` stands between block and
     `head`. All but the head may be empty.
@@ -43,7 +43,8 @@ class Classifier(nnx.Module):
 
     Args:
         config: The model as data.
-        image_shape: Height and width in pixels.
+        image_shape: (height, width) in pixels, or (height, width, 3) in colour: red,
+            green, blue. Blocks of pixels or patches take the mean of the colours.
         n_classes: Number of classes, at least 2.
         device: Where the circuit runs; ignored without one.
         rngs: Flax random number generators; the stream `params` starts the weights.
@@ -62,15 +63,18 @@ class Classifier(nnx.Module):
         self,
         config: ModelConfig,
         *,
-        image_shape: tuple[int, int] = (28, 28),
+        image_shape: Sequence[int] = (28, 28),
         n_classes: int = 10,
         device: DeviceConfig | None = None,
         rngs: nnx.Rngs,
     ):
         check_at_least("n_classes", n_classes, 2)
-        for side in image_shape:
-            check_at_least("image_shape", side, 1)
-        self.image_shape = image_shape
+        _check_image_shape(image_shape)
+        self.image_shape = tuple(image_shape)
+        self.is_coloured = len(image_shape) == 3
+        has_block = config.block != "none"
+        takes_pixels = has_block and (config.features == "pixels" or config.patch)
+        self.is_grey_inside = self.is_coloured and bool(takes_pixels)
         self.resolution = config.resolution
         self.input_scale = config.input_scale
         self.has_block = config.block != "none"
@@ -112,7 +116,7 @@ class Classifier(nnx.Module):
     def __call__(self, images: jax.Array) -> jax.Array:
         """Classifies a batch of images."""
         if self.mirrored and self.deterministic:
-            return (self._logits_of(images) + self._logits_of(images[..., ::-1])) / 2
+            return (self._logits_of(images) + self._logits_of(images[:, :, ::-1])) / 2
         return self._logits_of(images)
 
     def _logits_of(self, images: jax.Array) -> jax.Array:
@@ -156,11 +160,23 @@ class Classifier(nnx.Module):
         return self._features(images)
 
     def _features(self, images: jax.Array) -> jax.Array:
-        cure = "Pixels go in [0, 1], with a leading batch axis and no channel axis."
+        cure = (
+            "Pixels go in [0, 1], with a leading batch axis; three colours come last."
+        )
         check_shape("images", images.shape, ("batch", *self.image_shape), cure)
+        if self.is_grey_inside:
+            images = images.mean(axis=-1)
         if self.resolution:
-            images = coarse(images, self.resolution)
+            images = coarse(images, self.resolution, colours=images.ndim == 4)
         return self.front(self.input_scale * images)
+
+
+def _check_image_shape(image_shape: Sequence[int]) -> None:
+    if len(image_shape) not in (2, 3) or tuple(image_shape[2:]) not in ((), (3,)):
+        must = "be (height, width), or (height, width, 3) in colour"
+        raise input_error("image_shape", must, f"is {tuple(image_shape)}")
+    for side in image_shape:
+        check_at_least("image_shape", side, 1)
 
 
 class FrozenParam(nnx.Variable):
@@ -177,20 +193,20 @@ def _freeze(part: nnx.Module) -> None:
 
 
 def _front(
-    config: ModelConfig, image_shape: tuple[int, int], rngs: nnx.Rngs
+    config: ModelConfig, image_shape: Sequence[int], rngs: nnx.Rngs
 ) -> tuple[list[Any], int]:
     """What makes the features of a block before the head, and how many."""
     if config.block == "none":
-        layers, n_features = _trunk(config, (*image_shape, 1), rngs)
-        return [_as_channel, *layers], n_features
+        layers, n_features = _trunk(config, _with_channels(image_shape), rngs)
+        return [_as_channels, *layers], n_features
     circuit = circuit_of(config)
     n_features = config.n_circuits * circuit.n_features
     if config.features == "pixels":
         return [features_of_images(takes_of(circuit), n_features)], n_features
     squash = squash_of(config)
-    layers, n_in = _trunk(config, (*image_shape, 1), rngs)
+    layers, n_in = _trunk(config, _with_channels(image_shape), rngs)
     reduce = scaled_linear(n_in, n_features, REDUCED_START, rngs)
-    return [_as_channel, *layers, reduce, *([squash] if squash else [])], n_features
+    return [_as_channels, *layers, reduce, *([squash] if squash else [])], n_features
 
 
 def _trunk(
@@ -221,13 +237,19 @@ def _trunk(
 
 
 def _n_patches(side: int, image_shape: Sequence[int]) -> tuple[int, int]:
-    images = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    images = jax.ShapeDtypeStruct((1, *image_shape[:2]), jnp.float32)
     cut = jax.eval_shape(functools.partial(patches, side=side), images)
     return cut.shape[1], cut.shape[2]
 
 
-def _as_channel(images: jax.Array) -> jax.Array:
-    return centred(images)[..., None]
+def _with_channels(image_shape: Sequence[int]) -> tuple[int, int, int]:
+    height, width, *colours = image_shape
+    return height, width, colours[0] if colours else 1
+
+
+def _as_channels(images: jax.Array) -> jax.Array:
+    centred_images = centred(images)
+    return centred_images if images.ndim == 4 else centred_images[..., None]
 
 
 def _identity(x: jax.Array) -> jax.Array:

@@ -185,7 +185,9 @@ def _model(run: Run, label: str) -> dict[str, Any]:
     has_circuit = network.block == "circuit"
     return {
         "label": label,
-        "description": _description(network, len(run.result.class_names)),
+        "description": _description(
+            network, run.result.image_shape, len(run.result.class_names)
+        ),
         "n_right": n_right,
         "n_test": scores.n_test,
         "best_epoch": run.result.best_epoch,
@@ -234,9 +236,13 @@ def _mistakes_alt(run: Run, label: str) -> str:
     )
 
 
-def _description(network: ModelConfig, n_classes: int) -> str:
+def _description(
+    network: ModelConfig, image_shape: Sequence[int], n_classes: int
+) -> str:
     """The network from pixels to logits, in words."""
-    parts = ["28 x 28 pixels"]
+    height, width, *colours = image_shape
+    colour = " in colour" if colours else ""
+    parts = [f"{height} x {width} pixels{colour}"]
     if network.channels:
         widths = ", ".join(map(str, network.channels))
         parts.append(f"3 x 3 convolutions to {widths} channels")

@@ -21,6 +21,7 @@ import cattrs
 import numpy as np
 
 from .._checks import InputError
+from ..data import IMAGE_SHAPE
 from ..data.npz import read_npz
 from ..evaluation import Scores
 from ..files import is_unused, read_table, write_json, write_whole
@@ -84,6 +85,9 @@ class Result:
     n_parameters_frozen: int = 0
     """Weights that keep the value they started with, such as a trunk's; not counted
     above. Runs of before they were counted have 0."""
+    image_shape: tuple[int, ...] = IMAGE_SHAPE
+    """(height, width) of the images, or (height, width, 3) in colour. Those of before
+    there was a choice had 28 x 28 grey pixels."""
     format: int = RUN_FORMAT
     """Version of this file."""
 
@@ -93,7 +97,7 @@ class Mistakes:
     """The wrongly classified test images of which the model was most certain."""
 
     images: np.ndarray
-    """uint8 (k, 28, 28), most certain first."""
+    """uint8 (k, *image_shape), most certain first."""
     labels: np.ndarray
     """True classes, int32 (k,)."""
     predictions: np.ndarray

@@ -129,7 +129,8 @@ def _prepare(config: RunConfig, mesh: Mesh | None) -> tuple[Dataset, Classifier]
     check_memory_of(config, data)
     if are_several():
         check_alike(_described(config, data, mesh))
-    return data, start_model(config, n_classes=data.n_classes)
+    shape = data.image_shape
+    return data, start_model(config, n_classes=data.n_classes, image_shape=shape)
 
 
 def _described(config: RunConfig, data: Dataset, mesh: Mesh | None) -> dict[str, Any]:
@@ -168,7 +169,10 @@ def check_memory_of(config: RunConfig, data: Dataset) -> None:
     shape = (size, *data.image_shape)
 
     def logits_of(images: jax.Array) -> jax.Array:
-        return build_model(config, n_classes=data.n_classes)(images)
+        model = build_model(
+            config, n_classes=data.n_classes, image_shape=data.image_shape
+        )
+        return model(images)
 
     jax.eval_shape(logits_of, jax.ShapeDtypeStruct(shape, jnp.float32))
 
@@ -245,6 +249,7 @@ def _result(
         scores=scores,
         versions=machine_versions(),
         warning=data.warning,
+        image_shape=data.image_shape,
     )
 
 

@@ -9,7 +9,7 @@ import jax
 from flax import nnx
 
 from .._checks import input_error
-from ..data import Dataset, load_splits
+from ..data import IMAGE_SHAPE, Dataset, load_splits
 from ..devices import DeviceConfig
 from ..models import Classifier
 from ..models.classifier import FrozenParam
@@ -42,11 +42,13 @@ def keys_of(seed: int) -> RunKeys:
 
 
 def build_model(
-    config: RunConfig, *, n_classes: int, device: DeviceConfig | None = None
+    config: RunConfig,
+    *,
+    n_classes: int,
+    image_shape: Sequence[int] = IMAGE_SHAPE,
+    device: DeviceConfig | None = None,
 ) -> Classifier:
     """Builds the model of a run at its start; `device` replaces the run's own.
-
-    Every data set here has images of 28 x 28 pixels.
 
     Example:
         >>> from qfm_jax.models import count_parameters
@@ -58,13 +60,16 @@ def build_model(
     keys = keys_of(config.seed)
     return Classifier(
         config.network,
+        image_shape=image_shape,
         n_classes=n_classes,
         device=device or config.device,
         rngs=nnx.Rngs(params=keys.start, dropout=keys.dropout, noise=keys.noise),
     )
 
 
-def start_model(config: RunConfig, *, n_classes: int) -> Classifier:
+def start_model(
+    config: RunConfig, *, n_classes: int, image_shape: Sequence[int] = IMAGE_SHAPE
+) -> Classifier:
     """Builds the model of a run as training starts it: with its trunk's weights.
 
     Where the trunk was trained on another split, it has seen some of the validation
@@ -74,7 +79,7 @@ def start_model(config: RunConfig, *, n_classes: int) -> Classifier:
         InputError: For a trunk that is no finished run, or whose layers before the
             block are others.
     """
-    model = build_model(config, n_classes=n_classes)
+    model = build_model(config, n_classes=n_classes, image_shape=image_shape)
     if config.trunk is None:
         return model
     trunk = load_model(read_run(Path(config.trunk)))
@@ -110,7 +115,10 @@ def load_model(run: Run, *, device: DeviceConfig | None = None) -> Classifier:
         InputError: If the checkpoint is missing, damaged or of another version.
     """
     n_classes = len(run.result.class_names)
-    model = build_model(run.config, n_classes=n_classes, device=device)
+    shape = run.result.image_shape
+    model = build_model(
+        run.config, n_classes=n_classes, image_shape=shape, device=device
+    )
     description = description_of(
         model, run.config.training, run.result.n_train, run.result.n_validation
     )

@@ -265,3 +265,46 @@ def test_a_classifier_is_checked(config, changes, message):
 def test_images_of_another_shape_are_refused(hybrid, shape):
     with pytest.raises(InputError, match=r"`images` must have shape \(batch, 9, 8\)"):
         hybrid(jnp.zeros(shape))
+
+
+MANY = {
+    "linear": ModelConfig(),
+    "convolutions": ModelConfig(channels=(4, 6), hidden=(5,), mirrored=True),
+    "hybrid": ModelConfig(channels=(4,), block="circuit", n_qubits=3, resolution=8),
+    "amplitude": ModelConfig(
+        block="circuit", features="pixels", embedding="amplitude", n_qubits=6
+    ),
+    "patches": ModelConfig(block="circuit", patch=2, n_qubits=4, channels=(4,)),
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+@pytest.mark.parametrize("shape", [(8, 10), (30, 26, 3), (64, 64, 3)])
+def test_images_of_any_size_and_colour(name, shape):
+    model = Classifier(MANY[name], image_shape=shape, n_classes=3, rngs=nnx.Rngs(0))
+    images = np.random.default_rng(0).uniform(size=(2, *shape)).astype(np.float32)
+    logits = model(images)
+    assert logits.shape == (2, 3)
+    gradient = jax.grad(lambda x: model(x)[0, 0])(images)
+    assert np.abs(gradient[0]).max() > 0
+    assert np.abs(gradient[1]).max() == 0
+    if len(shape) == 3 and name in ("amplitude", "patches"):
+        grey = np.repeat(images.mean(-1, keepdims=True), 3, -1)
+        np.testing.assert_allclose(model(grey), logits, atol=1e-5)
+    elif len(shape) == 3:  # each colour counts by itself
+        assert np.abs(model(images[..., ::-1]) - logits).max() > 1e-4
+
+
+def test_mirrored_models_do_not_mirror_colours():
+    model = Classifier(
+        MANY["convolutions"], image_shape=(8, 9, 3), n_classes=3, rngs=nnx.Rngs(0)
+    )
+    model.eval()
+    images = np.random.default_rng(1).uniform(size=(2, 8, 9, 3)).astype(np.float32)
+    np.testing.assert_allclose(model(images), model(images[:, :, ::-1]), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(28,), (28, 28, 1), (28, 28, 4), (3, 28, 28)])
+def test_shapes_that_no_image_has(shape):
+    with pytest.raises(InputError, match=r"`image_shape` must be .height, width"):
+        Classifier(ModelConfig(), image_shape=shape, rngs=nnx.Rngs(0))

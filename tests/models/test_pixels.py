@@ -47,15 +47,42 @@ def test_pooled_pixels_are_means_of_blocks_row_by_row():
     expected = (IMAGES.reshape(4, 14, 2, 14, 2).mean((2, 4)) - CENTRE) / SCALE
     found = pooled(IMAGES, 196)
     np.testing.assert_allclose(found, expected.reshape(4, 196), atol=1e-5)
-    with pytest.raises(InputError, match=r"`circuit` must take 5 x 5 .* 28 x 28"):
-        pooled(IMAGES, 25)
+
+
+@pytest.mark.parametrize("side", [5, 27, 30])
+def test_pixels_of_any_number_are_means_over_equal_areas(side):
+    """Against sums over a grid so fine that both sides divide it."""
+    fine = 28 * side
+    large = np.kron(np.asarray(IMAGES, float), np.ones((side, side)))
+    expected = large.reshape(4, side, fine // side, side, fine // side).mean((2, 4))
+    found = pooled(IMAGES, side**2, raw=True)
+    np.testing.assert_allclose(found, expected.reshape(4, -1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "inside"),
+    [(64, 64, (28, 28)), (29, 31, (28, 28)), (50, 28, (25, 28)), (8, 9, (8, 9))],
+)
+def test_images_of_any_size_have_a_frame_around_them(height, width, inside):
+    drawn = np.random.default_rng(0).uniform(0, 1, (2, height, width))
+    images = jnp.asarray(drawn, jnp.float32)
+    found = np.asarray(framed(images, 1024)).reshape(2, 32, 32)
+    top, left = ((32 - side) // 2 for side in inside)
+    rows, columns = slice(top, top + inside[0]), slice(left, left + inside[1])
+    expected = (images.mean((1, 2)) - CENTRE) / SCALE
+    np.testing.assert_allclose(
+        found[:, rows, columns].mean((1, 2)), expected, rtol=1e-3, atol=1e-4
+    )
+    outside = np.ones((32, 32), bool)
+    outside[rows, columns] = False
+    assert (found[:, outside] == 1).all()
 
 
 def test_bad_input():
     with pytest.raises(InputError, match=r"`circuit` must be one .* but takes 12"):
         framed(IMAGES, 12)
-    with pytest.raises(InputError, match=r"`n_qubits` must leave a frame .* but is 4"):
-        framed(jnp.zeros((1, 4, 4)), 16)
+    with pytest.raises(InputError, match=r"`n_qubits` must leave a frame .* but is 2"):
+        framed(jnp.zeros((1, 4, 4)), 4)
     with pytest.raises(InputError, match=r"`patch` must divide .* 28 x 28 .* is 3"):
         patches(IMAGES, 3)
 

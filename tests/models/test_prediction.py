@@ -44,8 +44,10 @@ def test_many_weights_see_their_own_images(expected, model):
     logits = predict_seeds(model, states, images, batch_size=10)
     np.testing.assert_allclose(logits[0], expected, atol=1e-5)
     np.testing.assert_array_equal(logits[1], 0)
-    with pytest.raises(InputError, match="from 0 to 255 as uint8, but has type float"):
-        predict_seeds(model, states, images / 255)
+    values = predict_seeds(model, states, images / np.float32(255), batch_size=10)
+    np.testing.assert_allclose(values, logits, atol=1e-6)
+    with pytest.raises(InputError, match="from 0 to 255 as uint8, or floats"):
+        predict_seeds(model, states, images / 25)
     with pytest.raises(InputError, match=r"`images` must have shape \(6, height, w"):
         predict_seeds(model, states, IMAGES)
 
@@ -95,8 +97,12 @@ def test_pixels_from_0_to_255_become_numbers_from_0_to_1():
             5,
             r"`images` must have shape .* has shape \(23, 6, 5, 1\)",
         ),
-        (IMAGES / 255, 5, "from 0 to 255 as uint8, but has type float64"),
-        (IMAGES > 99, 5, "from 0 to 255 as uint8, but has type bool"),
+        (
+            IMAGES / 200,
+            5,
+            r"or floats in \[0, 1\], but is float64 from .* Divide by 255",
+        ),
+        (IMAGES > 99, 5, r"floats in \[0, 1\], but has type bool.*`.*images_of`"),
         (IMAGES // 128, 5, "uint8 with no value but 0 and 1, .* multiply by 255"),
         (IMAGES[:, :5], 5, r"`images` must have shape \(batch, 6, 5\), .* 5, 5\)"),
     ],

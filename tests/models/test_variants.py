@@ -111,8 +111,8 @@ PIXELS = {"embedding": "amplitude", "features": "pixels", "n_qubits": 7}
             {"features": "pixels", "n_qubits": 3},
             "`circuit` must be a circuit of a square number .* but takes 3 features",
         ),
-        # Pooled to 4 x 4 pixels, the image fills the frame.
-        (PIXELS | {"n_qubits": 4}, "`n_qubits` must leave a frame around the image"),
+        # In 2 x 2 pixels there is no place for a frame.
+        (PIXELS | {"n_qubits": 2}, "`n_qubits` must leave a frame around the image"),
         # A tree is read by three words, and there are four classes.
         (
             PIXELS | {"head": "scale", "layers": "tree"},
