@@ -61,7 +61,13 @@ def test_pixels_of_any_number_are_means_over_equal_areas(side):
 
 @pytest.mark.parametrize(
     ("height", "width", "inside"),
-    [(64, 64, (28, 28)), (29, 31, (28, 28)), (50, 28, (25, 28)), (8, 9, (8, 9))],
+    [
+        (64, 64, (28, 28)),
+        (37, 31, (28, 28)),
+        (29, 31, (29, 31)),
+        (50, 28, (25, 28)),
+        (8, 9, (8, 9)),
+    ],
 )
 def test_images_of_any_size_have_a_frame_around_them(height, width, inside):
     drawn = np.random.default_rng(0).uniform(0, 1, (2, height, width))

@@ -48,7 +48,7 @@ def test_many_weights_see_their_own_images(expected, model):
     np.testing.assert_allclose(values, logits, atol=1e-6)
     with pytest.raises(InputError, match="from 0 to 255 as uint8, or floats"):
         predict_seeds(model, states, images / 25)
-    with pytest.raises(InputError, match=r"`images` must have shape \(6, height, w"):
+    with pytest.raises(InputError, match=r"`images` must have shape \(n, height, w"):
         predict_seeds(model, states, IMAGES)
 
 
