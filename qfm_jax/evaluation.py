@@ -7,7 +7,11 @@ from decimal import ROUND_HALF_EVEN, Decimal
 import numpy as np
 from scipy.special import log_softmax
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from sklearn.metrics import (
+    confusion_matrix,
+    precision_recall_fscore_support,
+    roc_auc_score,
+)
 
 from ._checks import check_at_least, check_shape, input_error
 
@@ -42,6 +46,30 @@ class Scores:
     """Images of true class (row) predicted as class (column)."""
     calibration: tuple[tuple[float, float, int], ...]
     """For each confidence bin: mean confidence, accuracy, number of images."""
+    auroc: float | None = None
+    """Area under the ROC curve in [0, 1]: the mean over the classes, of each against
+    all others. None where a class has no image, and in scores of before it was kept."""
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall of the classes that have images, in [0, 1].
+
+        Example:
+            >>> lazy = score(np.eye(2)[[0, 0, 0, 0]], np.array([0, 0, 0, 1]))
+            >>> lazy.accuracy, lazy.balanced_accuracy
+            (0.75, 0.5)
+        """
+        counts = np.sum(self.confusion, axis=1)
+        return float(np.mean(np.array(self.recall)[counts > 0]))
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether one class has more than one and a half times the images of another.
+
+        Then the accuracy alone says little: see `balanced_accuracy` and `auroc`.
+        """
+        counts = np.sum(self.confusion, axis=1)
+        return bool(counts.max() > 1.5 * counts.min())
 
 
 def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
@@ -102,7 +130,19 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Scores:
             for row in confusion_matrix(labels, predictions, labels=classes)
         ),
         calibration=calibration,
+        auroc=_auroc(np.exp(log_probabilities), labels),
     )
+
+
+def _auroc(probabilities: np.ndarray, labels: np.ndarray) -> float | None:
+    n_classes = probabilities.shape[1]
+    if len(np.unique(labels)) < n_classes:
+        return None
+    of_each = [
+        roc_auc_score(labels == number, probabilities[:, number])
+        for number in range(n_classes)
+    ]
+    return float(np.mean(of_each))
 
 
 def is_near_chance(accuracy: float, guess: float) -> bool:

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.metrics import (
     accuracy_score,
+    balanced_accuracy_score,
     classification_report,
     confusion_matrix,
     log_loss,
+    roc_auc_score,
 )
 
 from qfm_jax._checks import InputError
@@ -37,6 +39,11 @@ def test_scores_are_those_of_scikit_learn(seed):
     report = classification_report(labels, guesses, output_dict=True)
     assert scores.n_test == 300
     assert scores.accuracy == pytest.approx(accuracy_score(labels, guesses))
+    balanced = balanced_accuracy_score(labels, guesses)
+    assert scores.balanced_accuracy == pytest.approx(balanced)
+    shares = softmax(logits, axis=1)
+    auroc = roc_auc_score(labels, shares, multi_class="ovr", average="macro")
+    assert scores.auroc == pytest.approx(auroc)
     expected = log_loss(labels, softmax(logits, axis=1))
     assert scores.log_loss == pytest.approx(expected, rel=1e-12)
     for name, values in [
@@ -96,6 +103,9 @@ def test_order_and_offset_do_not_matter(seed, n, n_classes):
     moved = logits[order] + rng.normal(size=(n, 1))
     permuted = dataclasses.asdict(score(moved, labels[order]))
     for name, values in scores.items():
+        if values is None:
+            assert permuted[name] is None
+            continue
         assert np.allclose(values, permuted[name]), name
 
 
@@ -148,3 +158,14 @@ def test_a_model_that_did_not_learn_is_named():
     found = shortfall(score(guesses, labels), names)
     assert re.match(r"is near chance: \d\d\.\d% right, .* gives 25\.0%$", found)
     assert shortfall(score(np.eye(4)[labels], labels), names) is None
+
+
+def test_uneven_classes_and_classes_without_images():
+    logits, labels = sample(n_classes=3)
+    assert not score(logits, labels).is_uneven
+    few = labels != 2
+    without = score(logits[few], labels[few])
+    assert without.is_uneven
+    assert without.auroc is None
+    recall = [(logits[labels == i].argmax(1) == i).mean() for i in (0, 1)]
+    assert without.balanced_accuracy == pytest.approx(np.mean(recall))

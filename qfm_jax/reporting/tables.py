@@ -29,6 +29,10 @@ class LeaderboardRow:
     """Expected calibration error, in [0, 1]."""
     f1: float
     """Mean of the classes' F1 scores, in [0, 1]."""
+    balanced_accuracy: float
+    """Mean of the classes' recalls, in [0, 1]."""
+    auroc: float | None
+    """Mean area under the classes' ROC curves, if it is known."""
     n_parameters_quantum: int
     """Trainable angles of the circuit."""
     n_parameters_classical: int
@@ -87,6 +91,8 @@ def rows_of(runs: Sequence[Run], own: Sequence[Look]) -> list[LeaderboardRow]:
 def leaderboard_table(runs: Sequence[Run]) -> Table:
     """The leaderboard for a terminal of 80 columns.
 
+    Where classes are uneven, balanced accuracy and AUROC stand beside the accuracy.
+
     Raises:
         InputError: If there are no runs, or they are on different data sets.
     """
@@ -94,23 +100,31 @@ def leaderboard_table(runs: Sequence[Run]) -> Table:
         box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False
     )
     table.add_column("Model", overflow="ellipsis", no_wrap=True, max_width=16)
+    rows, is_uneven = leaderboard(runs), runs[0].result.scores.is_uneven
     for name in (
         "Accuracy, %\n95 % interval",
+        *(["Balanced, %\nAUROC, %"] if is_uneven else []),
         "Parameters\nquantum + other",
         "Training\ns",
         "Test\nimages/s",
     ):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in leaderboard(runs):
+    for row in rows:
         low, high = row.accuracy_interval
         table.add_row(
             Text(f"{row.label}{' !' if row.shortfall else ''}"),
             f"{percent(row.accuracy)} ({percent(low)}\u2013{percent(high)})",
+            *([_balanced(row)] if is_uneven else []),
             f"{row.n_parameters_quantum:,} + {row.n_parameters_classical:,}",
             f"{row.seconds_training:,.1f}",
             f"{row.images_per_second:,.0f}",
         )
     return table
+
+
+def _balanced(row: LeaderboardRow) -> str:
+    auroc = "-" if row.auroc is None else percent(row.auroc)
+    return f"{percent(row.balanced_accuracy)}, {auroc}"
 
 
 def shortfalls(rows: Sequence[LeaderboardRow]) -> list[str]:
@@ -136,6 +150,8 @@ def _row(label: str, run: Run) -> LeaderboardRow:
         log_loss=scores.log_loss,
         calibration_error=scores.calibration_error,
         f1=sum(scores.f1) / len(scores.f1),
+        balanced_accuracy=scores.balanced_accuracy,
+        auroc=scores.auroc,
         n_parameters_quantum=result.n_parameters_quantum,
         n_parameters_classical=result.n_parameters_classical,
         n_parameters_frozen=result.n_parameters_frozen,
