@@ -6,6 +6,7 @@ from .audit import AuditConfig as AuditConfig
 from .audit import read_audit as read_audit
 from .audit import run_audit as run_audit
 from .audit.controls import build_controls as build_controls
+from .audit.own import audit_model as audit_model
 from .circuits import AmplitudeEmbedding as AmplitudeEmbedding
 from .circuits import AngleEmbedding as AngleEmbedding
 from .circuits import ChainLayers as ChainLayers
@@ -39,6 +40,7 @@ from .deployment import dry_run as dry_run
 from .deployment import submit as submit
 from .deployment.budget import Budget as Budget
 from .deployment.budget import budget_of as budget_of
+from .deployment.own import logits_on as logits_on
 from .descriptors import entangling_capability as entangling_capability
 from .descriptors import expressibility as expressibility
 from .descriptors import gradient_variance as gradient_variance
@@ -58,6 +60,7 @@ from .hardware.noisy_circuit import NoisyCircuit as NoisyCircuit
 from .models import Classifier as Classifier
 from .models import ModelConfig as ModelConfig
 from .models import QuantumLayer as QuantumLayer
+from .models.controlled import with_control as with_control
 from .models.noisy_layer import NoisyQuantumLayer as NoisyQuantumLayer
 from .models.prediction import predict_logits as predict_logits
 from .reporting import write_audit_report as write_audit_report

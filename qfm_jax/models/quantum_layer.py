@@ -4,7 +4,9 @@ import functools
 import importlib
 import math
 import sys
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import jax
@@ -98,6 +100,12 @@ class QuantumLayer(nnx.Module):
 
     def __call__(self, features: jax.Array) -> jax.Array:
         """Runs the circuit on each sample of `features`."""
+        if (watcher := _watcher.get()) is not None:
+            return watcher(self, features)
+        return self.exact(features)
+
+    def exact(self, features: jax.Array) -> jax.Array:
+        """The same, whoever watches (see `watching`)."""
         weights = {name: weight[...] for name, weight in self.weights.items()}
         return _run(self.function, self.circuit, self.device, features, weights)
 
@@ -112,6 +120,34 @@ class QuantumLayer(nnx.Module):
         circuit = state["circuit"].circuit
         function = _function_of(circuit, state["device"])
         super().__setstate__(state | {"circuit": circuit, "function": function})
+
+
+Watcher = Callable[[QuantumLayer, jax.Array], jax.Array]
+"""Told of a layer and its features at each call; gives the results in its place."""
+
+_watcher: ContextVar[Watcher | None] = ContextVar("_watcher", default=None)
+
+
+@contextmanager
+def watching(watcher: Watcher) -> Iterator[None]:
+    """Lets somebody see, or replace, what every QuantumLayer gives in this context.
+
+    Programs that were compiled before do not ask again: call the model outside of
+    `jit`, or in a new one.
+
+    Example:
+        >>> from qfm_jax.circuits import build_circuit
+        >>> circuit = build_circuit("angle", "real-amplitudes", 2, n_layers=1)
+        >>> layer = QuantumLayer(circuit, rngs=nnx.Rngs(0))
+        >>> with watching(lambda layer, features: 10 * features):
+        ...     layer(jnp.ones((1, 2)))
+        Array([[10., 10.]], dtype=float32)
+    """
+    token = _watcher.set(watcher)
+    try:
+        yield
+    finally:
+        _watcher.reset(token)
 
 
 class _Pickled(NamedTuple):
