@@ -143,7 +143,7 @@ from qfm_jax import TrainConfig, fit, predict_logits, score
 training = TrainConfig(epochs=N_EPOCHS, batch_size=32, learning_rate=0.01)
 key = jax.random.key(0)
 history = fit(model, data.train, data.validation, training, key, progress=False)
-scores = score(predict_logits(model, data.test.pixels), data.test.labels)
+scores = score(predict_logits(model, data.test.values), data.test.labels)
 print(f"{scores.accuracy:.1%} of the test images; guessing gives 10 %")
 
 # %% [markdown]

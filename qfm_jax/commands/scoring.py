@@ -15,6 +15,7 @@ from .._checks import InputError, check_at_least, input_error
 from ..audit import Audit, read_audit
 from ..circuits.table import UnknownCircuitError
 from ..data import read_image
+from ..data.pictures import check_is_there
 from ..evaluation import percent
 from ..models.prediction import predict_logits
 from ..reporting import write_report
@@ -42,6 +43,8 @@ class Predict:
         check_at_least("--top", self.top, 1)
         if not self.images:
             raise input_error("IMAGES", "name at least one file", "is empty")
+        for path in self.images:
+            check_is_there(path)
         run = read_run(self.directory)
         shape = run.result.image_shape
         pixels = np.stack(

@@ -59,9 +59,7 @@ def read_image(
         np.uint8(255)
     """
     path, mode = Path(path), "L" if len(shape) == 2 else "RGB"
-    if not path.is_file():
-        was = f"{path} is {'a folder' if path.is_dir() else 'not there'}"
-        raise input_error("path", "name a PNG, JPEG or .npy file", was)
+    check_is_there(path)
     try:
         picture = _read_npy(path) if path.suffix == ".npy" else decoded(path)
         picture = picture.convert(mode)
@@ -84,6 +82,17 @@ def read_image(
     pixels = np.asarray(picture)
     check_contrast(str(path), pixels)
     return pixels
+
+
+def check_is_there(path: Path) -> None:
+    """Raises unless a path names a file.
+
+    Raises:
+        InputError: Naming it.
+    """
+    if not path.is_file():
+        was = f"{path} is {'a folder' if path.is_dir() else 'not there'}"
+        raise input_error("path", "name a PNG, JPEG or .npy file", was)
 
 
 def _read_npy(path: Path) -> "Image":
