@@ -97,7 +97,7 @@ def value_and_gradients(run, x, weights):
 
 @pytest.mark.parametrize("read", [of_words, of_other_words])
 @pytest.mark.parametrize("double", [False, True])
-@pytest.mark.parametrize(("n", "batch"), [(3, 1), (3, 5), (4, 16), (5, 37), (13, 3)])
+@pytest.mark.parametrize(("n", "batch"), [(3, 1), (3, 5), (5, 37), (13, 3)])
 def test_values_and_gradients_are_those_of_default_qubit(n, batch, double, read):
     # Of 13 wires a state is worked on in blocks.
     x, weights = numbers(n, batch, depth=1 if n > 9 else 2)
@@ -175,15 +175,17 @@ def rotations(n, x, weights):
         qml.Rot(x[0], layer[0, 1], x[1], 1)
 
 
-@pytest.mark.parametrize("double", [False, True])
-@pytest.mark.parametrize(("n", "batch"), [(3, 4), (6, 19), (9, 3), (10, 2)])
+@pytest.mark.parametrize(
+    ("n", "batch", "double"),
+    [(3, 4, True), (3, 4, False), (6, 19, False), (9, 3, True), (9, 3, False)],
+)
 def test_rotations_phases_and_diagonals(n, batch, double):
     # Of few samples and nine wires, amplitudes are side by side.
     def circuit(x, weights):
         rotations(n, x, weights)
         return of_other_words(n)
 
-    x, weights = numbers(n, batch, depth=2)
+    x, weights = numbers(n, batch, depth=1 if n > 6 else 2)
     with jax.enable_x64(True):
         device = qml.device("default.qubit", wires=n)
         node = qml.QNode(circuit, device, diff_method="backprop")
@@ -199,8 +201,9 @@ def test_rotations_phases_and_diagonals(n, batch, double):
         np.testing.assert_allclose(one, other, atol=1e-11 if double else 1e-4)
 
 
-@pytest.mark.parametrize(("n", "batch"), [(3, 5), (9, 2)])
-@pytest.mark.parametrize("angle", [3.0, 1e3, 1e6, -2.5e4])
+@pytest.mark.parametrize(
+    ("n", "batch", "angle"), [(3, 5, 3.0), (3, 5, 1e6), (9, 2, 1e3), (9, 2, -2.5e4)]
+)
 def test_large_angles_lose_nothing(n, batch, angle):
     def circuit(x, turn):
         for i in range(n):
@@ -293,15 +296,15 @@ def test_other_derivatives_are_those_of_xlas_program(request):
         np.testing.assert_allclose(one, other, atol=2e-3, rtol=2e-3)
 
 
-@pytest.mark.parametrize("n", [3, 9])
-def test_the_bits_do_not_depend_on_the_number_of_threads(n):
-    program = f"""
+def test_the_bits_do_not_depend_on_the_number_of_threads():
+    program = """
 import hashlib, sys; sys.path.insert(0, "tests/simulator")
 import jax, jax.numpy as jnp, numpy as np
 from test_native import build, numbers, value_and_gradients
-x, w = (jnp.asarray(a, jnp.float32) for a in numbers({n}, 300))
-found = value_and_gradients(build({n}), x, w)
-print(hashlib.sha256(b"".join(np.asarray(a).tobytes() for a in found)).hexdigest())
+for n, batch in [(3, 300), (9, 300), (13, 3)]:
+    x, w = (jnp.asarray(a, jnp.float32) for a in numbers(n, batch, 1))
+    found = value_and_gradients(build(n), x, w)
+    print(hashlib.sha256(b"".join(np.asarray(a).tobytes() for a in found)).hexdigest())
 """
     digests = set()
     for threads in (1, 2, 5):
