@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <memory>
 #include <string>
 #include <thread>
@@ -255,7 +256,7 @@ struct Work {
 };
 
 template <class T, ffi::DataType D>
-ffi::Error forward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Buffer<D> shared,
+ffi::Error run_forward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Buffer<D> shared,
                    ffi::Buffer<D> samples, ffi::ResultBuffer<D> words, ffi::ResultBuffer<D> state) {
   Work<T, D> w;
   ffi::Error error = w.read(code, shared, samples);
@@ -293,7 +294,7 @@ ffi::Error forward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Buf
 }
 
 template <class T, ffi::DataType D>
-ffi::Error backward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Buffer<D> shared,
+ffi::Error run_backward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Buffer<D> shared,
                     ffi::Buffer<D> samples, ffi::Buffer<D> state, ffi::Buffer<D> of_words,
                     ffi::ResultBuffer<D> of_shared, ffi::ResultBuffer<D> of_samples) {
   Work<T, D> w;
@@ -349,6 +350,30 @@ ffi::Error backward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Bu
     of_shared->typed_data()[i] = sum;
   }
   return ffi::Error::Success();
+}
+
+// No exception leaves a call: the standard library throws where memory is short.
+template <class... Arguments>
+ffi::Error guarded(ffi::Error (*call)(Arguments...), Arguments... arguments) {
+  try {
+    return call(arguments...);
+  } catch (const std::exception&) {
+    return no_memory();
+  }
+}
+
+template <class T, ffi::DataType D>
+ffi::Error forward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Buffer<D> shared,
+                   ffi::Buffer<D> samples, ffi::ResultBuffer<D> words, ffi::ResultBuffer<D> state) {
+  return guarded(&run_forward<T, D>, pool, code, shared, samples, words, state);
+}
+
+template <class T, ffi::DataType D>
+ffi::Error backward(ffi::ThreadPool pool, ffi::Span<const int32_t> code, ffi::Buffer<D> shared,
+                    ffi::Buffer<D> samples, ffi::Buffer<D> state, ffi::Buffer<D> of_words,
+                    ffi::ResultBuffer<D> of_shared, ffi::ResultBuffer<D> of_samples) {
+  return guarded(&run_backward<T, D>, pool, code, shared, samples, state, of_words, of_shared,
+                 of_samples);
 }
 
 }  // namespace qfm
