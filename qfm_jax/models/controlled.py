@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import pennylane as qml
 from flax import nnx
 
-from .._checks import InputError, check_one_of, input_error
+from .._checks import check_one_of, input_error
 from .block import BLOCKS, build_block
 from .quantum_layer import FrozenQuantumParam, QuantumLayer, watching
 
@@ -116,13 +116,7 @@ def _control(
         n_weights = sum(weight.size for weight in layer.weights.values())
         shapes = {"n_features": n_in, "n_observables": n_out}
         circuit = SimpleNamespace(**shapes, weights_shape=(n_weights,))
-    try:
-        return build_block(kind, circuit, device=layer.device, rngs=rngs)
-    except InputError:
-        raise
-    except AttributeError as error:
-        must = f"be another one for this circuit: {error}"
-        raise input_error("kind", must, f"is {kind!r}") from error
+    return build_block(kind, circuit, device=layer.device, rngs=rngs)
 
 
 def _put(model: nnx.Module, path: Sequence[Any], part: nnx.Module) -> None:
